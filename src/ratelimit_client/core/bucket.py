@@ -1,0 +1,304 @@
+"""
+The level of one quota, and what time does to it.
+
+Law of this file: a bucket is told the time and never asks for it. Every answer
+is an integer, so the same calls give the same answers to the last nanosecond.
+
+Theory. A quota of *limit* units per *window* flows back at ``limit / window_ns``
+units per nanosecond, which is a fraction. The level is therefore kept in
+*credits*, with ``window_ns`` credits to the unit: one nanosecond returns exactly
+*limit* credits, and nothing is rounded but the instant of an answer, which is
+rounded up. A *window* bucket gets nothing in between: its level steps to the
+limit at the reset, and what the step gave is let out over a short spread.
+
+The level may fall below zero. A server that reports less than we believed has
+told us of spending we did not see; an estimate larger than the bucket goes when
+it is full and leaves it in debt. Time repays both.
+
+*Holds* are credits set aside out of the level: an escrow for the one blocked
+call that waits longest, and a tenth of the refill for each worse band that
+waits. They grow with ``refilled``, the sum of all that ever flowed in.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .profile import Refill
+from .units import NS
+
+# A new window opens over min(10 s, window / 20), so that a thousand clients that
+# waited for the same reset do not all knock at once.
+_OPENING_CAP_NS = 10 * NS
+_OPENING_DIVISOR = 20
+
+
+@attrs.define(eq=False)
+class Hold:
+    """
+    Credits of one bucket set aside for a waiting call or band.
+
+    Args:
+        owner: the ticket, or the number of a band.
+        part, whole: the hold grows by part/whole of what flows into the bucket.
+        cap: it never holds more credits than this.
+        amount: credits held when ``since`` (the bucket's ``refilled``) was noted.
+    """
+
+    owner: object
+    part: int
+    whole: int
+    cap: int
+    amount: int
+    since: int
+
+    def at(self, refilled: int) -> int:
+        """Credits held once *refilled* credits have ever flowed into the bucket."""
+        grown = self.amount + (refilled - self.since) * self.part // self.whole
+        return grown if grown < self.cap else self.cap
+
+    def spend(self, credits_: int, refilled: int) -> None:
+        """The owner drew *credits_*; what was held for it is used first."""
+        self.amount = max(0, self.at(refilled) - credits_)
+        self.since = refilled
+
+
+@attrs.define(eq=False)
+class Bucket:
+    """
+    What is left of one quota.
+
+    Args:
+        name: the server's own name of the dimension.
+        pays: the unit of a call's cost that is charged here; None: shown, not enforced.
+        limit: units that flow back in one window.
+        window_ns: the window.
+        refill: CONTINUOUS or WINDOW.
+        brim: credits of a full bucket.
+        source: who said so: "config", "header", "learned" or "prior".
+        ceiling: units the caller allowed; a server may lower the limit, never raise it above.
+        firm: the limit is certain enough to say "never".
+        credits, as_of_ns: the level, and when it was true.
+        refilled: credits that ever flowed in.
+        reserve: credits kept back; ``spends_reserve`` ends that, when no more input comes.
+        steps_at_ns, stepped_ns: the next and the last reset of a window.
+        gate_ns, gate_amount: until then no call of at least that amount goes (a server's hint).
+        escrow, bands: credits set aside, see Hold.
+    """
+
+    name: str
+    pays: str | None
+    limit: int
+    window_ns: int
+    refill: Refill = Refill.CONTINUOUS
+    source: str = "config"
+    ceiling: int | None = None
+    firm: bool = False
+    brim: int = 0
+    credits: int = 0
+    as_of_ns: int = 0
+    refilled: int = 0
+    reserve: int = 0
+    spends_reserve: bool = False
+    steps_at_ns: int | None = None
+    stepped_ns: int | None = None
+    gate_ns: int = 0
+    gate_amount: int = 0
+    escrow: Hold | None = None
+    bands: dict[int, Hold] | None = None
+
+    @classmethod
+    def full(
+        cls,
+        name: str,
+        limit: int,
+        window_ns: int,
+        *,
+        pays: str | None,
+        refill: Refill = Refill.CONTINUOUS,
+        source: str = "config",
+        now_ns: int,
+    ) -> Bucket:
+        """A bucket nobody has drawn from yet."""
+        brim = limit * window_ns
+        return cls(name, pays, limit, window_ns, refill, source, brim=brim, credits=brim, as_of_ns=now_ns)
+
+    @property
+    def capacity(self) -> int:
+        """Whole units of a full bucket."""
+        return self.brim // self.window_ns
+
+    # -- time -----------------------------------------------------------------
+
+    def refresh(self, *, now_ns: int) -> None:
+        """Bring the level to *now_ns*. A clock that steps back finds time standing still."""
+        elapsed_ns = now_ns - self.as_of_ns
+        if elapsed_ns <= 0:
+            return
+        self.as_of_ns = now_ns
+        if self.refill is Refill.WINDOW:
+            self._step(now_ns)
+            return
+        gained = elapsed_ns * self.limit
+        room = self.brim - self.credits
+        if gained > room:
+            gained = room if room > 0 else 0
+        self.credits += gained
+        self.refilled += gained
+
+    def _step(self, now_ns: int) -> None:
+        if self.steps_at_ns is None or now_ns < self.steps_at_ns:
+            return
+        passed = (now_ns - self.steps_at_ns) // self.window_ns
+        self.stepped_ns = self.steps_at_ns + passed * self.window_ns
+        self.steps_at_ns = self.stepped_ns + self.window_ns
+        gained = max(0, self.brim - self.credits)
+        self.credits += gained
+        self.refilled += gained
+
+    def _unopened(self, now_ns: int) -> int:
+        """Credits of a window that has just stepped and are not let out yet."""
+        if self.stepped_ns is None:
+            return 0
+        spread_ns = min(_OPENING_CAP_NS, self.window_ns // _OPENING_DIVISOR)
+        left_ns = self.stepped_ns + spread_ns - now_ns
+        return self.brim * left_ns // spread_ns if left_ns > 0 else 0
+
+    def level(self, *, now_ns: int) -> int:
+        """Whole units on hand; negative while in debt."""
+        self.refresh(now_ns=now_ns)
+        return self.credits // self.window_ns
+
+    # -- admission ------------------------------------------------------------
+
+    def ready_at_ns(self, amount: int, *, owner: object = None, band: int = 0, now_ns: int) -> int:
+        """
+        The first instant, now or later, at which *amount* can be taken.
+
+        An amount above the capacity is ready when the bucket is full. The
+        reserve stays behind as far as the bucket is larger than the amount.
+        """
+        if self.gate_ns > now_ns and amount >= self.gate_amount:
+            return self.gate_ns
+        cost = amount * self.window_ns
+        slack = self.brim - cost
+        if slack <= 0:
+            need = self.brim
+        elif self.spends_reserve:
+            need = cost
+        else:
+            need = cost + (self.reserve if self.reserve < slack else slack)
+        if self.credits >= need and self.escrow is None and self.bands is None and self.stepped_ns is None:
+            return now_ns
+        self.refresh(now_ns=now_ns)
+        return self._ready_after_refresh(need, owner, band, now_ns)
+
+    def _ready_after_refresh(self, need: int, owner: object, band: int, now_ns: int) -> int:
+        held, kept_parts = self._held(owner, band)
+        closed = self._unopened(now_ns)
+        missing = need + held + closed - self.credits
+        if missing <= 0:
+            return now_ns
+        if self.refill is Refill.WINDOW:
+            return self._window_ready_ns(need + held, now_ns)
+        # Holds of others grow while this one waits: the rest of the refill is what counts.
+        free_parts = 1000 - kept_parts
+        return now_ns - (-missing * 1000 // (self.limit * free_parts))
+
+    def _window_ready_ns(self, need: int, now_ns: int) -> int:
+        if self.credits >= need and self.stepped_ns is not None:
+            spread_ns = min(_OPENING_CAP_NS, self.window_ns // _OPENING_DIVISOR)
+            spare = self.credits - need
+            opens_ns = self.stepped_ns + spread_ns - spare * spread_ns // self.brim
+            return max(now_ns + 1, opens_ns)
+        assert self.steps_at_ns is not None, "a window bucket that was drawn from knows its next step"
+        return max(now_ns + 1, self.steps_at_ns)
+
+    def _held(self, owner: object, band: int) -> tuple[int, int]:
+        """Credits kept from this caller, and the thousandths of the refill that go on being kept."""
+        held = kept = 0
+        escrow = self.escrow
+        if escrow is not None and escrow.owner is not owner:
+            amount = escrow.at(self.refilled)
+            held += amount
+            if amount < escrow.cap:
+                kept += 1000 * escrow.part // escrow.whole
+        if self.bands is not None:
+            for number, hold in self.bands.items():
+                if number > band:
+                    amount = hold.at(self.refilled)
+                    held += amount
+                    if amount < hold.cap:
+                        kept += 1000 * hold.part // hold.whole
+        # What is held cannot exceed what is there; and someone must always be able to wait it out.
+        return min(held, max(0, self.credits)), min(kept, 900)
+
+    def take(self, amount: int, *, owner: object = None, band: int = 0, now_ns: int) -> None:
+        """Draw *amount*; the caller has seen that it is ready. More than the level is debt."""
+        if self.refill is Refill.WINDOW and self.steps_at_ns is None:
+            self.steps_at_ns = now_ns + self.window_ns
+        if now_ns > self.as_of_ns:
+            self.refresh(now_ns=now_ns)
+        cost = amount * self.window_ns
+        self.credits -= cost
+        if self.escrow is not None and self.escrow.owner is owner:
+            self.escrow = None
+        if self.bands is not None and band in self.bands:
+            self.bands[band].spend(cost, self.refilled)
+
+    def give_back(self, amount: int, *, now_ns: int) -> None:
+        """Return what was taken and never reached the server."""
+        self.refresh(now_ns=now_ns)
+        self.credits = min(self.brim, self.credits + amount * self.window_ns)
+
+    # -- holds ----------------------------------------------------------------
+
+    def hold_for(self, ticket: object, amount: int, *, alone: bool, now_ns: int) -> None:
+        """Open the escrow for a blocked head: half of the refill, all when nobody else waits."""
+        self.refresh(now_ns=now_ns)
+        cap = min(amount * self.window_ns, self.brim)
+        self.escrow = Hold(ticket, 1, 1 if alone else 2, cap, 0, self.refilled)
+
+    def drop_hold(self, ticket: object) -> None:
+        """The ticket left the queue without its grant: what was set aside is everyone's again."""
+        if self.escrow is not None and self.escrow.owner is ticket:
+            self.escrow = None
+
+    def keep_for_bands(self, waiting: dict[int, int], *, now_ns: int) -> None:
+        """Keep a tenth of the refill for each band in *waiting* (band -> cost of its head, in units)."""
+        if not waiting:
+            self.bands = None
+            return
+        self.refresh(now_ns=now_ns)
+        bands = self.bands or {}
+        second = NS * self.limit
+        fresh = {}
+        for band, amount in waiting.items():
+            cap = min(self.brim, max(second, amount * self.window_ns))
+            hold = bands.get(band)
+            if hold is None:
+                hold = Hold(band, 1, 10, cap, 0, self.refilled)
+            hold.cap = cap
+            fresh[band] = hold
+        self.bands = fresh
+
+    # -- what the server says -------------------------------------------------
+
+    def set_level(self, credits_: int, *, now_ns: int) -> None:
+        """The level is now *credits_* (never above the brim)."""
+        self.refresh(now_ns=now_ns)
+        self.credits = min(self.brim, credits_)
+
+    def cap_level(self, credits_: int, *, now_ns: int) -> None:
+        """The level is at most *credits_*."""
+        self.refresh(now_ns=now_ns)
+        if self.credits > credits_:
+            self.credits = credits_
+
+    def resize(self, limit: int, *, now_ns: int) -> None:
+        """The quota changed. Used units stay used: a larger bucket does not start fuller."""
+        self.refresh(now_ns=now_ns)
+        self.limit = limit
+        self.brim = limit * self.window_ns
+        self.credits = min(self.brim, self.credits)
+        self.reserve = min(self.reserve, self.brim)

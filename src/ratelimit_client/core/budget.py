@@ -1,0 +1,376 @@
+"""
+All buckets of one key.
+
+Law of this file: a call pays in every bucket that holds for it, or in none.
+Which bucket a reading belongs to is decided here, and nowhere else.
+
+Theory. There is one bucket per (dimension, window). A reading goes to the bucket
+whose window it determines; else to the one whose limit equals; else where it last
+went; else to a new one with the dialect's usual window. It never removes another
+bucket: requests per minute stay in force on local accounting while a server
+shows requests per day. Beside these stand a learnt slice of a bucket, a learnt
+rate of a key without readings, and the quotas shared by all keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from .bucket import Bucket
+from .debits import Debits
+from .learner import RateLearner
+from .lessons import Lessons
+from .profile import Refill, ServerProfile
+from .quota import Quota
+from .readings import Lesson, Series, Snapshot
+from .sharing import Sharing
+from .signals import Reading, Signals
+from .ticket import Ticket
+from .units import NS, to_ns
+from .windows import infer_window_ns
+
+_DIMENSIONS_MAX = 32
+
+
+@attrs.define(eq=False)
+class Line:
+    """One bucket with its readings and its lessons."""
+
+    bucket: Bucket
+    series: Series
+    lessons: Lessons
+    provisional: bool = False
+    sharing: Sharing = attrs.field(factory=Sharing)
+
+
+def config_bucket(quota: Quota, *, now_ns: int) -> Bucket:
+    """The bucket of a quota that the caller typed: a ceiling, full at the start."""
+    bucket = Bucket.full(quota.unit, quota.amount, quota.window_ns, pays=quota.unit, now_ns=now_ns)
+    bucket.ceiling = quota.amount
+    bucket.firm = True
+    bucket.reserve = bucket.brim // 100
+    return bucket
+
+
+@attrs.define(eq=False)
+class Budget:
+    """
+    Args:
+        profile: what is known of this kind of server.
+        shared: buckets that hold over all keys.
+    """
+
+    profile: ServerProfile
+    shared: Sequence[Bucket] = ()
+    lines: dict[str, list[Line]] = attrs.field(factory=dict)
+    debits: dict[str, Debits] = attrs.field(factory=dict)
+    learner: RateLearner = attrs.field(factory=RateLearner)
+    has_readings: bool = False
+    by_unit: dict[str, tuple[Bucket, ...]] = attrs.field(factory=dict)
+    binding: Bucket | None = None
+    _went: dict[str, Line] = attrs.field(factory=dict)
+
+    def add_quota(self, quota: Quota, *, now_ns: int) -> None:
+        """Hold the caller's quota, beside or in place of what headers said of that window."""
+        for line in self.lines.get(quota.unit, ()):
+            if line.bucket.window_ns == quota.window_ns:
+                bucket = line.bucket
+                bucket.ceiling = quota.amount
+                bucket.resize(quota.amount, now_ns=now_ns)
+                bucket.source, bucket.firm = "config", True
+                self.rebuild()
+                return
+        self._add_line(config_bucket(quota, now_ns=now_ns))
+
+    def drop_quotas(self) -> None:
+        """Forget what the caller typed; what a header showed stays, without its ceiling."""
+        for name, lines in list(self.lines.items()):
+            kept = [line for line in lines if line.series.last_order >= 0]
+            for line in kept:
+                line.bucket.ceiling = None
+                if line.bucket.source == "config":
+                    line.bucket.source, line.bucket.firm = "header", False
+            self.lines[name] = kept
+        self._went = {name: line for name, line in self._went.items() if line in self.lines.get(name, ())}
+        self.rebuild()
+
+    def _add_line(self, bucket: Bucket, *, provisional: bool = False) -> Line:
+        exact = self.profile.reset_is_exact
+        undecided = bucket.source != "config" and self.profile.refill is Refill.UNKNOWN
+        series = Series(bucket, exact_reset=exact, undecided=undecided)
+        line = Line(bucket, series, Lessons(series), provisional)
+        self.lines.setdefault(bucket.name, []).append(line)
+        self.rebuild()
+        return line
+
+    def rebuild(self) -> None:
+        """Sort the buckets in force by the unit that is paid in them."""
+        found: dict[str, list[Bucket]] = {}
+        for lines in self.lines.values():
+            for line in lines:
+                if line.bucket.pays is not None:
+                    found.setdefault(line.bucket.pays, []).append(line.bucket)
+                    if line.lessons.slice is not None:
+                        found[line.bucket.pays].append(line.lessons.slice)
+                    if line.sharing.pace is not None:
+                        found[line.bucket.pays].append(line.sharing.pace)
+        if self.learner.bucket is not None and not self.has_readings:
+            found.setdefault("requests", []).append(self.learner.bucket)
+        for bucket in self.shared:
+            if bucket.pays is not None:
+                found.setdefault(bucket.pays, []).append(bucket)
+        self.by_unit = {unit: tuple(buckets) for unit, buckets in found.items()}
+
+    @property
+    def all_lines(self) -> Iterator[Line]:
+        """Every bucket with its readings."""
+        for lines in self.lines.values():
+            yield from lines
+
+    @property
+    def shares(self) -> bool:
+        """Some bucket is shared with other processes of ours by its marks."""
+        return any(line.sharing.pace is not None for line in self.all_lines)
+
+    def foreign_ppm(self, *, now_ns: int) -> int:
+        """What others spend, as millionths of the refill. Only requests are exact enough to tell."""
+        return max(
+            (line.series.foreign.ppm(line.bucket.limit, now_ns=now_ns) for line in self.all_lines if line.bucket.pays == "requests"),
+            default=0,
+        )
+
+    def unread_for_a_window(self, unit: str, *, now_ns: int) -> bool:
+        """No bucket of *unit* had a reading within its window, so nobody else corrects it."""
+        return all(
+            line.series.read_ns is None or now_ns - line.series.read_ns > line.bucket.window_ns
+            for line in self.all_lines
+            if line.bucket.pays == unit
+        )
+
+    def correct(self, unit: str, units: int, *, now_ns: int) -> None:
+        """Give *units* back to (or, negative, take them from) every bucket of *unit*."""
+        for bucket in self.by_unit.get(unit, ()):
+            bucket.refresh(now_ns=now_ns)
+            bucket.set_level(bucket.credits + units * bucket.window_ns, now_ns=now_ns)
+
+    # -- admission ------------------------------------------------------------
+
+    def ready_at_ns(self, ticket: Ticket, *, now_ns: int) -> int:
+        """When every bucket has room for *ticket*; ``binding`` is the last one to have it."""
+        ready_ns = now_ns
+        band = ticket.priority
+        by_unit = self.by_unit
+        for unit, amount in ticket.cost.pairs:
+            for bucket in by_unit.get(unit, ()):
+                at_ns = bucket.ready_at_ns(amount, owner=ticket, band=band, now_ns=now_ns)
+                if at_ns > ready_ns:
+                    ready_ns = at_ns
+                    self.binding = bucket
+        return ready_ns
+
+    def charge(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
+        """Take the cost out of every bucket, and note what was believed and what the server had seen."""
+        marks = []
+        buckets: tuple[Bucket, ...] = ()
+        levels: list[int] = []
+        band = ticket.priority
+        for unit, amount in ticket.cost.pairs:
+            ledger = self.debits.get(unit)
+            if ledger is None:
+                ledger = self.debits[unit] = Debits()
+            mark = ledger.add(amount, jitter_ns=jitter_ns, now_ns=now_ns)
+            marks.append((unit, amount, mark, ledger.total))
+            paid = self.by_unit.get(unit)
+            if paid is not None:
+                buckets = buckets + paid if buckets else paid
+                for bucket in paid:
+                    levels.append(bucket.credits)
+                    bucket.take(amount, owner=ticket, band=band, now_ns=now_ns)
+        ticket.marks = tuple(marks)
+        ticket.buckets = buckets
+        ticket.levels = tuple(levels)
+        if not self.has_readings:
+            self.learner.granted(now_ns=now_ns)
+
+    def give_back(self, ticket: Ticket, *, now_ns: int) -> None:
+        """Nothing was written: what was charged comes back."""
+        for bucket in ticket.buckets:
+            bucket.give_back(ticket.amount(bucket.pays), now_ns=now_ns)
+        ticket.marks, ticket.buckets, ticket.levels = (), (), ()
+
+    def never(self, ticket: Ticket) -> Bucket | None:
+        """The bucket that can never hold the stated cost of *ticket*, as far as that is certain."""
+        for unit, amount in ticket.cost.pairs:
+            for bucket in self.by_unit.get(unit, ()):
+                if bucket.firm and amount > bucket.limit and bucket.source != "learned":
+                    return bucket
+        return None
+
+    def share_of(self, ticket: Ticket) -> int:
+        """The dominant share of *ticket*: the largest part of any bucket, in billionths."""
+        share = 1
+        for unit, amount in ticket.cost.pairs:
+            for bucket in self.by_unit.get(unit, ()):
+                share = max(share, amount * NS // bucket.limit)
+        return share if share > 1 else NS // 1000
+
+    # -- readings -------------------------------------------------------------
+
+    def snap_ns(self, ticket: Ticket, signals: Signals, *, jitter_ns: int, now_ns: int) -> int:
+        """When the server looked at its buckets, as late as it may have been."""
+        if self.profile.snapshot_at_end:
+            return now_ns
+        if signals.processing_s is not None:
+            at_ns = now_ns - to_ns(signals.processing_s)
+            if ticket.granted_ns <= at_ns <= now_ns:
+                return at_ns
+        return min(now_ns, ticket.granted_ns + jitter_ns)
+
+    def read(
+        self, ticket: Ticket, signals: Signals, *, refused: bool, jitter_ns: int, now_ns: int
+    ) -> list[tuple[Line, Lesson]]:
+        """Use every reading of an answer; returns the lines it taught something, with the lesson."""
+        learnt = []
+        snap_ns = self.snap_ns(ticket, signals, jitter_ns=jitter_ns, now_ns=now_ns)
+        for name, reading in readings_of(signals).items():
+            line = self._line(name, reading, ticket, now_ns=now_ns)
+            if line is None:
+                continue
+            unit = self.profile.pays.get(name, name)
+            own, mark, total = ticket.mark(unit)
+            ledger = self.debits.get(unit)
+            debited = ledger.total if ledger is not None else 0
+            snapshot = Snapshot(ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns)
+            limit = line.bucket.limit
+            grain_ns = to_ns(self.profile.grain_s)
+            lesson = line.series.use(reading, snapshot, grain_ns=grain_ns, refused=refused, now_ns=now_ns)
+            if line.lessons.slice is not None and line.bucket.limit != limit:
+                line.lessons.slice.limit = line.bucket.limit
+            if lesson is not None:
+                learnt.append((line, lesson))
+        if learnt and not self.has_readings:
+            self.has_readings = True
+            self.rebuild()
+        return learnt
+
+    def _line(self, name: str, reading: Reading, ticket: Ticket, *, now_ns: int) -> Line | None:
+        lines = self.lines.get(name, [])
+        limit = int(reading.limit) if reading.limit is not None else None
+        window_ns = self._window_ns(name, reading, ticket)
+        line = self._match(lines, window_ns, limit) or self._went.get(name)
+        if window_ns is not None and line is not None and line.bucket.window_ns != window_ns:
+            line = self._rewindow(line, window_ns, limit, now_ns=now_ns)
+        if line is None:
+            line = self._new_line(name, limit, window_ns, lines, reading, now_ns=now_ns)
+        if line is not None:
+            self._went[name] = line
+        return line
+
+    def _window_ns(self, name: str, reading: Reading, ticket: Ticket) -> int | None:
+        if reading.window_s is not None:
+            return to_ns(reading.window_s)
+        if not self.profile.reset_is_exact or reading.limit is None or reading.remaining is None:
+            return None
+        if reading.reset_s is None:
+            return None
+        own, _, _ = ticket.mark(self.profile.pays.get(name, name))
+        return infer_window_ns(
+            int(reading.limit), int(reading.remaining), to_ns(reading.reset_s), max(1, own)
+        )
+
+    @staticmethod
+    def _match(lines: list[Line], window_ns: int | None, limit: int | None) -> Line | None:
+        for line in lines:
+            if line.bucket.window_ns == window_ns:
+                line.provisional = False
+                return line
+        if window_ns is None:
+            for line in lines:
+                if line.bucket.limit == limit:
+                    return line
+        return None
+
+    def _rewindow(self, line: Line, window_ns: int, limit: int | None, *, now_ns: int) -> Line | None:
+        """A bucket whose window was only assumed takes the one that was determined; any other stays."""
+        if not line.provisional or line.bucket.limit != limit:
+            return None
+        bucket = line.bucket
+        level = bucket.level(now_ns=now_ns)
+        bucket.window_ns = window_ns
+        bucket.resize(bucket.limit, now_ns=now_ns)
+        bucket.set_level(level * window_ns, now_ns=now_ns)
+        bucket.reserve = bucket.brim // 100
+        line.provisional = False
+        line.series = line.lessons.series = Series(
+            bucket, exact_reset=line.series.exact_reset, undecided=line.series.undecided
+        )
+        return line
+
+    def _new_line(
+        self,
+        name: str,
+        limit: int | None,
+        window_ns: int | None,
+        lines: list[Line],
+        reading: Reading,
+        *,
+        now_ns: int,
+    ) -> Line | None:
+        default_ns = to_ns(self.profile.default_window_s)
+        if window_ns is None:
+            for line in lines:
+                if line.bucket.window_ns == default_ns:
+                    return line
+        if limit is None or limit <= 0 or len(self.lines) >= _DIMENSIONS_MAX:
+            return None
+        refill = self.profile.refill
+        if refill is Refill.UNKNOWN:
+            refill = Refill.CONTINUOUS if reading.reset_s is None else Refill.WINDOW
+        bucket = Bucket.full(
+            name,
+            limit,
+            window_ns or default_ns,
+            pays=self.profile.pays.get(name),
+            refill=refill,
+            source="header",
+            now_ns=now_ns,
+        )
+        return self._add_line(bucket, provisional=window_ns is None)
+
+    # -- refusals -------------------------------------------------------------
+
+    def named(self, signals: Signals) -> Line | None:
+        """The bucket a refusal names: by its unit, then by the limit or window the text tells."""
+        if signals.unit is None:
+            return None
+        lines = self.lines.get(signals.unit, [])
+        if not lines:
+            return None
+        for line in lines:
+            if signals.limit is not None and line.bucket.limit == int(signals.limit):
+                return line
+        if signals.window_s is not None:
+            for line in lines:
+                if line.bucket.window_ns == to_ns(signals.window_s):
+                    return line
+        return self._went.get(signals.unit, lines[0])
+
+    def enforce(self, line: Line) -> None:
+        """A refusal named a dimension that was only shown so far."""
+        if line.bucket.pays is None:
+            line.bucket.pays = line.bucket.name
+            self.rebuild()
+
+
+def readings_of(signals: Signals) -> dict[str, Reading]:
+    """The readings of an answer, and what the text of a refusal says where no header does."""
+    readings = signals.readings
+    if signals.unit is None or signals.limit is None or signals.unit in readings:
+        return readings
+    remaining = None
+    if signals.used is not None:
+        remaining = signals.limit - signals.used
+    text = Reading(signals.limit, remaining, None, signals.window_s)
+    return {**readings, signals.unit: text}

@@ -1,0 +1,168 @@
+"""
+How many calls may be under way at once.
+
+Law of this file: this window guards against what no bucket tells: limits that
+nobody knows yet, and a server that has too much to do. A budget is not its
+business.
+
+Theory. Refusals come back within a round trip while answers take seconds, so
+silence is good news. The window starts at four calls and doubles when a round of
+answers has come, or after a silence counted from the first request of the round
+that was *written*: twice the slowest connect or refusal seen, at least 250 ms.
+A doubling is spread evenly over its round and never sent at once, so that the
+first refusal finds few others on the way. Until anything was heard at all, no
+more than 32 calls are out.
+
+Overload ("slow down", 503, 529) cuts the window by a third, once for all calls
+that were out together; from then on it grows by one each answered round.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from .units import NS
+
+_FIRST = 4
+_UNHEARD_MAX = 32
+_SILENCE_NS = NS // 4
+
+
+class Ending(enum.Enum):
+    """How a call ended, as far as concurrency can learn from it."""
+
+    SUCCEEDED = "succeeded"
+    IGNORED = "ignored"
+    DROPPED = "dropped"
+
+
+@attrs.define(eq=False)
+class InFlightWindow:
+    """
+    Args:
+        ceiling: never more calls than this.
+        waits_for_written: the caller reports when a request is written, so a
+            round's silence is counted from there and not from the grant.
+    """
+
+    ceiling: int
+    waits_for_written: bool = False
+    in_flight: int = 0
+    heard: bool = False
+    careful: bool = False
+    _base: int = _FIRST
+    _grow: int = 0
+    _grow_ns: int = 0
+    _spread_ns: int = 1
+    _round_ns: int | None = None
+    _answers: int = 0
+    _pressed: bool = False
+    _slowest_ns: int = 0
+    _cut_ns: int = -1
+
+    @property
+    def silence_ns(self) -> int:
+        """How long nothing must be heard before it counts as good news."""
+        return max(_SILENCE_NS, 2 * self._slowest_ns)
+
+    @property
+    def size(self) -> int:
+        """Calls that may be in flight once the present growth is let out."""
+        return self._base + self._grow
+
+    @property
+    def growing(self) -> bool:
+        """The ramp has not come to its end."""
+        return not self.careful and self._base + self._grow < self._top
+
+    @property
+    def _top(self) -> int:
+        return self.ceiling if self.heard else min(self.ceiling, _UNHEARD_MAX)
+
+    def allowed(self, *, now_ns: int) -> int:
+        """Calls that may be in flight at *now_ns*."""
+        if self._grow:
+            elapsed_ns = now_ns - self._grow_ns
+            if elapsed_ns < self._spread_ns:
+                return self._base + self._grow * max(0, elapsed_ns) // self._spread_ns
+            self._base += self._grow
+            self._grow = 0
+        if self._pressed and self._base < self._top and self._round_over(now_ns):
+            self._begin_round(now_ns)
+        return self._base
+
+    def _round_over(self, now_ns: int) -> bool:
+        if self._answers >= self._base:
+            return True
+        if self.careful or self._round_ns is None:
+            return False
+        return now_ns >= self._round_ns + self.silence_ns
+
+    def _begin_round(self, now_ns: int) -> None:
+        step = 1 if self.careful else self._base
+        self._grow = min(step, self._top - self._base)
+        self._grow_ns = now_ns
+        self._spread_ns = self.silence_ns
+        self._round_ns = None
+        self._answers = 0
+        self._pressed = False
+
+    def has_room(self, *, now_ns: int) -> bool:
+        """One more call may go. Being asked and saying no is what makes the window grow."""
+        if self.in_flight < self._base or self.in_flight < self.allowed(now_ns=now_ns):
+            return True
+        self._pressed = True
+        return self.in_flight < self.allowed(now_ns=now_ns)
+
+    def opens_at_ns(self, *, now_ns: int) -> int | None:
+        """When one more call may go if nothing else happens; None: not before something does."""
+        if self.in_flight < self.allowed(now_ns=now_ns):
+            return now_ns
+        if self._grow:
+            wanted = self.in_flight + 1 - self._base
+            if wanted <= self._grow:
+                return max(now_ns + 1, self._grow_ns - (-wanted * self._spread_ns // self._grow))
+            return max(now_ns + 1, self._grow_ns + self._spread_ns)
+        if self._base >= self._top or self.careful or self._round_ns is None:
+            return None
+        return max(now_ns + 1, self._round_ns + self.silence_ns)
+
+    # -- what happened --------------------------------------------------------
+
+    def granted(self, *, now_ns: int) -> None:
+        """A call was let out."""
+        self.in_flight += 1
+        if self._round_ns is None and not self.waits_for_written:
+            self._round_ns = now_ns
+
+    def written(self, granted_ns: int, *, now_ns: int) -> None:
+        """Its first byte reached the socket."""
+        self._slowest_ns = max(self._slowest_ns, now_ns - granted_ns)
+        if self._round_ns is None:
+            self._round_ns = now_ns
+
+    def answered(self, *, now_ns: int) -> None:
+        """The head of an answer came."""
+        self.heard = True
+        self._answers += 1
+
+    def refused(self, sent_ns: int, *, now_ns: int) -> None:
+        """A refusal came: how long it took says how long silence has to be to mean anything."""
+        self._slowest_ns = max(self._slowest_ns, now_ns - sent_ns)
+
+    def ended(self, ending: Ending, granted_ns: int, *, now_ns: int) -> None:
+        """The slot is free again."""
+        self.in_flight -= 1
+        if ending is Ending.DROPPED and granted_ns > self._cut_ns:
+            self._cut_ns = now_ns
+            out = max(self.in_flight + 1, 1)
+            self._base = max(1, min(self._base, out) * 2 // 3)
+            self._grow = self._answers = 0
+            self.careful = True
+
+    def restart(self) -> None:
+        """Begin with the ramp again, as after an outage."""
+        self._base, self._grow, self._answers, self._round_ns = _FIRST, 0, 0, None
+        self.careful = False

@@ -1,0 +1,37 @@
+"""
+How much of one unit this key has ever spent, and how much of that has surely arrived.
+
+Law of this file: a debit counts when the call is granted, in the order of the
+grants. Calls granted together overtake each other on the way, so only debits
+older than the arrival jitter are taken as seen by the server. All buckets that
+a call pays in the same unit share one of these, also those not known yet.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Debits:
+    """The running total of one unit."""
+
+    total: int = 0
+    _arrived: int = 0
+    _recent: deque[tuple[int, int]] = attrs.field(factory=deque)
+
+    def add(self, amount: int, *, jitter_ns: int, now_ns: int) -> int:
+        """
+        Count *amount* and return the call's mark: what has surely arrived before it, and itself.
+
+        ``total`` is then what has arrived if nothing overtakes: right on average, not surely.
+        """
+        recent = self._recent
+        settled_ns = now_ns - jitter_ns
+        while recent and recent[0][0] <= settled_ns:
+            self._arrived = recent.popleft()[1]
+        self.total += amount
+        recent.append((now_ns, self.total))
+        return self._arrived + amount

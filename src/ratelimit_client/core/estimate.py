@@ -1,0 +1,172 @@
+"""
+What a call will be charged, before it is made.
+
+Laws of this file. A price is a whole number of units, at least 1. A lesson
+changes the price of no call it knows of by more than half up or a third down.
+Nothing a server says makes a price negative or unbounded.
+
+Theory. Servers charge an estimate of their own at admission and hardly say how
+it is made. All the rules seen so far are sums of the same few terms,
+
+    charge  =  a x chars/4  +  b x max_output  +  e x excess  +  c x calls  +  fixed
+
+where *excess* is what max_output has above chars/4: the text alone is a = 1, the
+sum of both is a = b = 1, the larger of both is a = e = 1. One ratio in place of
+these terms cannot fit calls with and without max_output: for one of them it is
+off by two orders of magnitude. *Fixed* is what the caller knows exactly (an
+image, an array of token ids) and is not learnt.
+
+Evidence is a sum over one or many calls; ``fitting`` makes coefficients of it.
+They are the aim; prices walk there in bounded steps, because the first evidence
+may be the wrong one.
+
+It starts where OpenAI's document is most cautious, with max_output charged in
+full. Since 2025 its servers no longer charge it; the first answers bring it down.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from .fitting import PPM, Coefficients, Evidence, clamp_fit, fits, predict, step
+
+MEMORY = 32
+MAX_ENDPOINTS = 64
+_QUARTERS = 4  # inside, amounts are quarter units: one character is one
+
+# b, e, a, c: in the order in which they are asked to explain an error, the least certain first.
+_START: Coefficients = (PPM, 0, PPM, 8 * PPM)
+_LEAST: Coefficients = (0, 0, PPM // 4, 0)
+_MOST: Coefficients = (PPM, PPM, 4 * PPM, 4096 * PPM)
+
+_STATED_WEIGHT = 8
+_ABSURD = 8  # times the most that the bounds allow
+
+
+@attrs.frozen
+class Features:
+    """
+    What a call's body shows before it is made; they add up.
+
+    Args:
+        chars: characters of the text the server counts.
+        max_output: the most tokens the answers may have together.
+        fixed: units known exactly (token ids, images).
+        endpoint: the path it goes to, each of which has its own rule; None of a
+            sum over several, from which nothing can be learnt.
+        excess: quarter units that max_output has above the text, of a sum the
+            sum of them; computed unless given.
+    """
+
+    chars: int
+    max_output: int = 0
+    fixed: int = 0
+    endpoint: str | None = ""
+    excess: int = attrs.field(kw_only=True)
+
+    @excess.default
+    def _excess(self) -> int:
+        return max(0, _QUARTERS * self.max_output - self.chars)
+
+    def __add__(self, other: Features) -> Features:
+        return Features(
+            self.chars + other.chars,
+            self.max_output + other.max_output,
+            self.fixed + other.fixed,
+            self.endpoint if self.endpoint == other.endpoint else None,
+            excess=self.excess + other.excess,
+        )
+
+
+@attrs.define(eq=False)
+class _Rule:
+    """How one endpoint charges, as far as we know."""
+
+    now: Coefficients = _START
+    """What prices are made of: somewhere between where they were and the aim."""
+    aim: Coefficients = _START
+    """What the evidence says."""
+    evidence: deque[Evidence] = attrs.field(factory=lambda: deque(maxlen=MEMORY))
+    lessons: int = 0
+
+    def learn(self, new: Evidence) -> None:
+        self.evidence.append(new)
+        self.lessons += 1
+        # What fits teaches nothing; a server that never quite fits is fitted every fourth time.
+        if not fits(self.aim, new) and (self.lessons <= MEMORY or self.lessons % 4 == 0):
+            self.aim = clamp_fit(self.aim, self.evidence, least=_LEAST, most=_MOST)
+        if self.now != self.aim:
+            self.now = step(self.now, self.aim, self.evidence)
+
+
+@attrs.define(eq=False)
+class Estimator:
+    """Prices for the calls of one key, learnt endpoint by endpoint."""
+
+    _rules: dict[str | None, _Rule] = attrs.field(factory=dict, init=False)
+    _recent: deque[tuple[int, int]] = attrs.field(factory=lambda: deque(maxlen=MEMORY), init=False)
+
+    def price(self, features: Features) -> int:
+        """Units a call of these features is expected to be charged."""
+        return max(1, self._expected(features, 1))
+
+    def learn(self, features: Features, calls: int, charged: int, *, stated: bool = False) -> bool:
+        """
+        So many calls, of these features together, were charged so much.
+
+        The caller keeps from us what others may have spent: it does not call
+        while a cut is in force or others use much of the limit.
+
+        Args:
+            features: the sum over the calls.
+            calls: how many.
+            charged: units, all of them together.
+            stated: the server itself named the number ("Requested 1210").
+
+        Returns:
+            Whether it was evidence. A charge that is not positive, or above what
+            any rule could make of these calls, is ignored.
+        """
+        terms = (_QUARTERS * features.max_output, features.excess, features.chars, _QUARTERS * calls)
+        most = predict(_MOST, terms) + _QUARTERS * features.fixed
+        if features.endpoint is None or calls < 1 or not 0 < _QUARTERS * charged <= _ABSURD * most:
+            return False
+        rule = self._rules.get(features.endpoint)
+        if rule is None:
+            if len(self._rules) >= MAX_ENDPOINTS:
+                return False
+            rule = self._rules[features.endpoint] = _Rule()
+
+        self._recent.append((charged, self._expected(features, calls)))
+        learnable = max(0, _QUARTERS * (charged - features.fixed))
+        rule.learn(Evidence(terms, learnable, _STATED_WEIGHT if stated else 1))
+        return True
+
+    @property
+    def ratio(self) -> float | None:
+        """Charged over estimated, of the recent evidence; None before there is any."""
+        expected = sum(each for _, each in self._recent)
+        return sum(charged for charged, _ in self._recent) / expected if expected else None
+
+    @property
+    def ratio_ppm(self) -> int:
+        """The same in millionths; a million before there is any evidence."""
+        ratio = self.ratio
+        return PPM if ratio is None else round(ratio * PPM)
+
+    def _expected(self, features: Features, calls: int) -> int:
+        """The price of so many calls together, rounded up."""
+        rule = self._rules.get(features.endpoint)
+        b, e, a, c = rule.now if rule is not None else _START
+        quarters = a * features.chars + e * features.excess + _QUARTERS * (b * features.max_output + c * calls)
+        return features.fixed - (-quarters // (_QUARTERS * PPM))
+
+    def __repr__(self) -> str:
+        rules = ", ".join(
+            f"{endpoint or 'any'}: {a / PPM:.2f} x chars/4 + {b / PPM:.2f} x max_output "
+            f"+ {e / PPM:.2f} x excess + {c / PPM:.0f}"
+            for endpoint, (b, e, a, c) in ((endpoint, rule.now) for endpoint, rule in self._rules.items())
+        )
+        return f"<Estimator {rules or 'nothing learnt'}>"

@@ -1,0 +1,134 @@
+"""
+What the server charged for estimated calls, seen from its readings.
+
+Law of this file: between two readings of one bucket everything that left it was
+charged for the calls between their marks, unless the bucket was full in between
+or somebody else spends. Calls that may or may not have arrived make the sum
+unsure, so a span counts only when it holds many more calls than those.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from .bucket import Bucket
+from .estimate import Estimator, Features
+from .profile import Refill
+from .readings import Lesson
+from .ticket import Ticket
+
+_SURE_TIMES = 8
+
+
+@attrs.frozen
+class Sum:
+    """Features of all calls so far. ``changes`` counts how often the endpoint changed."""
+
+    chars: int = 0
+    max_output: int = 0
+    fixed: int = 0
+    excess: int = 0
+    calls: int = 0
+    changes: int = 0
+    endpoint: str | None = ""
+
+    def plus(self, features: Features) -> Sum:
+        """With one more call."""
+        return Sum(
+            self.chars + features.chars,
+            self.max_output + features.max_output,
+            self.fixed + features.fixed,
+            self.excess + features.excess,
+            self.calls + 1,
+            self.changes + (features.endpoint != self.endpoint),
+            features.endpoint,
+        )
+
+
+@attrs.frozen
+class CallMark:
+    """What one call's reading can be compared with: the sum before and with it, and how many may be missing."""
+
+    total: Sum
+    unsure: int
+
+
+@attrs.define(eq=False)
+class _Anchor:
+    mark: CallMark
+    exact: int
+    snap_ns: int
+
+
+@attrs.define(eq=False)
+class ChargeEvidence:
+    """The evidence of one key, taken from one bucket."""
+
+    total: Sum = Sum()
+    _arrived: Sum = Sum()
+    _recent: deque[tuple[int, Sum]] = attrs.field(factory=deque)
+    _anchors: dict[Bucket, _Anchor] = attrs.field(factory=dict)
+
+    def granted(self, features: Features, *, jitter_ns: int, now_ns: int) -> CallMark:
+        """An estimated call was let out."""
+        recent = self._recent
+        while recent and recent[0][0] <= now_ns - jitter_ns:
+            self._arrived = recent.popleft()[1]
+        unsure = self.total.calls - self._arrived.calls
+        self.total = self.total.plus(features)
+        recent.append((now_ns, self.total))
+        return CallMark(self._arrived.plus(features), unsure)
+
+    def read(
+        self, ticket: Ticket, bucket: Bucket, lesson: Lesson, estimator: Estimator, *, trusted: bool
+    ) -> None:
+        """
+        A reading of *bucket* was used.
+
+        Args:
+            trusted: nobody else spends and no cut is in force; else the span is dropped.
+        """
+        mark = ticket.evidence
+        if not isinstance(mark, CallMark) or bucket.refill is not Refill.CONTINUOUS:
+            return
+        anchor = self._anchors.get(bucket)
+        if anchor is None or not trusted or lesson.asleep:
+            self._begin(bucket, mark, lesson, estimator)
+            return
+        calls = mark.total.calls - anchor.mark.total.calls
+        unsure = mark.unsure + anchor.mark.unsure
+        if calls < 1:
+            return
+        refill = bucket.limit * max(0, lesson.snap_ns - anchor.snap_ns)
+        if anchor.exact + refill >= bucket.brim:
+            self._begin(bucket, mark, lesson, estimator)
+            return
+        if calls < _SURE_TIMES * unsure:
+            return
+        charged = (anchor.exact + refill - lesson.exact) // bucket.window_ns
+        self._anchors[bucket] = _Anchor(mark, lesson.exact, lesson.snap_ns)
+        _teach(estimator, anchor.mark.total, mark.total, charged)
+
+    def _begin(self, bucket: Bucket, mark: CallMark, lesson: Lesson, estimator: Estimator) -> None:
+        """A new span. A bucket that was full before a single call shows what that call was charged."""
+        anchor = self._anchors.get(bucket)
+        before = anchor.mark.total if anchor is not None else Sum()
+        if mark.unsure == 0 and mark.total.calls - before.calls == 1 and not lesson.asleep:
+            _teach(estimator, before, mark.total, (bucket.brim - lesson.exact) // bucket.window_ns)
+        self._anchors[bucket] = _Anchor(mark, lesson.exact, lesson.snap_ns)
+
+
+def _teach(estimator: Estimator, before: Sum, after: Sum, charged: int) -> None:
+    changed = after.changes - before.changes
+    if changed > 1 or (changed == 1 and after.calls - before.calls > 1):
+        return
+    features = Features(
+        after.chars - before.chars,
+        after.max_output - before.max_output,
+        after.fixed - before.fixed,
+        after.endpoint,
+        excess=after.excess - before.excess,
+    )
+    estimator.learn(features, after.calls - before.calls, charged)

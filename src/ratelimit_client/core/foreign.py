@@ -1,0 +1,57 @@
+"""
+How much of a bucket others spend.
+
+Law of this file: what a reading lacks against prediction was spent by somebody
+else. Single differences are noise (a reading is floored, requests overtake each
+other), but they cancel when added up: over ten seconds only real spending is
+left, and that is all this file reports.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from .units import NS
+
+_SPAN_NS = 10 * NS
+_SLOT_NS = NS // 2
+_MILLION = 1_000_000
+
+
+@attrs.define(eq=False)
+class ForeignMeter:
+    """Differences between predicted and read levels over the last ten seconds."""
+
+    _slots: deque[list[int]] = attrs.field(factory=deque)
+    _sum: int = 0
+    _covered_ns: int = 0
+
+    def add(self, residual: int, span_ns: int, *, now_ns: int) -> None:
+        """*residual* credits were missing from a reading that looked at *span_ns* of time."""
+        slot = now_ns // _SLOT_NS
+        if not self._slots or self._slots[-1][0] != slot:
+            self._slots.append([slot, 0, 0])
+        self._slots[-1][1] += residual
+        self._slots[-1][2] += span_ns
+        self._sum += residual
+        self._covered_ns += span_ns
+        self.forget(now_ns=now_ns)
+
+    def forget(self, *, now_ns: int) -> None:
+        """Drop what is older than ten seconds."""
+        oldest = (now_ns - _SPAN_NS) // _SLOT_NS
+        while self._slots and self._slots[0][0] < oldest:
+            _, residual, span_ns = self._slots.popleft()
+            self._sum -= residual
+            self._covered_ns -= span_ns
+
+    def ppm(self, limit: int, *, now_ns: int) -> int:
+        """Millionths of the refill that others took; 0 when they took none or nothing is known."""
+        self.forget(now_ns=now_ns)
+        if self._sum <= 0:
+            return 0
+        # Less than ten seconds seen is read as ten, so that a first odd reading is no alarm.
+        refill = limit * max(_SPAN_NS, self._covered_ns)
+        return min(_MILLION, self._sum * _MILLION // refill)

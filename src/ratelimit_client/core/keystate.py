@@ -1,0 +1,79 @@
+"""
+Everything that belongs to one key: its budget, its queue, its window.
+
+Law of this file: it holds, and answers small questions about what it holds; the
+scheduler decides.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .budget import Budget
+from .concurrency import InFlightWindow
+from .cost import Cost
+from .estimate import Estimator, Features
+from .evidence import ChargeEvidence
+from .outage import OutageBreaker
+from .queue import FairQueue
+from .retry_budget import RetryBudget
+from .ticket import Ticket
+
+
+@attrs.define(eq=False)
+class KeyState:
+    """
+    Args:
+        name: the key.
+        gate_ns: closed until then by a refusal that named no bucket.
+        wake_ns: when it wants to be looked at again; None: when something happens.
+        service: calls granted, for sharing free slots between keys.
+        ended: tenants of which no more input comes.
+    """
+
+    name: str
+    budget: Budget
+    window: InFlightWindow
+    queue: FairQueue = attrs.field(factory=FairQueue)
+    breaker: OutageBreaker = attrs.field(factory=OutageBreaker)
+    retries: RetryBudget = attrs.field(factory=RetryBudget)
+    estimator: Estimator = attrs.field(factory=Estimator)
+    evidence: ChargeEvidence = attrs.field(factory=ChargeEvidence)
+    gate_ns: int = 0
+    wake_ns: int | None = None
+    service: int = 0
+    granted: int = 0
+    refused: int = 0
+    ended: set[str] = attrs.field(factory=set)
+
+    def price(self, features: Features) -> Cost:
+        """What an estimated call is thought to cost now."""
+        return Cost(1, tokens=self.estimator.price(features))
+
+    def blocked_until(self, ticket: Ticket, *, now_ns: int) -> tuple[int | None, str | None]:
+        """
+        When *ticket* may go, and what makes it wait.
+
+        (now, None) when it may go now; (None, what) when nothing but an event helps.
+        """
+        if self.gate_ns > now_ns:
+            return self.gate_ns, "hint"
+        if self.breaker.open and not self.breaker.admits(now_ns=now_ns):
+            return self.breaker.next_probe_ns, "outage"
+        ready_ns = self.budget.ready_at_ns(ticket, now_ns=now_ns)
+        if ready_ns > now_ns:
+            binding = self.budget.binding
+            return ready_ns, "budget" if binding is None else binding.name
+        if not self.window.has_room(now_ns=now_ns):
+            return self.window.opens_at_ns(now_ns=now_ns), "ramp"
+        return now_ns, None
+
+    def spends_reserve(self) -> bool:
+        """No more input comes, and what is queued costs no more than the reserve."""
+        if not self.ended or not self.queue.waiting:
+            return False
+        for unit, buckets in self.budget.by_unit.items():
+            queued = self.queue.ahead(unit, 2)
+            if any(queued * bucket.window_ns > bucket.reserve for bucket in buckets):
+                return False
+        return all(ticket.tenant in self.ended for ticket in self.queue.tickets())

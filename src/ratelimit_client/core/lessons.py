@@ -1,0 +1,147 @@
+"""
+What a refusal teaches about the bucket it names.
+
+Law of this file: a refusal proves only that the level was below the cost of the
+refused call. Why it was is decided by the next evidence: the refusal's own
+reading, else the first reading sent after it.
+
+Theory. Each grant remembers the level that was predicted. Was the server's
+level far below it, *somebody else* spends on this key. Does it agree with the
+prediction, the server enforces less than it shows: "60 000 a minute may be
+enforced as 1 000 a second". Then a *slice* is learnt: a second bucket of the
+same rate that holds as little as the refusals prove. Refused again although the
+slice had room, it halves; without refusals it regrows 5 % of the limit a window.
+A series that is asleep teaches neither.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .bucket import Bucket
+from .readings import Series
+from .units import NS
+
+
+@attrs.define(eq=False)
+class Lessons:
+    """
+    Args:
+        series: the bucket that refusals name, and its readings.
+        slice: what was learnt of a smaller burst, or None.
+        cut_ns: the last cut; refusals of calls sent before it teach nothing new.
+    """
+
+    series: Series
+    slice: Bucket | None = None
+    cut_ns: int = -1
+    strangers: int = 0
+    _worst: int = 0
+    _pending: tuple[int, int, int] | None = None
+    _grown_ns: int = 0
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket the refusals name."""
+        return self.series.bucket
+
+    def refused(
+        self,
+        amount: int,
+        predicted: int,
+        in_slice: int | None,
+        known: int | None,
+        *,
+        order: int,
+        granted_ns: int,
+        now_ns: int,
+    ) -> None:
+        """
+        A call of *amount* was refused.
+
+        Args:
+            amount: what it pays in this bucket (units).
+            predicted: the level before it, as we believed at its grant (units).
+            in_slice: the same of the slice, if there was one.
+            known: the level the refusal itself tells (units), or None.
+            order, granted_ns: of the refused call's grant.
+        """
+        bucket = self.bucket
+        if self.slice is not None:
+            self.slice.cap_level(0, now_ns=now_ns)
+        if predicted < amount or self.series.asleep:
+            return
+        new_epoch = granted_ns > self.cut_ns
+        if new_epoch:
+            self.cut_ns = now_ns
+            self._worst = 0
+        if known is None:
+            if new_epoch:
+                self._pending = (predicted, bucket.level(now_ns=now_ns), order)
+            bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
+            return
+        self._conclude(predicted, known, in_slice, amount, new_epoch, now_ns)
+
+    def evidence(self, level: int, *, order: int, now_ns: int) -> None:
+        """A reading was used: *level* units as the server knew them. It may settle an open question."""
+        if self._pending is None or order <= self._pending[2]:
+            return
+        predicted, believed, _ = self._pending
+        self._pending = None
+        # Compared with what would be believed now, had the refusal not lowered the level.
+        self._conclude(predicted, predicted + level - believed, None, 0, True, now_ns)
+
+    def _conclude(
+        self, predicted: int, known: int, in_slice: int | None, amount: int, new_epoch: bool, now_ns: int
+    ) -> None:
+        bucket = self.bucket
+        doubt = max(bucket.reserve // bucket.window_ns, bucket.limit // 50, 1)
+        if known < predicted - doubt:
+            self.strangers += 1
+            bucket.reserve = min(bucket.brim // 10, bucket.reserve + bucket.brim // 100)
+        elif self.slice is None or new_epoch is False or in_slice is None or in_slice >= amount:
+            self._learn(predicted, new_epoch, now_ns)
+
+    # -- the slice ------------------------------------------------------------
+
+    def _learn(self, predicted: int, new_epoch: bool, now_ns: int) -> None:
+        bucket = self.bucket
+        least = max(1, bucket.limit * (NS // 4) // bucket.window_ns)
+        self._grown_ns = now_ns
+        if self.slice is None:
+            self._worst = predicted
+            size = max(least, bucket.limit - predicted)
+            self.slice = Bucket.full(
+                f"{bucket.name} slice",
+                bucket.limit,
+                bucket.window_ns,
+                pays=bucket.pays,
+                source="learned",
+                now_ns=now_ns,
+            )
+            self._resize(size)
+            self.slice.cap_level(0, now_ns=now_ns)
+        elif new_epoch:
+            self._resize(max(least, self.slice.capacity // 2))
+            self.slice.cap_level(0, now_ns=now_ns)
+        elif self._worst and predicted > self._worst:
+            self._resize(max(least, min(self.slice.capacity, bucket.limit - predicted)))
+            self._worst = predicted
+
+    def _resize(self, units: int) -> None:
+        assert self.slice is not None
+        self.slice.brim = units * self.slice.window_ns
+        self.slice.reserve = self.slice.brim // 100
+
+    def grow(self, *, now_ns: int) -> None:
+        """5 % of the limit comes back for each full window without a refusal; a whole one is no slice."""
+        if self.slice is None:
+            return
+        bucket = self.bucket
+        windows = (now_ns - max(self._grown_ns, self.cut_ns)) // bucket.window_ns
+        if windows <= 0:
+            return
+        self._grown_ns = now_ns
+        self._resize(self.slice.capacity + windows * max(1, bucket.limit // 20))
+        if self.slice.capacity >= bucket.limit:
+            self.slice = None

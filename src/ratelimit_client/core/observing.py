@@ -1,0 +1,189 @@
+"""
+What an answer does to the key it belongs to.
+
+Law of this file: every answer is news for the ramp and for the breaker; its
+readings correct levels; a refusal closes what it names, for as long as it says,
+and teaches one lesson. An overload is a matter of concurrency and touches no
+level.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .budget import Line
+from .events import Kind
+from .failure import TransportFailure
+from .outage import blames_server
+from .readings import Lesson
+from .signals import Reason, Signals
+from .units import NS, to_ns
+
+if TYPE_CHECKING:
+    from .keystate import KeyState
+    from .scheduler import Scheduler
+    from .ticket import Ticket
+
+_JITTER_NS = NS // 20
+# Above a tenth of the refill the difference between charged and estimated is others' doing.
+_FOREIGN_MAX_PPM = 100_000
+
+
+def learn_from_answer(
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int
+) -> None:
+    """Use everything one answer says."""
+    window = state.window
+    window.answered(now_ns=now_ns)
+    _tell_breaker(scheduler, state, signals, now_ns)
+    refused = signals.reason is Reason.RATE_LIMITED
+    jitter_ns = scheduler.jitter.ns
+    used = state.budget.read(ticket, signals, refused=refused, jitter_ns=jitter_ns, now_ns=now_ns)
+    for line, _ in used:
+        _read(scheduler, state, ticket, line, now_ns)
+    if used:
+        _share(state, ticket, now_ns)
+    if refused:
+        state.refused += 1
+        window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
+        _refused(scheduler, state, ticket, signals, used, now_ns)
+        if scheduler.wants(Kind.REFUSED):
+            scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
+    elif signals.reason is Reason.OK and not state.budget.has_readings:
+        state.budget.learner.admitted(now_ns=now_ns)
+    if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
+        _too_large(state, signals, now_ns)
+    _estimate(state, ticket, signals, used, now_ns)
+    if scheduler.wants(Kind.ANSWERED):
+        latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
+        scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)
+
+
+def learn_from_failure(scheduler: Scheduler, state: KeyState, failure: TransportFailure, *, now_ns: int) -> None:
+    """No usable answer came: news for the breaker only."""
+    if blames_server(failure) and state.breaker.failed(now_ns=now_ns) and scheduler.wants(Kind.OUTAGE):
+        scheduler.emit(Kind.OUTAGE, state.name, now_ns)
+    if scheduler.wants(Kind.FAILED):
+        scheduler.emit(Kind.FAILED, state.name, now_ns, failure=failure.kind.value)
+
+
+def _tell_breaker(scheduler: Scheduler, state: KeyState, signals: Signals, now_ns: int) -> None:
+    breaker = state.breaker
+    if blames_server(signals):
+        if breaker.failed(now_ns=now_ns) and scheduler.wants(Kind.OUTAGE):
+            scheduler.emit(Kind.OUTAGE, state.name, now_ns)
+        return
+    ok = signals.reason is Reason.OK
+    if breaker.succeeded(now_ns=now_ns) if ok else breaker.answered(now_ns=now_ns):
+        state.window.restart()
+        if scheduler.wants(Kind.RECOVERED):
+            scheduler.emit(Kind.RECOVERED, state.name, now_ns)
+
+
+def _read(scheduler: Scheduler, state: KeyState, ticket: Ticket, line: Line, now_ns: int) -> None:
+    """A reading was used: it may settle what an earlier refusal meant, and time mends slices."""
+    lessons = line.lessons
+    had = lessons.slice
+    if line.series.server_remaining is not None:
+        lessons.evidence(line.series.server_remaining, order=ticket.order, now_ns=now_ns)
+    lessons.grow(now_ns=now_ns)
+    if lessons.slice is not had:
+        state.budget.rebuild()
+
+
+def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
+    """While others spend on this key, keep a fair pace in every bucket that shows its level."""
+    foreign_ppm = state.budget.foreign_ppm(now_ns=now_ns)
+    changed = False
+    for line in state.budget.all_lines:
+        if line.series.server_remaining is None or line.bucket.pays is None:
+            continue
+        changed = line.sharing.consider(line.bucket, foreign_ppm, now_ns=now_ns) or changed
+        line.sharing.marked(line.bucket, line.series.server_remaining, ticket.granted_ns, now_ns=now_ns)
+    if changed:
+        state.budget.rebuild()
+
+
+def _refused(
+    scheduler: Scheduler,
+    state: KeyState,
+    ticket: Ticket,
+    signals: Signals,
+    used: list[tuple[Line, Lesson]],
+    now_ns: int,
+) -> None:
+    line = state.budget.named(signals)
+    hint_s = signals.retry_after_s
+    until_ns = now_ns
+    if hint_s is not None and hint_s > 0:
+        until_ns += to_ns(hint_s) + int(_JITTER_NS * scheduler.dice())
+    if line is None:
+        state.gate_ns = max(state.gate_ns, until_ns)
+        if not state.budget.has_readings and state.budget.learner.refused(ticket.granted_ns, now_ns=now_ns):
+            state.budget.rebuild()
+            if scheduler.wants(Kind.RATE_LEARNT):
+                scheduler.emit(Kind.RATE_LEARNT, state.name, now_ns)
+        return
+    state.budget.enforce(line)
+    _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
+
+
+def _named(
+    scheduler: Scheduler,
+    state: KeyState,
+    ticket: Ticket,
+    signals: Signals,
+    line: Line,
+    until_ns: int,
+    now_ns: int,
+) -> None:
+    bucket, lessons = line.bucket, line.lessons
+    amount = max(1, ticket.amount(bucket.pays))
+    reading = signals.readings.get(signals.unit or "")
+    known = None
+    if reading is not None and reading.remaining is not None:
+        known = int(reading.remaining)
+    elif signals.limit is not None and signals.used is not None:
+        known = int(signals.limit - signals.used)
+    predicted = ticket.predicted(bucket)
+    if predicted is None:
+        predicted = known if known is not None else bucket.level(now_ns=now_ns)
+    in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
+    had = lessons.slice
+    lessons.refused(
+        amount, predicted, in_slice, known, order=ticket.order, granted_ns=ticket.granted_ns, now_ns=now_ns
+    )
+    if known is None:
+        bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
+    if until_ns > bucket.gate_ns:
+        bucket.gate_ns = until_ns
+        # Nothing tells the level: the whole bucket waits; else only calls as large as the refused one.
+        bucket.gate_amount = amount if known is not None or line.series.last_order >= 0 else 0
+    if lessons.slice is not had:
+        state.budget.rebuild()
+        if scheduler.wants(Kind.SLICE_LEARNT) and lessons.slice is not None:
+            scheduler.emit(Kind.SLICE_LEARNT, state.name, now_ns, unit=bucket.name, burst=lessons.slice.capacity)
+
+
+def _too_large(state: KeyState, signals: Signals, now_ns: int) -> None:
+    """The server's own "Requested R > Limit L" is proof of the limit."""
+    line = state.budget.named(signals)
+    if line is not None and signals.limit is not None and line.bucket.limit == int(signals.limit):
+        line.bucket.firm = True
+
+
+def _estimate(
+    state: KeyState, ticket: Ticket, signals: Signals, used: list[tuple[Line, Lesson]], now_ns: int
+) -> None:
+    """What the server charged, as far as this answer shows it."""
+    if ticket.features is None:
+        return
+    if signals.requested is not None and signals.unit == "tokens":
+        state.estimator.learn(ticket.features, 1, int(signals.requested), stated=True)
+        return
+    trusted = state.budget.foreign_ppm(now_ns=now_ns) < _FOREIGN_MAX_PPM and state.gate_ns <= now_ns
+    for line, lesson in used:
+        bucket = line.bucket
+        if bucket.name == "tokens":
+            calm = trusted and bucket.gate_ns <= now_ns
+            state.evidence.read(ticket, bucket, lesson, state.estimator, trusted=calm)

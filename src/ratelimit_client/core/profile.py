@@ -1,0 +1,52 @@
+"""
+What the scheduler has to know about a kind of server, as data.
+
+Law of this file: a vendor is a table. A dialect carries one of these beside its
+header names; the core reads it and has no branch for a vendor.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+
+class Refill(enum.Enum):
+    """How a bucket gets its units back."""
+
+    CONTINUOUS = "continuous"
+    WINDOW = "window"
+    UNKNOWN = "unknown"
+
+
+def _frozen(mapping: Mapping[str, object]) -> Mapping[str, object]:
+    return MappingProxyType(dict(mapping))
+
+
+@attrs.frozen(kw_only=True)
+class ServerProfile:
+    """
+    Args:
+        pays: dimension of a header -> the unit of a call's cost that is charged
+            there ("project-tokens" -> "tokens"). A dimension that is missing is
+            shown in the statistics and enforced only after a refusal names it.
+        default_window_s: window of a new bucket whose reading does not determine one.
+        refill: CONTINUOUS, WINDOW, or UNKNOWN (taken for window until two readings
+            show ``reset`` growing with use).
+        reset_is_exact: ``reset`` is the time to full, cut to whole milliseconds, so
+            it tells the fraction that ``remaining`` hides.
+        settles: units the server corrects when the true use is known.
+        snapshot_at_end: headers show the moment the answer ended, not the admission.
+        grain_s: how coarse an announced instant of reset is (1 for epochs and dates).
+    """
+
+    pays: Mapping[str, str] = attrs.field(converter=_frozen, factory=dict)
+    default_window_s: float = 60.0
+    refill: Refill = Refill.UNKNOWN
+    reset_is_exact: bool = False
+    settles: frozenset[str] = frozenset()
+    snapshot_at_end: bool = False
+    grain_s: float = 1.0

@@ -1,0 +1,287 @@
+"""
+What one bucket learns from the readings of its server.
+
+Law of this file: a reading is a snapshot of the moment the server admitted
+*that* request, delivered one answer later. It is believed only if its request
+was sent later than that of every reading used before, and it is never taken as
+the level of now: the debits it had not seen yet are taken off, the refill since
+the snapshot is added.
+
+Theory. Each request has a *mark*: all debits that surely reached the server
+before it, plus its own cost. With D, all debits so far::
+
+    level = min(capacity, remaining - (D - mark) + rate x (now - snapshot))
+
+``remaining`` is floored. Where the server's ``reset`` is the exact time to full,
+it tells the fraction, and below zero it tells the debt that ``remaining`` hides.
+
+A series is *alive* while it moves as debits and time predict. One that stands
+still while it should have fallen by max(3, 1 % of the limit), or says "limit less
+your own cost" again and again under load, is *asleep* (a cache, or a constant):
+it may lower the level, but not raise it, until it moves as predicted again.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .bucket import Bucket
+from .foreign import ForeignMeter
+from .profile import Refill
+from .signals import Reading
+from .units import NS, to_ns
+
+_AGREE_AFTER_NS = NS
+_MS = NS // 1000
+
+
+@attrs.frozen
+class Snapshot:
+    """
+    When and as whom a reading's request went out.
+
+    Args:
+        order: the grant's number; later grants have larger ones.
+        mark: debits the server had surely seen, own cost included (units).
+        total: debits it had seen if nothing overtook anything (units).
+        debited: all debits so far (units).
+        own: what the call itself paid here (units).
+        sent_ns: when it was granted.
+        snap_ns: when the server looked, as late as it may have been.
+    """
+
+    order: int
+    mark: int
+    total: int
+    debited: int
+    own: int
+    sent_ns: int
+    snap_ns: int
+
+
+@attrs.frozen
+class Lesson:
+    """
+    What a used reading showed.
+
+    Args:
+        drop: credits by which the level was above what the server knew.
+        residual: credits spent by others since the last used reading.
+        asleep: the series stands still; the level was not allowed to rise.
+        exact: credits the server had, when it looked.
+        snap_ns: when that was.
+    """
+
+    drop: int
+    residual: int
+    asleep: bool
+    exact: int
+    snap_ns: int
+
+
+@attrs.define(eq=False)
+class Series:
+    """
+    The readings of one bucket.
+
+    Args:
+        bucket: what they are about.
+        exact_reset: ``reset`` is the exact time to full (see ServerProfile).
+        undecided: taken for a window until two readings show ``reset`` growing with use.
+    """
+
+    bucket: Bucket
+    exact_reset: bool = False
+    undecided: bool = False
+    last_order: int = -1
+    read_ns: int | None = None
+    asleep: bool = False
+    server_remaining: int | None = None
+    foreign: ForeignMeter = attrs.field(factory=ForeignMeter)
+    _total: int = 0
+    _snap_ns: int = 0
+    _reset_ns: int | None = None
+    _chain: int = 0
+    _anchor: int = 0
+    _full_in_a_row: int = 0
+    _lower: tuple[int, int] | None = None
+    _seen: tuple[int, int] | None = None
+    _surprise: int = 0
+    _grows: int = 0
+
+    def use(self, reading: Reading, snapshot: Snapshot, *, grain_ns: int, refused: bool, now_ns: int) -> Lesson | None:
+        """
+        Fold a reading into the bucket; None when it is older news than we have.
+        """
+        if snapshot.order <= self.last_order:
+            return None
+        if reading.limit is not None:
+            self._use_limit(int(reading.limit), snapshot.sent_ns, refused, now_ns)
+        first = self.last_order < 0
+        self.last_order = snapshot.order
+        self.read_ns = now_ns
+        self._use_reset(reading, snapshot, grain_ns, now_ns)
+        if reading.remaining is None:
+            return None
+        self.server_remaining = int(reading.remaining)
+        exact = self._exact(reading)
+        bucket = self.bucket
+        bucket.refresh(now_ns=now_ns)
+        if bucket.stepped_ns is not None and snapshot.snap_ns < bucket.stepped_ns:
+            return None
+        lesson = self._believe(exact, reading, snapshot, first, now_ns)
+        self._set_reserve(lesson, now_ns)
+        return lesson
+
+    # -- limits ---------------------------------------------------------------
+
+    def _use_limit(self, limit: int, sent_ns: int, refused: bool, now_ns: int) -> None:
+        """A higher limit counts at once, a lower one when seen twice, 1 s apart, or with a refusal."""
+        bucket = self.bucket
+        if limit <= 0:
+            return
+        if self._seen is None or self._seen[0] != limit:
+            self._seen = (limit, sent_ns)
+        elif sent_ns - self._seen[1] >= _AGREE_AFTER_NS and limit <= bucket.limit:
+            bucket.firm = True
+        if bucket.ceiling is not None and limit > bucket.ceiling:
+            limit = bucket.ceiling
+        if limit >= bucket.limit:
+            self._lower = None
+            if limit > bucket.limit:
+                bucket.resize(limit, now_ns=now_ns)
+                bucket.firm = bucket.source == "config"
+                bucket.source = "header"
+            return
+        bucket.cap_level(limit * bucket.window_ns, now_ns=now_ns)
+        agreed = self._lower is not None and self._lower[0] == limit and sent_ns - self._lower[1] >= _AGREE_AFTER_NS
+        if refused or agreed:
+            self._lower = None
+            bucket.resize(limit, now_ns=now_ns)
+            bucket.source = "header"
+            self._chain = min(self._chain, bucket.brim)
+        elif self._lower is None or self._lower[0] != limit:
+            self._lower = (limit, sent_ns)
+
+    def _follows(self) -> bool:
+        """False while the server counts against a higher limit than the caller allowed."""
+        return self._seen is None or self._seen[0] <= self.bucket.limit or self.bucket.ceiling is None
+
+    # -- levels ---------------------------------------------------------------
+
+    def _exact(self, reading: Reading) -> int:
+        """Credits left, the fraction taken from ``reset`` where it is exact."""
+        bucket = self.bucket
+        window_ns = bucket.window_ns
+        assert reading.remaining is not None
+        floor = int(reading.remaining) * window_ns
+        if not self.exact_reset or reading.reset_s is None or bucket.refill is not Refill.CONTINUOUS:
+            return floor
+        limit = int(reading.limit) if reading.limit is not None else bucket.limit
+        # ``reset`` is cut to whole milliseconds, so up to one more may be missing.
+        by_reset = limit * window_ns - (to_ns(reading.reset_s) + _MS) * limit
+        if floor <= by_reset < floor + window_ns or (floor == 0 and by_reset < 0):
+            return by_reset
+        return floor
+
+    def _predict(self, snapshot: Snapshot) -> int:
+        bucket = self.bucket
+        moved = self._chain - (snapshot.total - self._total) * bucket.window_ns
+        if bucket.refill is Refill.CONTINUOUS:
+            moved += bucket.limit * (snapshot.snap_ns - self._snap_ns)
+        elif bucket.stepped_ns is not None and bucket.stepped_ns > self._snap_ns:
+            return bucket.brim - snapshot.own * bucket.window_ns
+        return min(bucket.brim, moved)
+
+    def _believe(self, exact: int, reading: Reading, snapshot: Snapshot, first: bool, now_ns: int) -> Lesson:
+        bucket = self.bucket
+        residual = 0
+        if not first:
+            predicted = self._predict(snapshot)
+            residual = predicted - exact
+            self._judge(exact, predicted, reading, snapshot)
+            if not self.asleep and self._follows():
+                span_ns = max(0, snapshot.snap_ns - self._snap_ns)
+                self.foreign.add(residual, span_ns, now_ns=now_ns)
+        else:
+            self._anchor = self._chain = exact
+        self._total, self._snap_ns = snapshot.total, snapshot.snap_ns
+        unseen = (snapshot.debited - snapshot.mark) * bucket.window_ns
+        level = exact - unseen
+        if bucket.refill is Refill.CONTINUOUS:
+            level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
+        drop = bucket.credits - level
+        may_rise = not self.asleep and self._follows()
+        if may_rise:
+            bucket.set_level(level, now_ns=now_ns)
+        else:
+            bucket.cap_level(level, now_ns=now_ns)
+        return Lesson(drop, residual, self.asleep, exact, snapshot.snap_ns)
+
+    def _judge(self, exact: int, predicted: int, reading: Reading, snapshot: Snapshot) -> None:
+        """Alive or asleep. ``_chain`` is where the series ought to be, from the last value that moved."""
+        bucket = self.bucket
+        tolerance = max(3 * bucket.window_ns, bucket.brim // 100)
+        own = snapshot.own * bucket.window_ns
+        limit = (int(reading.limit) if reading.limit is not None else bucket.limit) * bucket.window_ns
+        if exact + own >= limit and predicted < exact - tolerance:
+            self._full_in_a_row += 1
+        else:
+            self._full_in_a_row = 0
+        still = exact // bucket.window_ns == self._anchor // bucket.window_ns
+        if (still and predicted <= exact - tolerance) or self._full_in_a_row >= 2:
+            self.asleep = True
+            self._chain = predicted
+            return
+        if still:
+            self._chain = predicted if abs(predicted - exact) > bucket.window_ns else exact
+            return
+        expected = predicted - self._anchor
+        actual = exact - self._anchor
+        if self.asleep and abs(actual - expected) > abs(expected) // 2 + bucket.window_ns:
+            self._chain, self._anchor = predicted, exact
+            return
+        self.asleep = False
+        self._chain = self._anchor = exact
+
+    def _set_reserve(self, lesson: Lesson, now_ns: int) -> None:
+        """1 % of the limit, more while the server keeps knowing of spending that we did not see."""
+        bucket = self.bucket
+        self._surprise += (max(0, lesson.drop) - self._surprise) // 16
+        base = bucket.brim // 100
+        others = base * 5 * self.foreign.ppm(bucket.limit, now_ns=now_ns) // 1_000_000
+        bucket.reserve = min(bucket.brim // 10, base + others + 2 * self._surprise)
+
+    # -- windows --------------------------------------------------------------
+
+    def _use_reset(self, reading: Reading, snapshot: Snapshot, grain_ns: int, now_ns: int) -> None:
+        """Tell a window from a continuous refill, and learn when a window steps."""
+        bucket = self.bucket
+        if reading.reset_s is None or bucket.refill is not Refill.WINDOW:
+            return
+        reset_ns = to_ns(reading.reset_s)
+        if self.undecided and self._reset_grew(reading, reset_ns, snapshot):
+            bucket.refill = Refill.CONTINUOUS
+            bucket.steps_at_ns = bucket.stepped_ns = None
+            return
+        self._reset_ns = reset_ns
+        if reset_ns == 0:
+            return
+        steps_at_ns = snapshot.snap_ns + reset_ns + grain_ns
+        known_ns = bucket.steps_at_ns
+        if known_ns is not None and steps_at_ns > known_ns + bucket.window_ns // 2 and snapshot.snap_ns < known_ns:
+            # The server is in its next window already: what it says is said of that one.
+            bucket.set_level(bucket.brim, now_ns=now_ns)
+            bucket.stepped_ns = now_ns
+        bucket.steps_at_ns = steps_at_ns
+
+    def _reset_grew(self, reading: Reading, reset_ns: int, snapshot: Snapshot) -> bool:
+        """A window's reset only shrinks while it is used; a continuous bucket's grows with use. Twice is proof."""
+        if reading.remaining is None or self._reset_ns is None or self.server_remaining is None:
+            return False
+        less = int(reading.remaining) < self.server_remaining
+        if less and reset_ns > self._reset_ns + _MS:
+            self._grows += 1
+        elif reset_ns < self._reset_ns:
+            self._grows = 0
+        return self._grows >= 2

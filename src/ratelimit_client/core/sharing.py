@@ -1,0 +1,75 @@
+"""
+Several of our own processes on one key, without a store between them.
+
+Law of this file: it is on only while others really spend (above 3 % of the refill
+over ten seconds, until 30 s below 1 %). Alone it would cost half the throughput.
+
+Theory. Greedy clients that all keep to the true level collide whenever it is
+near nothing. With ``remaining`` as a congestion mark, additive increase and
+multiplicative decrease, they converge to equal shares: below 7.5 % of the limit
+the rate is cut to 0.85, at most once a second; else it grows by 2 % of the limit
+a second.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .bucket import Bucket
+from .units import NS
+
+_ON_PPM, _OFF_PPM = 30_000, 10_000
+_OFF_AFTER_NS = 30 * NS
+_MARK_PER_MILLE = 75
+
+
+@attrs.define(eq=False)
+class Sharing:
+    """The pace of one bucket; ``pace`` is a bucket of its own while sharing is on."""
+
+    pace: Bucket | None = None
+    _quiet_ns: int | None = None
+    _cut_ns: int = 0
+    _grown_ns: int = 0
+
+    def consider(self, bucket: Bucket, foreign_ppm: int, *, now_ns: int) -> bool:
+        """Switch on or off by what others spend; True when that changed."""
+        if self.pace is None:
+            if foreign_ppm <= _ON_PPM:
+                return False
+            self._start(bucket, foreign_ppm, now_ns)
+            return True
+        if foreign_ppm >= _OFF_PPM:
+            self._quiet_ns = None
+        elif self._quiet_ns is None:
+            self._quiet_ns = now_ns
+        elif now_ns - self._quiet_ns >= _OFF_AFTER_NS:
+            self.pace = self._quiet_ns = None
+            return True
+        return False
+
+    def _start(self, bucket: Bucket, foreign_ppm: int, now_ns: int) -> None:
+        rate = max(1, bucket.limit * (1_000_000 - foreign_ppm) // 1_000_000)
+        self.pace = Bucket.full(
+            f"{bucket.name} pace", rate, bucket.window_ns, pays=bucket.pays, source="learned", now_ns=now_ns
+        )
+        self.pace.brim = max(bucket.window_ns, bucket.brim // 100)
+        self.pace.cap_level(self.pace.brim, now_ns=now_ns)
+        self._cut_ns = self._grown_ns = now_ns
+
+    def marked(self, bucket: Bucket, remaining: int, granted_ns: int, *, now_ns: int) -> None:
+        """A reading showed *remaining* units."""
+        pace = self.pace
+        if pace is None:
+            return
+        pace.refresh(now_ns=now_ns)
+        if remaining * 1000 < bucket.limit * _MARK_PER_MILLE:
+            if granted_ns > self._cut_ns and now_ns - self._cut_ns >= NS:
+                pace.limit = max(1, pace.limit * 85 // 100)
+                self._cut_ns = self._grown_ns = now_ns
+            return
+        elapsed_ns = now_ns - self._grown_ns
+        gained = bucket.limit * elapsed_ns // (50 * NS)
+        if gained > 0:
+            pace.limit = min(bucket.limit, pace.limit + gained)
+            self._grown_ns = now_ns

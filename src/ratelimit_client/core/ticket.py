@@ -1,0 +1,88 @@
+"""
+A place in the queue, and what is set aside for it once its turn has come.
+
+Law of this file: one ticket is one logical call, from its submission to its
+end, over all its attempts. It only carries; the scheduler moves it.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from .bucket import Bucket
+from .cost import Cost
+from .estimate import Features
+
+
+class State(enum.IntEnum):
+    """Where a ticket is. GRANTED and later ones hold a slot."""
+
+    QUEUED = 0
+    GRANTED = 1
+    ANSWERED = 2
+    RESTING = 3
+    ENDED = 4
+
+
+@attrs.define(eq=False)
+class Ticket:
+    """
+    Args:
+        seq: its rank, kept over all attempts.
+        key, tenant, priority: whose queue, whose turn, which band.
+        cost: what it pays; for an estimated call the price at the last grant.
+        features: what its body showed, when the cost is an estimate.
+        deadline_ns, not_before_ns: instants of the monotonic clock.
+        submitted_ns, granted_ns: when it came, and when its last grant was.
+        order: the number of its last grant; larger is later.
+        marks: (unit, amount, mark, total) of the last grant, see debits.
+        buckets, levels: what was predicted at the last grant, in credits.
+        charged: its tenant has paid for it; it pays once over all attempts.
+        error: why it ended without a grant.
+        waiter: whatever the caller wants to wake; opaque here.
+    """
+
+    seq: int
+    key: str
+    tenant: str
+    priority: int
+    cost: Cost
+    features: Features | None
+    deadline_ns: int | None
+    submitted_ns: int
+    state: State = State.QUEUED
+    not_before_ns: int = 0
+    granted_ns: int = 0
+    written_ns: int | None = None
+    order: int = -1
+    charged: bool = False
+    share: int = 0
+    probe: bool = False
+    marks: tuple[tuple[str, int, int, int], ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    levels: tuple[int, ...] = ()
+    evidence: object = None
+    error: Exception | None = None
+    waiter: object = None
+    waited_ns: int = 0
+    queued_since_ns: int = 0
+
+    def mark(self, unit: str) -> tuple[int, int, int]:
+        """(amount, mark, total) of the last grant in *unit*; zeros when it paid none."""
+        for name, amount, mark, total in self.marks:
+            if name == unit:
+                return amount, mark, total
+        return 0, 0, 0
+
+    def predicted(self, bucket: Bucket) -> int | None:
+        """Units in *bucket* just before the last grant, as we believed; None when it was not known then."""
+        for known, credits_ in zip(self.buckets, self.levels, strict=True):
+            if known is bucket:
+                return credits_ // bucket.window_ns
+        return None
+
+    def amount(self, unit: str | None) -> int:
+        """What it pays of *unit*."""
+        return 0 if unit is None else self.cost.get(unit, 0)

@@ -1,0 +1,158 @@
+"""
+What the scheduler shows of itself.
+
+Law of this file: it looks and changes nothing but the clock of a level.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .bucket import Bucket
+from .budget import Line
+from .cost import Cost
+from .statistics import BucketStatistics, Explanation, KeyStatistics, Mode
+from .ticket import State, Ticket
+from .units import to_s
+
+if TYPE_CHECKING:
+    from .keystate import KeyState
+    from .scheduler import Scheduler
+
+
+def key_statistics(state: KeyState, *, now_ns: int) -> KeyStatistics:
+    """One key as it stands."""
+    oldest_ns = min((ticket.queued_since_ns for ticket in state.queue.tickets()), default=now_ns)
+    return KeyStatistics(
+        queued=state.queue.waiting,
+        oldest_wait_s=to_s(now_ns - oldest_ns),
+        in_flight=state.window.in_flight,
+        window=state.window.size,
+        buckets=_buckets(state, now_ns),
+        granted=state.granted,
+        refused=state.refused,
+        estimate_ratio=state.estimator.ratio,
+        mode=_mode(state),
+    )
+
+
+def _mode(state: KeyState) -> Mode:
+    if state.breaker.open:
+        return Mode.OUTAGE
+    if state.budget.shares:
+        return Mode.SHARING
+    if state.budget.learner.bucket is not None and not state.budget.has_readings:
+        return Mode.LEARNT_RATE
+    return Mode.RAMP if state.window.growing else Mode.STEADY
+
+
+def _buckets(state: KeyState, now_ns: int) -> dict[str, BucketStatistics]:
+    found: dict[str, BucketStatistics] = {}
+    for name, lines in state.budget.lines.items():
+        for line in lines:
+            label = name if len(lines) == 1 else f"{name} per {to_s(line.bucket.window_ns):g} s"
+            found[label] = _bucket(line, now_ns)
+    learnt = state.budget.learner.bucket
+    if learnt is not None and not state.budget.has_readings:
+        found[learnt.name] = _plain(learnt, now_ns)
+    for bucket in state.budget.shared:
+        found[f"shared {bucket.name}"] = _plain(bucket, now_ns)
+    return found
+
+
+def _bucket(line: Line, now_ns: int) -> BucketStatistics:
+    burst = line.lessons.slice.capacity if line.lessons.slice is not None else None
+    series = "none" if line.series.last_order < 0 else "asleep" if line.series.asleep else "alive"
+    foreign = line.series.foreign.ppm(line.bucket.limit, now_ns=now_ns) / 1_000_000
+    return _plain(
+        line.bucket,
+        now_ns,
+        server_remaining=line.series.server_remaining,
+        learnt_burst=burst,
+        foreign_ratio=foreign,
+        series=series,
+    )
+
+
+def _plain(
+    bucket: Bucket,
+    now_ns: int,
+    *,
+    server_remaining: int | None = None,
+    learnt_burst: int | None = None,
+    foreign_ratio: float = 0.0,
+    series: str = "none",
+) -> BucketStatistics:
+    return BucketStatistics(
+        unit=bucket.name,
+        window_s=to_s(bucket.window_ns),
+        limit=bucket.limit,
+        level=bucket.level(now_ns=now_ns),
+        reserve=0.0 if bucket.spends_reserve else bucket.reserve / bucket.window_ns,
+        server_remaining=server_remaining,
+        source=bucket.source,
+        gate_s=to_s(max(0, bucket.gate_ns - now_ns)),
+        learnt_burst=learnt_burst,
+        foreign_ratio=foreign_ratio,
+        series=series,
+    )
+
+
+def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, now_ns: int) -> Explanation:
+    """Whether a call of *cost* could go now, and what makes it wait if not. Changes nothing."""
+    state = scheduler.keys.get(key)
+    if state is None:
+        return Explanation(True, 0.0, None, 0, f"nothing is known of {key!r} yet: the call can go now")
+    probe = Ticket(0, key, "", priority, cost, None, None, now_ns, state=State.RESTING)
+    bucket = state.budget.never(probe)
+    if bucket is not None:
+        amount = probe.amount(bucket.pays)
+        reason = f"needs {amount:,} {bucket.pays}; the bucket never holds more than {bucket.limit:,}: no wait helps"
+        return Explanation(False, None, bucket.name, 0, reason)
+    ahead = sum(band.ready for band in state.queue.bands.values() if band.number <= priority)
+    ready_ns, binding = state.blocked_until(probe, now_ns=now_ns)
+    if binding is None and scheduler.in_flight >= scheduler.max_in_flight:
+        ready_ns, binding = None, "slots"
+    if binding is None and not ahead:
+        return Explanation(True, 0.0, None, 0, "the call can go now")
+    wait_ns = _behind(state, cost, priority, now_ns) if ahead else 0
+    ready_s = None if ready_ns is None else to_s(max(ready_ns - now_ns, wait_ns))
+    return Explanation(False, ready_s, binding or "queue", ahead, _sentence(state, binding or "queue", ready_s, ahead, now_ns))
+
+
+def _behind(state: KeyState, cost: Cost, priority: int, now_ns: int) -> int:
+    """Nanoseconds until the buckets have refilled for what is ahead and for this call."""
+    wait_ns = 0
+    for unit, amount in cost.pairs:
+        needed = state.queue.ahead(unit, priority) + amount
+        for bucket in state.budget.by_unit.get(unit, ()):
+            bucket.refresh(now_ns=now_ns)
+            missing = needed * bucket.window_ns - bucket.credits
+            wait_ns = max(wait_ns, -(-missing // bucket.limit))
+    return wait_ns
+
+
+def _sentence(state: KeyState, binding: str, ready_s: float | None, ahead: int, now_ns: int) -> str:
+    when = "until something comes back" if ready_s is None else f"{ready_s:.1f} s"
+    line = f"waits {when}: {_because(state, binding, now_ns)}"
+    return f"{line}; {ahead} calls are ahead" if ahead else line
+
+
+def _because(state: KeyState, binding: str, now_ns: int) -> str:
+    match binding:
+        case "hint":
+            return "the server refused a call without naming a limit and asked for this wait"
+        case "outage":
+            return "the server does not answer; one call probes at a time"
+        case "ramp":
+            return f"{state.window.in_flight} calls are under way and the window is {state.window.size}"
+        case "slots":
+            return "max_in_flight calls are under way"
+        case "queue":
+            return "others are first"
+    for buckets in state.budget.by_unit.values():
+        for bucket in buckets:
+            if bucket.name == binding:
+                level = bucket.level(now_ns=now_ns)
+                return f"{binding} hold {level:,} of {bucket.limit:,} per {to_s(bucket.window_ns):g} s"
+    return binding
