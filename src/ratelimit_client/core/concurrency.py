@@ -86,7 +86,8 @@ class InFlightWindow:
         if self._grow:
             elapsed_ns = now_ns - self._grow_ns
             if elapsed_ns < self._spread_ns:
-                return self._base + self._grow * max(0, elapsed_ns) // self._spread_ns
+                # The first of the new slots opens at once: it starts the clock of its round.
+                return self._base + 1 + (self._grow - 1) * max(0, elapsed_ns) // self._spread_ns
             self._base += self._grow
             self._grow = 0
         if self._pressed and self._base < self._top and self._round_over(now_ns):
@@ -121,9 +122,9 @@ class InFlightWindow:
         if self.in_flight < self.allowed(now_ns=now_ns):
             return now_ns
         if self._grow:
-            wanted = self.in_flight + 1 - self._base
-            if wanted <= self._grow:
-                return max(now_ns + 1, self._grow_ns - (-wanted * self._spread_ns // self._grow))
+            wanted = self.in_flight - self._base
+            if 0 < wanted < self._grow:
+                return max(now_ns + 1, self._grow_ns - (-wanted * self._spread_ns // (self._grow - 1)))
             return max(now_ns + 1, self._grow_ns + self._spread_ns)
         if self._base >= self._top or self.careful or self._round_ns is None:
             return None
@@ -137,11 +138,13 @@ class InFlightWindow:
         if self._round_ns is None and not self.waits_for_written:
             self._round_ns = now_ns
 
-    def written(self, granted_ns: int, *, now_ns: int) -> None:
-        """Its first byte reached the socket."""
+    def written(self, granted_ns: int, *, now_ns: int) -> bool:
+        """Its first byte reached the socket. True when that begins the silence of a round."""
         self._slowest_ns = max(self._slowest_ns, now_ns - granted_ns)
-        if self._round_ns is None:
-            self._round_ns = now_ns
+        if self._round_ns is not None:
+            return False
+        self._round_ns = now_ns
+        return self._pressed
 
     def answered(self, *, now_ns: int) -> None:
         """The head of an answer came."""

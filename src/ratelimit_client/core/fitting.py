@@ -27,10 +27,12 @@ PPM = 1_000_000
 Coefficients = tuple[int, int, int, int]
 """In millionths."""
 
+# Few, because each lesson goes on from the last one's result.
 _ROUNDS = 3
 _SWEEPS = 24
 _WEIGHT_SCALE = 1 << 40
 _SMALL = 64  # below it (16 units) an error counts as an absolute one
+_EXACT = 32  # an error below a 32nd weighs like one of a 32nd, or the first perfect piece would never let go
 _NEGLIGIBLE = PPM // 50  # a term charged at less than a fiftieth is noise
 
 
@@ -101,7 +103,7 @@ def _sums(at: Coefficients, pieces: Sequence[Evidence]) -> tuple[list[list[int]]
     products = [0] * 4
     for piece in pieces:
         size = piece.charged + _SMALL
-        error = max(abs(piece.charged - predict(at, piece.terms)), size // _SMALL)
+        error = max(abs(piece.charged - predict(at, piece.terms)), size // _EXACT)
         weight = piece.weight * _WEIGHT_SCALE // (size * error)
         for row, term in enumerate(piece.terms):
             if term:

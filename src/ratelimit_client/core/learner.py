@@ -5,15 +5,18 @@ Law of this file: it learns only from refusals of a key whose server never showe
 a reading. One cut per epoch: a refusal of a call sent before the last cut
 teaches nothing new.
 
-Theory. The first refusal halves the rate of admissions since the start. Later
-ones cut to 0.85 of the larger of the rate and what was admitted over ten
-seconds. Without refusals the rate grows 5 % a second. The burst is one call and
-a half, so a learnt rate is an even one.
+Theory. A refusal finds the server's bucket empty. Between two refusals, then, it
+gave out what flowed into it: the calls let out over the time between is its
+rate, whatever its burst (a refusal is heard within a round trip, so what was sent
+before the refused call and not refused was admitted, answered or not). From the
+second epoch on the rate is cut to just below what was measured so. Before that, or
+when an epoch is too short to tell, it is halved, and the key pauses, twice as long
+each time nothing was admitted. Only admissions earn growth, the more the less is
+known: half as much again a second, a fifth after a short measurement, 5 % after a
+good one. The burst is one call and a half, so a learnt rate is an even one.
 """
 
 from __future__ import annotations
-
-from collections import deque
 
 import attrs
 
@@ -22,7 +25,10 @@ from .units import NS
 
 # Rates are kept in calls per 1000 s, so that 0.001 calls a second is the least.
 _WINDOW_NS = 1000 * NS
-_SPAN_NS = 10 * NS
+_ENOUGH, _PLENTY = 4, 16
+_PAUSE_NS = NS // 10
+_PAUSE_MAX_NS = 30 * NS
+_LEAST_EPOCH_NS = NS // 20
 
 
 @attrs.define(eq=False)
@@ -31,42 +37,54 @@ class RateLearner:
 
     bucket: Bucket | None = None
     cut_ns: int = -1
+    resumes_ns: int = 0
     _start_ns: int | None = None
+    _granted: int = 0
     _admitted: int = 0
-    _recent: deque[int] = attrs.field(factory=deque)
+    _measured: int = 0
+    _barren: int = 0
     _grown_ns: int = 0
-
-    def admitted(self, *, now_ns: int) -> None:
-        """The server answered a call with something else than a refusal."""
-        if self._start_ns is None:
-            self._start_ns = now_ns
-        self._admitted += 1
-        self._recent.append(now_ns)
-        self._forget(now_ns)
 
     def granted(self, *, now_ns: int) -> None:
         """A call was sent; the first one starts the clock."""
         if self._start_ns is None:
             self._start_ns = now_ns
+        self._granted += 1
 
-    def _forget(self, now_ns: int) -> None:
-        while self._recent and self._recent[0] < now_ns - _SPAN_NS:
-            self._recent.popleft()
+    def admitted(self, granted_ns: int, *, now_ns: int) -> None:
+        """A call granted then was answered with something else than a refusal."""
+        if granted_ns <= self.cut_ns:
+            return
+        self._admitted += 1
+        self._barren = 0
+        bucket = self.bucket
+        if bucket is None:
+            return
+        bucket.refresh(now_ns=now_ns)
+        slowness = 2 if self._measured < _ENOUGH else 5 if self._measured < _PLENTY else 20
+        bucket.limit += bucket.limit * min(NS, now_ns - self._grown_ns) // (slowness * NS)
+        self._grown_ns = now_ns
 
     def refused(self, granted_ns: int, *, now_ns: int) -> bool:
         """Cut the rate; False when the refused call was sent before the last cut."""
         if granted_ns <= self.cut_ns:
             return False
-        self.cut_ns = now_ns
-        self._forget(now_ns)
-        since_ns = max(NS // 20, now_ns - (now_ns if self._start_ns is None else self._start_ns))
+        start_ns = granted_ns if self._start_ns is None else self._start_ns
+        epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - (self.cut_ns if self.bucket is not None else start_ns))
+        let_out = self._granted - 1
+        rate = let_out * _WINDOW_NS // epoch_ns
         if self.bucket is None:
-            rate = max(1, self._admitted * _WINDOW_NS // since_ns // 2)
+            # The burst is in this number: half of it is a guess, the next epoch measures.
+            self._set(max(1, rate // 2), now_ns)
+        elif let_out >= _ENOUGH:
+            self._measured = let_out
+            self._set(max(1, rate * 95 // 100), now_ns)
         else:
-            span_ns = min(_SPAN_NS, since_ns)
-            measured = len(self._recent) * _WINDOW_NS // span_ns
-            rate = max(1, max(self.bucket.limit, measured) * 85 // 100)
-        self._set(rate, now_ns)
+            self._barren += self._admitted == 0
+            self._set(max(1, self.bucket.limit // 2), now_ns)
+        self.resumes_ns = now_ns + min(_PAUSE_MAX_NS, _PAUSE_NS << min(self._barren, 10))
+        self.cut_ns = now_ns
+        self._admitted = self._granted = 0
         return True
 
     def _set(self, rate: int, now_ns: int) -> None:
@@ -76,14 +94,3 @@ class RateLearner:
         self.bucket.brim = _WINDOW_NS * 3 // 2
         self.bucket.cap_level(0, now_ns=now_ns)
         self._grown_ns = now_ns
-
-    def grow(self, *, now_ns: int) -> None:
-        """5 % for each full second without a refusal."""
-        bucket = self.bucket
-        if bucket is None or now_ns - self._grown_ns < NS:
-            return
-        bucket.refresh(now_ns=now_ns)
-        seconds = min(60, (now_ns - self._grown_ns) // NS)
-        for _ in range(seconds):
-            bucket.limit += max(1, bucket.limit // 20)
-        self._grown_ns = now_ns - (now_ns - self._grown_ns) % NS

@@ -50,7 +50,7 @@ def learn_from_answer(
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
     elif signals.reason is Reason.OK and not state.budget.has_readings:
-        state.budget.learner.admitted(now_ns=now_ns)
+        state.budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
     _estimate(state, ticket, signals, used, now_ns)
@@ -121,6 +121,8 @@ def _refused(
         state.gate_ns = max(state.gate_ns, until_ns)
         if not state.budget.has_readings and state.budget.learner.refused(ticket.granted_ns, now_ns=now_ns):
             state.budget.rebuild()
+            if until_ns == now_ns:
+                state.gate_ns = max(state.gate_ns, state.budget.learner.resumes_ns)
             if scheduler.wants(Kind.RATE_LEARNT):
                 scheduler.emit(Kind.RATE_LEARNT, state.name, now_ns)
         return

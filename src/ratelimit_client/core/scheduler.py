@@ -248,7 +248,6 @@ class Scheduler:
         if not queue.waiting:
             return False
         queue.wake(now_ns=now_ns)
-        state.budget.learner.grow(now_ns=now_ns)
         self._set_reserves(state)
         granted = 0
         while granted < most:
@@ -452,12 +451,17 @@ class Scheduler:
         if Kind.CANCELLED in self._wanted:
             self.emit(Kind.CANCELLED, state.name, now_ns)
 
-    def written(self, ticket: Ticket, *, now_ns: int) -> None:
-        """The first byte of the request reached the socket."""
-        if ticket.written_ns is None and ticket.state is State.GRANTED:
-            ticket.written_ns = now_ns
-            self.jitter.add(now_ns - ticket.granted_ns)
-            self.keys[ticket.key].window.written(ticket.granted_ns, now_ns=now_ns)
+    def written(self, ticket: Ticket, *, now_ns: int) -> bool:
+        """The first byte of the request reached the socket. True: ``poll`` has something to do."""
+        if ticket.written_ns is not None or ticket.state is not State.GRANTED:
+            return False
+        ticket.written_ns = now_ns
+        self.jitter.add(now_ns - ticket.granted_ns)
+        state = self.keys[ticket.key]
+        if not state.window.written(ticket.granted_ns, now_ns=now_ns):
+            return False
+        self._touch(state)
+        return True
 
     def observe(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
         """An answer's head, and of an error its body, was read."""
