@@ -84,6 +84,7 @@ class Bucket:
         steps_at_ns, stepped_ns: the next and the last reset of a window.
         gate_ns, gate_amount: until then no call of at least that amount goes (a server's hint).
         escrow, bands: credits set aside, see Hold.
+        special: it is a window or something is held: no short cuts.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Bucket:
     gate_amount: int = 0
     escrow: Hold | None = None
     bands: dict[int, Hold] | None = None
+    special: bool = False
 
     @classmethod
     def full(
@@ -121,7 +123,14 @@ class Bucket:
     ) -> Bucket:
         """A bucket nobody has drawn from yet."""
         brim = limit * window_ns
-        return cls(name, pays, limit, window_ns, refill, source, brim=brim, credits=brim, as_of_ns=now_ns)
+        special = refill is Refill.WINDOW
+        return cls(
+            name, pays, limit, window_ns, refill, source, brim=brim, credits=brim, as_of_ns=now_ns, special=special
+        )
+
+    def note_special(self) -> None:
+        """Say whether short cuts are allowed; called after holds or the kind of refill changed."""
+        self.special = self.refill is Refill.WINDOW or self.escrow is not None or self.bands is not None
 
     @property
     def capacity(self) -> int:
@@ -243,6 +252,7 @@ class Bucket:
         self.credits -= cost
         if self.escrow is not None and self.escrow.owner is owner:
             self.escrow = None
+            self.note_special()
         if self.bands is not None and band in self.bands:
             self.bands[band].spend(cost, self.refilled)
 
@@ -258,16 +268,19 @@ class Bucket:
         self.refresh(now_ns=now_ns)
         cap = min(amount * self.window_ns, self.brim)
         self.escrow = Hold(ticket, 1, 1 if alone else 2, cap, 0, self.refilled)
+        self.special = True
 
     def drop_hold(self, ticket: object) -> None:
         """The ticket left the queue without its grant: what was set aside is everyone's again."""
         if self.escrow is not None and self.escrow.owner is ticket:
             self.escrow = None
+            self.note_special()
 
     def keep_for_bands(self, waiting: dict[int, int], *, now_ns: int) -> None:
         """Keep a tenth of the refill for each band in *waiting* (band -> cost of its head, in units)."""
         if not waiting:
             self.bands = None
+            self.note_special()
             return
         self.refresh(now_ns=now_ns)
         bands = self.bands or {}
@@ -281,6 +294,7 @@ class Bucket:
             hold.cap = cap
             fresh[band] = hold
         self.bands = fresh
+        self.special = True
 
     # -- what the server says -------------------------------------------------
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from .bucket import Bucket
+from .cost import Cost
 from .debits import Debits
 from .learner import RateLearner
 from .lessons import Lessons
@@ -157,6 +158,21 @@ class Budget:
 
     # -- admission ------------------------------------------------------------
 
+    def fits(self, cost: Cost, *, now_ns: int) -> bool:
+        """
+        True when *cost* can be taken now, seen without looking at the time.
+
+        False means only that it takes a closer look.
+        """
+        by_unit = self.by_unit
+        for unit, amount in cost.pairs:
+            for bucket in by_unit.get(unit, ()):
+                if bucket.special or bucket.gate_ns > now_ns or amount > bucket.limit:
+                    return False
+                if bucket.credits < amount * bucket.window_ns + bucket.reserve:
+                    return False
+        return True
+
     def ready_at_ns(self, ticket: Ticket, *, now_ns: int) -> int:
         """When every bucket has room for *ticket*; ``binding`` is the last one to have it."""
         ready_ns = now_ns
@@ -175,7 +191,6 @@ class Budget:
         marks = []
         buckets: tuple[Bucket, ...] = ()
         levels: list[int] = []
-        band = ticket.priority
         for unit, amount in ticket.cost.pairs:
             ledger = self.debits.get(unit)
             if ledger is None:
@@ -187,7 +202,12 @@ class Budget:
                 buckets = buckets + paid if buckets else paid
                 for bucket in paid:
                     levels.append(bucket.credits)
-                    bucket.take(amount, owner=ticket, band=band, now_ns=now_ns)
+                    if bucket.special:
+                        bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
+                        continue
+                    if now_ns > bucket.as_of_ns:
+                        bucket.refresh(now_ns=now_ns)
+                    bucket.credits -= amount * bucket.window_ns
         ticket.marks = tuple(marks)
         ticket.buckets = buckets
         ticket.levels = tuple(levels)

@@ -11,7 +11,9 @@ answers has come, or after a silence counted from the first request of the round
 that was *written*: twice the slowest connect or refusal seen, at least 250 ms.
 A doubling is spread evenly over its round and never sent at once, so that the
 first refusal finds few others on the way. Until anything was heard at all, no
-more than 32 calls are out.
+more than 32 calls are out. Once a limit is known and calls leave at three times
+its rate, more speed only empties the bucket sooner: a doubling then takes four
+times as long, which is kind to servers that enforce less than they show.
 
 Overload ("slow down", 503, 529) cuts the window by a third, once for all calls
 that were out together; from then on it grows by one each answered round.
@@ -28,6 +30,7 @@ from .units import NS
 _FIRST = 4
 _UNHEARD_MAX = 32
 _SILENCE_NS = NS // 4
+_GENTLE_TIMES = 4
 
 
 class Ending(enum.Enum):
@@ -45,6 +48,7 @@ class InFlightWindow:
         ceiling: never more calls than this.
         waits_for_written: the caller reports when a request is written, so a
             round's silence is counted from there and not from the grant.
+        gentle_above: a window that sends three times as fast as the known limit; None: not known.
     """
 
     ceiling: int
@@ -52,6 +56,7 @@ class InFlightWindow:
     in_flight: int = 0
     heard: bool = False
     careful: bool = False
+    gentle_above: int | None = None
     _base: int = _FIRST
     _grow: int = 0
     _grow_ns: int = 0
@@ -105,7 +110,8 @@ class InFlightWindow:
         step = 1 if self.careful else self._base
         self._grow = min(step, self._top - self._base)
         self._grow_ns = now_ns
-        self._spread_ns = self.silence_ns
+        gentle = self.gentle_above is not None and self._base >= self.gentle_above
+        self._spread_ns = self.silence_ns * (_GENTLE_TIMES if gentle else 1)
         self._round_ns = None
         self._answers = 0
         self._pressed = False

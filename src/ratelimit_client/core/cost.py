@@ -133,7 +133,8 @@ class Cost(Mapping[str, int]):
         return _unpickle, (dict(self.pairs),)
 
     def __repr__(self) -> str:
-        return f"Cost({', '.join(f'{name}={amount}' for name, amount in self.pairs) or 'requests=0'})"
+        shown = self.pairs if "requests" in self else (("requests", 0), *self.pairs)
+        return f"Cost({', '.join(f'{name}={amount}' for name, amount in shown)})"
 
 
 def _amount(unit: str, amount: object) -> int:

@@ -88,13 +88,20 @@ def step(now: Coefficients, aim: Coefficients, pieces: Sequence[Evidence]) -> Co
     for piece in pieces:
         before, after = predict(now, piece.terms), predict(aim, piece.terms)
         allowed = max(before, piece.terms[3]) // 2 if after > before else before // 3
+        allowed = max(1, allowed)  # what rounding does is no change
         change = abs(after - before)
         if change > allowed:
             share = min(share, max(1, allowed * PPM // change))
     if share == PPM:
         return aim
-    n0, n1, n2, n3 = (n + (a - n) * share // PPM for n, a in zip(now, aim, strict=True))
+    n0, n1, n2, n3 = (_part_of_the_way(n, a, share) for n, a in zip(now, aim, strict=True))
     return n0, n1, n2, n3
+
+
+def _part_of_the_way(start: int, end: int, share: int) -> int:
+    """A share of the way, rounded forward, so that walking always arrives."""
+    way = (end - start) * share
+    return start - (-way // PPM) if way > 0 else start + way // PPM
 
 
 def _sums(at: Coefficients, pieces: Sequence[Evidence]) -> tuple[list[list[int]], list[int]]:

@@ -50,6 +50,15 @@ class KeyState:
         """What an estimated call is thought to cost now."""
         return Cost(1, tokens=self.estimator.price(features))
 
+    def open_for(self, cost: Cost, *, now_ns: int) -> bool:
+        """True when *cost* may surely go now; False asks for a closer look."""
+        return (
+            self.gate_ns <= now_ns
+            and self.breaker.since_ns is None
+            and self.window.has_room(now_ns=now_ns)
+            and self.budget.fits(cost, now_ns=now_ns)
+        )
+
     def blocked_until(self, ticket: Ticket, *, now_ns: int) -> tuple[int | None, str | None]:
         """
         When *ticket* may go, and what makes it wait.

@@ -43,6 +43,7 @@ def learn_from_answer(
         _read(scheduler, state, ticket, line, now_ns)
     if used:
         _share(state, ticket, now_ns)
+        _set_gentle(state, ticket, now_ns)
     if refused:
         state.refused += 1
         window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
@@ -102,6 +103,21 @@ def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
         line.sharing.marked(line.bucket, line.series.server_remaining, ticket.granted_ns, now_ns=now_ns)
     if changed:
         state.budget.rebuild()
+
+
+def _set_gentle(state: KeyState, ticket: Ticket, now_ns: int) -> None:
+    """At how many calls in flight calls leave at three times the rate of the tightest bucket."""
+    if not state.window.growing:
+        return
+    latency_ns = now_ns - ticket.granted_ns
+    state.window.gentle_above = min(
+        (
+            3 * latency_ns * line.bucket.limit // (line.bucket.window_ns * amount)
+            for line in state.budget.all_lines
+            if (amount := ticket.amount(line.bucket.pays)) > 0
+        ),
+        default=None,
+    )
 
 
 def _refused(

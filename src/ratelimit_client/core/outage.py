@@ -60,6 +60,9 @@ class OutageBreaker:
     probes: int = 0
     """Probes granted in this outage."""
 
+    _heard: bool = False
+    """Something has failed since the last probe went."""
+
     @property
     def open(self) -> bool:
         """An outage is on: calls wait, probes ask."""
@@ -72,12 +75,18 @@ class OutageBreaker:
     def probe_granted(self, *, now_ns: int) -> None:
         """A call was let through during the outage; the next follows twice as late."""
         self.probes += 1
+        self._heard = False
         # From the grant, not from the end: a probe that hangs must not keep the next one from asking.
         self.next_probe_ns = now_ns + _interval_ns(self.probes)
 
     def probe_withdrawn(self, *, now_ns: int) -> None:
-        """The probe came back without having asked (cancelled, unsent); another may go at once."""
-        if self.since_ns is not None and self.probes:
+        """
+        The probe came back without having asked (cancelled before it was sent); another may go at once.
+
+        A connection that was refused sent nothing either, but it has answered the
+        question: after a reported failure there is nothing to withdraw.
+        """
+        if self.since_ns is not None and self.probes and not self._heard:
             self.probes -= 1
             self.next_probe_ns = now_ns
 
@@ -101,6 +110,7 @@ class OutageBreaker:
     def failed(self, *, now_ns: int) -> bool:
         """An outcome was the server's or the network's fault. True when that closed the key."""
         self.failures_in_row += 1
+        self._heard = True
         if self.since_ns is not None or self.failures_in_row < FAILURES_TO_CLOSE:
             return False
         self.since_ns = now_ns

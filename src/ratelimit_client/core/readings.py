@@ -263,6 +263,7 @@ class Series:
         if self.undecided and self._reset_grew(reading, reset_ns, snapshot):
             bucket.refill = Refill.CONTINUOUS
             bucket.steps_at_ns = bucket.stepped_ns = None
+            bucket.note_special()
             return
         self._reset_ns = reset_ns
         if reset_ns == 0:

@@ -218,7 +218,7 @@ class CallHistory:
                 self.failures += 1
             case Setback.FORGIVEN:
                 self.forgiven += 1
-            case Setback.OUTAGE:
+            case _:
                 self.outages += 1
         self.last_failure_ns = now_ns
 
@@ -355,14 +355,12 @@ def _delay_ns(
 ) -> int:
     """How long to wait from now; never shorter than the hint."""
     hinted_ns = 0 if hint_s is None else _hinted_ns(hint_s, history.setbacks, dice)
-    match setback:
-        case Setback.RECONNECT | Setback.OUTAGE:
-            return hinted_ns  # the breaker, not the call, spaces the probes
-        case Setback.REFUSAL:
-            return hinted_ns or policy.backoff.delay_ns(history.refusals, dice)
-        case Setback.FAILURE | Setback.FORGIVEN:
-            # A server that fails may ask for a second each time; failures in a row still space out.
-            return max(hinted_ns, policy.backoff.delay_ns(history.failures + history.forgiven, dice))
+    if setback is Setback.RECONNECT or setback is Setback.OUTAGE:
+        return hinted_ns  # the breaker, not the call, spaces the probes
+    if setback is Setback.REFUSAL:
+        return hinted_ns or policy.backoff.delay_ns(history.refusals, dice)
+    # A server that fails may ask for a second each time; failures in a row still space out.
+    return max(hinted_ns, policy.backoff.delay_ns(history.failures + history.forgiven, dice))
 
 
 def _hinted_ns(hint_s: float, setbacks: int, dice: Callable[[], float]) -> int:

@@ -132,6 +132,9 @@ class Scheduler:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
         state.retries.count_call(now_ns=now_ns)
         queue = state.queue
+        if not queue.waiting and self.in_flight < self.max_in_flight and state.open_for(cost, now_ns=now_ns):
+            self._grant(state, ticket, now_ns, waited=False)
+            return ticket
         if queue.waiting:
             queue.wake(now_ns=now_ns)
         if features is None and (bucket := state.budget.never(ticket)) is not None:
@@ -161,7 +164,7 @@ class Scheduler:
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
         self._touch(state)
-        if Kind.QUEUED in self._wanted:
+        if self._wanted and Kind.QUEUED in self._wanted:
             self.emit(Kind.QUEUED, state.name, now_ns, priority=ticket.priority)
 
     def _check_reachable(self, state: KeyState, ticket: Ticket, now_ns: int) -> None:
@@ -373,7 +376,7 @@ class Scheduler:
         state.granted += 1
         state.service += 1
         self.in_flight += 1
-        if Kind.GRANTED in self._wanted:
+        if self._wanted and Kind.GRANTED in self._wanted:
             self.emit(Kind.GRANTED, state.name, now_ns, waited_ns=ticket.waited_ns, tokens=ticket.amount("tokens"))
 
     def next_wakeup(self) -> int | None:
@@ -415,7 +418,7 @@ class Scheduler:
             message = f"the deadline passed after {waited_s:.3f} s in the queue of {ticket.key!r}: it was not sent again"
             state = self.keys[ticket.key]
             self._fail(state, ticket, DeadlineExpiredInQueue(message, waited_s=waited_s), turn)
-            if Kind.EXPIRED in self._wanted:
+            if self._wanted and Kind.EXPIRED in self._wanted:
                 self.emit(Kind.EXPIRED, ticket.key, now_ns)
 
     def _fail(self, state: KeyState, ticket: Ticket, error: Exception, turn: Turn) -> None:
@@ -448,7 +451,7 @@ class Scheduler:
             ticket.state = State.ENDED
         else:
             return
-        if Kind.CANCELLED in self._wanted:
+        if self._wanted and Kind.CANCELLED in self._wanted:
             self.emit(Kind.CANCELLED, state.name, now_ns)
 
     def written(self, ticket: Ticket, *, now_ns: int) -> bool:
@@ -495,7 +498,7 @@ class Scheduler:
             if silent and actual != charged:
                 state.budget.correct(unit, charged - actual, now_ns=now_ns)
                 self._touch(state)
-        if Kind.SETTLED in self._wanted:
+        if self._wanted and Kind.SETTLED in self._wanted:
             self.emit(Kind.SETTLED, state.name, now_ns, charged=ticket.amount("tokens"), **dict(used))
 
     def release(self, ticket: Ticket, ending: Ending, *, now_ns: int) -> None:
@@ -507,7 +510,7 @@ class Scheduler:
         state.window.ended(ending, ticket.granted_ns, now_ns=now_ns)
         self.in_flight -= 1
         self._touch(state)
-        if Kind.RELEASED in self._wanted:
+        if self._wanted and Kind.RELEASED in self._wanted:
             self.emit(Kind.RELEASED, state.name, now_ns, ending=ending.value, held_ns=now_ns - ticket.granted_ns)
 
     def requeue(self, ticket: Ticket, *, not_before_ns: int, now_ns: int) -> None:
@@ -526,7 +529,7 @@ class Scheduler:
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
         self._touch(state)
-        if Kind.RETRYING in self._wanted:
+        if self._wanted and Kind.RETRYING in self._wanted:
             self.emit(Kind.RETRYING, state.name, now_ns, wait_ns=max(0, not_before_ns - now_ns))
 
     def decide(
@@ -595,7 +598,7 @@ class Scheduler:
 
     def wants(self, kind: Kind) -> bool:
         """Somebody asked for events of this kind."""
-        return kind in self._wanted
+        return bool(self._wanted) and kind in self._wanted
 
     def emit(self, kind: Kind, key: str, now_ns: int, **facts: object) -> None:
         """Note an event; the caller has asked ``wants``."""

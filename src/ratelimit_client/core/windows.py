@@ -20,7 +20,9 @@ which is when the bucket is as good as full and the window does not matter yet.
 
 from __future__ import annotations
 
-from .units import NS, to_ns
+from bisect import bisect_left, bisect_right
+
+from .units import NS
 
 USUAL_WINDOWS_NS = tuple(seconds * NS for seconds in (1, 10, 60, 3_600, 86_400, 2_592_000))
 """A second, ten, a minute, an hour, a day, 30 days: the windows that servers have been seen to use."""
@@ -64,18 +66,14 @@ def infer_window_of_wait_ns(
 
 def infer_window_s(limit: float, remaining: float, reset_s: float, paid: float = 1) -> float | None:
     """`infer_window_ns` for numbers as a header has them; fractions of a unit are dropped."""
-    window_ns = infer_window_ns(int(limit), int(remaining), to_ns(reset_s), int(paid))
-    return None if window_ns is None else float(window_ns // NS)
+    # A reset is below 31 days, where a float still tells nanoseconds: no need for to_ns.
+    window_ns = infer_window_ns(int(limit), int(remaining), round(reset_s * NS), int(paid))
+    return None if window_ns is None else window_ns / NS
 
 
 def _only_usual(low: int, low_by: int, high: int, high_by: int) -> int | None:
-    """The one usual window in [low / low_by, high / high_by], compared without dividing."""
-    found = None
-    for window_ns in USUAL_WINDOWS_NS:
-        if window_ns * high_by > high:
-            break
-        if window_ns * low_by >= low:
-            if found is not None:
-                return None
-            found = window_ns
-    return found
+    """The one usual window in [low / low_by, high / high_by]."""
+    high_ns = high // high_by
+    first = bisect_left(USUAL_WINDOWS_NS, -(-low // low_by))
+    inside = bisect_right(USUAL_WINDOWS_NS, high_ns, first)
+    return USUAL_WINDOWS_NS[first] if inside == first + 1 else None
