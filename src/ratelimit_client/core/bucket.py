@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import attrs
 
+from .peaks import Peaks
 from .profile import Refill
 from .units import NS
 
@@ -84,6 +85,7 @@ class Bucket:
         steps_at_ns, stepped_ns: the next and the last reset of a window.
         gate_ns, gate_amount: until then no call of at least that amount goes (a server's hint).
         escrow, bands: credits set aside, see Hold.
+        peaks: when it may have been full, see there.
         special: it is a window or something is held: no short cuts.
     """
 
@@ -108,6 +110,7 @@ class Bucket:
     escrow: Hold | None = None
     bands: dict[int, Hold] | None = None
     special: bool = False
+    peaks: Peaks = attrs.field(factory=Peaks)
 
     @classmethod
     def full(
@@ -314,5 +317,6 @@ class Bucket:
         self.refresh(now_ns=now_ns)
         self.limit = limit
         self.brim = limit * self.window_ns
+        self.peaks.clear()
         self.credits = min(self.brim, self.credits)
         self.reserve = min(self.reserve, self.brim)

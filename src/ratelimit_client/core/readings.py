@@ -12,6 +12,8 @@ before it, plus its own cost. With D, all debits so far::
 
     level = min(capacity, remaining - (D - mark) + rate x (now - snapshot))
 
+(and no more than a bucket that overflowed in between can hold, see ``peaks``).
+
 ``remaining`` is floored. Where the server's ``reset`` is the exact time to full,
 it tells the fraction, and below zero it tells the debt that ``remaining`` hides.
 
@@ -189,6 +191,11 @@ class Series:
         moved = self._chain - (snapshot.total - self._total) * bucket.window_ns
         if bucket.refill is Refill.CONTINUOUS:
             moved += bucket.limit * (snapshot.snap_ns - self._snap_ns)
+            debited = (snapshot.total - snapshot.own) * bucket.window_ns
+            most = bucket.peaks.bound(
+                bucket.brim, debited, bucket.limit, since_ns=self._snap_ns, at_ns=snapshot.snap_ns
+            )
+            return min(most - snapshot.own * bucket.window_ns, moved)
         elif bucket.stepped_ns is not None and bucket.stepped_ns > self._snap_ns:
             return bucket.brim - snapshot.own * bucket.window_ns
         return min(bucket.brim, moved)
@@ -210,6 +217,11 @@ class Series:
         level = exact - unseen
         if bucket.refill is Refill.CONTINUOUS:
             level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
+            debited = snapshot.debited * bucket.window_ns
+            most = bucket.peaks.bound(
+                bucket.brim, debited, bucket.limit, since_ns=snapshot.snap_ns, at_ns=now_ns
+            )
+            level = min(level, most)
         drop = bucket.credits - level
         may_rise = not self.asleep and self._follows()
         if may_rise:
