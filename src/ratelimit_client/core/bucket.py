@@ -181,6 +181,16 @@ class Bucket:
         self.refresh(now_ns=now_ns)
         return self.credits // self.window_ns
 
+    def refilled_at_ns(self, amount: int, *, now_ns: int) -> int:
+        """When *amount* units, more than the capacity if need be, will have been available in all."""
+        self.refresh(now_ns=now_ns)
+        missing = amount * self.window_ns - self.credits
+        if missing <= 0:
+            return now_ns
+        if self.refill is Refill.WINDOW and self.steps_at_ns is not None:
+            return self.steps_at_ns + (-(-missing // self.brim) - 1) * self.window_ns
+        return now_ns - (-missing // self.limit)
+
     # -- admission ------------------------------------------------------------
 
     def ready_at_ns(self, amount: int, *, owner: object = None, band: int = 0, now_ns: int) -> int:

@@ -62,17 +62,23 @@ def learn_from_answer(
 
 def learn_from_failure(scheduler: Scheduler, state: KeyState, failure: TransportFailure, *, now_ns: int) -> None:
     """No usable answer came: news for the breaker only."""
-    if blames_server(failure) and state.breaker.failed(now_ns=now_ns) and scheduler.wants(Kind.OUTAGE):
-        scheduler.emit(Kind.OUTAGE, state.name, now_ns)
+    if blames_server(failure):
+        _blame(scheduler, state, now_ns)
     if scheduler.wants(Kind.FAILED):
         scheduler.emit(Kind.FAILED, state.name, now_ns, failure=failure.kind.value)
+
+
+def _blame(scheduler: Scheduler, state: KeyState, now_ns: int) -> None:
+    if state.breaker.failed(now_ns=now_ns):
+        scheduler.outage_began(state)
+        if scheduler.wants(Kind.OUTAGE):
+            scheduler.emit(Kind.OUTAGE, state.name, now_ns)
 
 
 def _tell_breaker(scheduler: Scheduler, state: KeyState, signals: Signals, now_ns: int) -> None:
     breaker = state.breaker
     if blames_server(signals):
-        if breaker.failed(now_ns=now_ns) and scheduler.wants(Kind.OUTAGE):
-            scheduler.emit(Kind.OUTAGE, state.name, now_ns)
+        _blame(scheduler, state, now_ns)
         return
     ok = signals.reason is Reason.OK
     if breaker.succeeded(now_ns=now_ns) if ok else breaker.answered(now_ns=now_ns):

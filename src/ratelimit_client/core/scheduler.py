@@ -12,15 +12,15 @@ the first instant at which time alone lets somebody go.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from ..errors import Closed, CostExceedsQuota, DeadlineExpiredInQueue, DeadlineUnreachable, QueueFull, WouldBlock
-from .budget import Budget, config_bucket
+from ..errors import Closed, DeadlineExpiredInQueue, QueueFull
+from .agenda import Agenda
 from .bucket import Bucket
+from .budget import Budget, config_bucket
 from .concurrency import Ending, InFlightWindow
 from .cost import Cost
 from .estimate import Features
@@ -31,7 +31,9 @@ from .keystate import KeyState
 from .observing import learn_from_answer, learn_from_failure
 from .profile import ServerProfile
 from .quota import Quota, Quotas
+from .refusing import check_reachable, exceeds, would_block
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
+from .serving import serve
 from .signals import Signals
 from .ticket import State, Ticket
 from .units import to_s
@@ -87,11 +89,7 @@ class Scheduler:
         self._shared: list[Bucket] = [config_bucket(quota, now_ns=now_ns) for quota in shared]
         self._seq = 0
         self._order = 0
-        self._dirty: list[tuple[int, int, KeyState]] = []
-        self._dirty_names: set[str] = set()
-        self._wakes: list[tuple[int, int, KeyState]] = []
-        self._starved: set[str] = set()
-        self._deadlines: list[tuple[int, int, Ticket]] = []
+        self.agenda = Agenda()
         self._wanted: frozenset[Kind] = frozenset()
         self._events: deque[Event] = deque()
 
@@ -106,6 +104,7 @@ class Scheduler:
         priority: int = 0,
         tenant: str = "",
         deadline_ns: int | None = None,
+        patience_ns: int | None = None,
         waits: bool = True,
         now_ns: int,
     ) -> Ticket:
@@ -114,6 +113,8 @@ class Scheduler:
 
         Args:
             cost: what the caller states; None with *features*: it is estimated.
+            patience_ns: without a deadline, how long it waits in the queue of a key
+                whose server does not answer; None: as long as it takes.
             waits: False: raise ``WouldBlock`` instead of queueing.
 
         Raises:
@@ -128,24 +129,24 @@ class Scheduler:
         seq = self._seq = self._seq + 1
         ticket = Ticket(seq, key, tenant, priority, cost, features, deadline_ns, now_ns)
         ticket.queued_since_ns = now_ns
+        ticket.patience_ns = patience_ns
         if self.closed:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
-        state.retries.count_call(now_ns=now_ns)
         queue = state.queue
         if not queue.waiting and self.in_flight < self.max_in_flight and state.open_for(cost, now_ns=now_ns):
-            self._grant(state, ticket, now_ns, waited=False)
+            self.grant(state, ticket, now_ns, waited=False)
             return ticket
         if queue.waiting:
             queue.wake(now_ns=now_ns)
         if features is None and (bucket := state.budget.never(ticket)) is not None:
-            raise _exceeds(ticket, bucket)
+            raise exceeds(ticket, bucket)
         if not queue.ready and self.in_flight < self.max_in_flight:
             ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
             if ready_ns == now_ns:
-                self._grant(state, ticket, now_ns, waited=False)
+                self.grant(state, ticket, now_ns, waited=False)
                 return ticket
         if not waits:
-            raise self._would_block(state, ticket, now_ns)
+            raise would_block(state, ticket, now_ns)
         self._enqueue(state, ticket, now_ns)
         return ticket
 
@@ -157,43 +158,16 @@ class Scheduler:
             )
             raise QueueFull(message, max_queue=self.max_queue)
         if ticket.deadline_ns is not None:
-            self._check_reachable(state, ticket, now_ns)
-            heapq.heappush(self._deadlines, (ticket.deadline_ns, ticket.seq, ticket))
+            check_reachable(state, ticket, now_ns)
+            self.agenda.end_at(ticket, ticket.deadline_ns)
+        self._limit_patience(state, ticket)
         ticket.share = state.budget.share_of(ticket)
         state.ended.discard(ticket.tenant)
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
-        self._touch(state)
+        self.agenda.touch(state)
         if self._wanted and Kind.QUEUED in self._wanted:
             self.emit(Kind.QUEUED, state.name, now_ns, priority=ticket.priority)
-
-    def _check_reachable(self, state: KeyState, ticket: Ticket, now_ns: int) -> None:
-        """Say at once what cannot be served in time; later arrivals are not foreseen."""
-        assert ticket.deadline_ns is not None
-        for unit, amount in ticket.cost.pairs:
-            ahead = state.queue.ahead(unit, ticket.priority) + amount
-            for bucket in state.budget.by_unit.get(unit, ()):
-                bucket.refresh(now_ns=now_ns)
-                missing = ahead * bucket.window_ns - max(bucket.credits, 0)
-                if bucket.steps_at_ns is not None or missing <= 0 or ahead <= bucket.capacity:
-                    missing = min(missing, ahead * bucket.window_ns - bucket.credits)
-                ready_ns = now_ns - (-missing // bucket.limit) if missing > 0 else now_ns
-                if ready_ns > ticket.deadline_ns:
-                    wait_s, left_s = to_s(ready_ns - now_ns), to_s(ticket.deadline_ns - now_ns)
-                    message = (
-                        f"{ahead} {unit} are queued up to this call and {bucket.limit} per {to_s(bucket.window_ns):g} s flow back: "
-                        f"it could go in {wait_s:.1f} s, its deadline is in {left_s:.1f} s. "
-                        "It was not sent; allow more time or raise the quota"
-                    )
-                    raise DeadlineUnreachable(message, ready_in_s=wait_s)
-
-    def _would_block(self, state: KeyState, ticket: Ticket, now_ns: int) -> WouldBlock:
-        ready_ns, binding = state.blocked_until(ticket, now_ns=now_ns)
-        if binding is None:
-            binding, ready_ns = ("queue", None) if state.queue.ready else ("slots", None)
-        ready_in_s = None if ready_ns is None else to_s(ready_ns - now_ns)
-        known = "it is not known when it could" if ready_in_s is None else f"it could in {ready_in_s:.3f} s"
-        return WouldBlock(f"the call cannot go now because of {binding}; {known}; nothing was sent", ready_in_s=ready_in_s)
 
     def _open(self, key: str, *, now_ns: int) -> KeyState:
         """Begin a key: its quotas, if the caller gave any, and the ramp."""
@@ -227,133 +201,16 @@ class Scheduler:
         """
         turn = Turn([], [])
         self._expire(turn, now_ns)
-        while self._wakes and self._wakes[0][0] <= now_ns:
-            at_ns, _, state = heapq.heappop(self._wakes)
-            if state.wake_ns == at_ns:
-                state.wake_ns = None
-                self._touch(state)
-        if self._starved and self.in_flight < self.max_in_flight:
-            for name in self._starved:
-                self._touch(self.keys[name])
-            self._starved.clear()
-        while self._dirty and len(turn.granted) < TURN_MAX:
-            _, _, state = heapq.heappop(self._dirty)
-            self._dirty_names.discard(state.name)
+        self.agenda.gather(slots=self.in_flight < self.max_in_flight, now_ns=now_ns)
+        while self.agenda.pending and len(turn.granted) < TURN_MAX:
+            state = self.agenda.take()
             # With slots to spare a key is served to its end; else one call each, the least served first.
-            spare = self.max_in_flight - self.in_flight > TURN_MAX or not self._dirty
-            if self._serve(state, turn, TURN_MAX - len(turn.granted) if spare else 1, now_ns):
-                self._touch(state)
+            spare = self.max_in_flight - self.in_flight > TURN_MAX or not self.agenda.pending
+            if serve(self, state, turn, TURN_MAX - len(turn.granted) if spare else 1, now_ns):
+                self.agenda.touch(state)
         return turn
 
-    def _serve(self, state: KeyState, turn: Turn, most: int, now_ns: int) -> bool:
-        """Grant up to *most* calls of one key; True when it was stopped by that bound."""
-        queue = state.queue
-        if not queue.waiting:
-            return False
-        queue.wake(now_ns=now_ns)
-        self._set_reserves(state)
-        granted = 0
-        while granted < most:
-            if self.in_flight >= self.max_in_flight:
-                if queue.ready:
-                    self._starved.add(state.name)
-                self._plan(state, queue.wakes_at_ns(), now_ns)
-                return False
-            ticket = queue.first()
-            if ticket is None:
-                self._plan(state, queue.wakes_at_ns(), now_ns)
-                return False
-            self._keep_for_bands(state, now_ns)
-            if not self._try(state, ticket, turn, now_ns):
-                wake_ns, more = self._pass_by(state, ticket, turn, most - granted, now_ns)
-                self._plan(state, wake_ns, now_ns)
-                return more
-            granted += 1
-        return bool(queue.ready)
-
-    def _try(self, state: KeyState, ticket: Ticket, turn: Turn, now_ns: int) -> bool:
-        """Grant *ticket* if it may go; an estimate is priced now, a cost that became impossible ends here."""
-        if ticket.features is not None:
-            self._reprice(state, ticket)
-        elif (bucket := state.budget.never(ticket)) is not None:
-            self._fail(state, ticket, _exceeds(ticket, bucket), turn)
-            return True
-        ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
-        if ready_ns != now_ns:
-            return False
-        state.queue.take(ticket)
-        self.queued -= 1
-        self._grant(state, ticket, now_ns, waited=True)
-        turn.granted.append(ticket)
-        return True
-
-    def _reprice(self, state: KeyState, ticket: Ticket) -> None:
-        assert ticket.features is not None
-        cost = state.price(ticket.features)
-        if cost.pairs != ticket.cost.pairs:
-            state.queue.reprice(ticket, cost)
-
-    def _pass_by(
-        self, state: KeyState, first: Ticket, turn: Turn, most: int, now_ns: int
-    ) -> tuple[int | None, bool]:
-        """
-        The first in line is blocked: let others go that it does not hold up.
-
-        Returns when to look again, and whether the bound stopped it.
-        """
-        wake_ns = _sooner(state.queue.wakes_at_ns(), self._blocked_at(state, first, now_ns))
-        if state.gate_ns > now_ns or state.breaker.open or state.queue.alone(first):
-            return wake_ns, False
-        granted = 0
-        progress = True
-        while progress and granted < most:
-            progress = False
-            escrowed: set[int] = set()
-            for ticket in list(state.queue.heads()):
-                if self.in_flight >= self.max_in_flight:
-                    self._starved.add(state.name)
-                    return wake_ns, False
-                if granted < most and self._try(state, ticket, turn, now_ns):
-                    granted += 1
-                    progress = True
-                    continue
-                self._hold(state, ticket, escrowed, now_ns)
-                wake_ns = _sooner(wake_ns, self._blocked_at(state, ticket, now_ns))
-        return wake_ns, granted >= most
-
-    def _blocked_at(self, state: KeyState, ticket: Ticket, now_ns: int) -> int | None:
-        ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
-        return ready_ns if ready_ns is None else max(ready_ns, now_ns + 1)
-
-    def _hold(self, state: KeyState, ticket: Ticket, escrowed: set[int], now_ns: int) -> None:
-        """Open the escrow of the bucket that blocks *ticket*, unless an earlier one has it."""
-        if state.budget.ready_at_ns(ticket, now_ns=now_ns) <= now_ns:
-            return
-        bucket = state.budget.binding
-        if bucket is None or id(bucket) in escrowed:
-            return
-        escrowed.add(id(bucket))
-        owner = bucket.escrow.owner if bucket.escrow is not None else None
-        if isinstance(owner, Ticket) and owner.state is State.QUEUED and owner.priority <= ticket.priority:
-            return
-        bucket.hold_for(ticket, ticket.amount(bucket.pays), alone=False, now_ns=now_ns)
-
-    def _keep_for_bands(self, state: KeyState, now_ns: int) -> None:
-        waiting = state.queue.waiting_bands()
-        worse = waiting[1:]
-        for unit, buckets in state.budget.by_unit.items():
-            for bucket in buckets:
-                if worse or bucket.bands is not None:
-                    costs = {band: ticket.amount(unit) for band in worse if (ticket := state.queue.head_of(band)) is not None}
-                    bucket.keep_for_bands(costs, now_ns=now_ns)
-
-    def _set_reserves(self, state: KeyState) -> None:
-        spends = state.spends_reserve()
-        for buckets in state.budget.by_unit.values():
-            for bucket in buckets:
-                bucket.spends_reserve = spends
-
-    def _grant(self, state: KeyState, ticket: Ticket, now_ns: int, *, waited: bool) -> None:
+    def grant(self, state: KeyState, ticket: Ticket, now_ns: int, *, waited: bool) -> None:
         self._order += 1
         ticket.order = self._order
         ticket.state = State.GRANTED
@@ -365,7 +222,9 @@ class Scheduler:
                 state.queue.charge(ticket)
         else:
             ticket.waited_ns += now_ns - ticket.queued_since_ns
-        ticket.charged = True
+        if not ticket.charged:
+            ticket.charged = True
+            state.retries.count_call(now_ns=now_ns)
         ticket.probe = state.breaker.open
         if ticket.probe:
             state.breaker.probe_granted(now_ns=now_ns)
@@ -385,43 +244,45 @@ class Scheduler:
 
         0 when it has something to do now; None when only an event can help.
         """
-        if self._dirty or (self._starved and self.in_flight < self.max_in_flight):
-            return 0
-        while self._wakes and self._wakes[0][2].wake_ns != self._wakes[0][0]:
-            heapq.heappop(self._wakes)
-        while self._deadlines and self._deadlines[0][2].state is not State.QUEUED:
-            heapq.heappop(self._deadlines)
-        wake_ns = self._wakes[0][0] if self._wakes else None
-        return _sooner(wake_ns, self._deadlines[0][0] if self._deadlines else None)
-
-    def _plan(self, state: KeyState, wake_ns: int | None, now_ns: int) -> None:
-        if wake_ns is None:
-            state.wake_ns = None
-        elif state.wake_ns != wake_ns:
-            state.wake_ns = max(wake_ns, now_ns + 1)
-            self._seq += 1
-            heapq.heappush(self._wakes, (state.wake_ns, self._seq, state))
-
-    def _touch(self, state: KeyState) -> None:
-        """Something changed for this key: look at it in the next poll."""
-        if state.name not in self._dirty_names:
-            self._dirty_names.add(state.name)
-            self._seq += 1
-            heapq.heappush(self._dirty, (state.service, self._seq, state))
+        return self.agenda.next_wakeup(slots=self.in_flight < self.max_in_flight)
 
     def _expire(self, turn: Turn, now_ns: int) -> None:
-        while self._deadlines and self._deadlines[0][0] <= now_ns:
-            _, _, ticket = heapq.heappop(self._deadlines)
-            if ticket.state is not State.QUEUED:
+        while (ticket := self.agenda.next_end(now_ns=now_ns)) is not None:
+            if not self._has_expired(ticket, now_ns):
                 continue
             waited_s = to_s(ticket.waited_ns + now_ns - ticket.queued_since_ns)
-            message = f"the deadline passed after {waited_s:.3f} s in the queue of {ticket.key!r}: it was not sent again"
+            why = "the deadline passed" if ticket.deadline_ns is not None else "the server still does not answer"
+            sent = "it was not sent again" if ticket.charged else "it was not sent"
+            message = f"{why} after {waited_s:.3f} s in the queue of {ticket.key!r}: {sent}"
             state = self.keys[ticket.key]
-            self._fail(state, ticket, DeadlineExpiredInQueue(message, waited_s=waited_s), turn)
+            self.fail(state, ticket, DeadlineExpiredInQueue(message, waited_s=waited_s), turn)
             if self._wanted and Kind.EXPIRED in self._wanted:
                 self.emit(Kind.EXPIRED, ticket.key, now_ns)
 
-    def _fail(self, state: KeyState, ticket: Ticket, error: Exception, turn: Turn) -> None:
+    def _has_expired(self, ticket: Ticket, now_ns: int) -> bool:
+        """Its deadline has passed, or the outage has lasted longer than it is willing to wait."""
+        if ticket.deadline_ns is not None:
+            return ticket.deadline_ns <= now_ns
+        ends_ns = self._patience_ends_ns(self.keys[ticket.key], ticket)
+        return ends_ns is not None and ends_ns <= now_ns
+
+    def _patience_ends_ns(self, state: KeyState, ticket: Ticket) -> int | None:
+        since_ns = state.breaker.since_ns
+        if ticket.patience_ns is None or ticket.deadline_ns is not None or since_ns is None:
+            return None
+        return max(since_ns, ticket.submitted_ns) + ticket.patience_ns
+
+    def _limit_patience(self, state: KeyState, ticket: Ticket) -> None:
+        ends_ns = self._patience_ends_ns(state, ticket)
+        if ends_ns is not None:
+            self.agenda.end_at(ticket, ends_ns)
+
+    def outage_began(self, state: KeyState) -> None:
+        """The key's server does not answer: calls without a deadline wait only so long."""
+        for ticket in state.queue.tickets():
+            self._limit_patience(state, ticket)
+
+    def fail(self, state: KeyState, ticket: Ticket, error: Exception, turn: Turn) -> None:
         ticket.error = error
         self._leave(state, ticket)
         turn.expired.append(ticket)
@@ -434,7 +295,7 @@ class Scheduler:
         for buckets in state.budget.by_unit.values():
             for bucket in buckets:
                 bucket.drop_hold(ticket)
-        self._touch(state)
+        self.agenda.touch(state)
 
     # -- what happened --------------------------------------------------------
 
@@ -463,7 +324,7 @@ class Scheduler:
         state = self.keys[ticket.key]
         if not state.window.written(ticket.granted_ns, now_ns=now_ns):
             return False
-        self._touch(state)
+        self.agenda.touch(state)
         return True
 
     def observe(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
@@ -472,13 +333,13 @@ class Scheduler:
             ticket.state = State.ANSWERED
             state = self.keys[ticket.key]
             learn_from_answer(self, state, ticket, signals, now_ns=now_ns)
-            self._touch(state)
+            self.agenda.touch(state)
 
     def failed(self, ticket: Ticket, failure: TransportFailure, *, now_ns: int) -> None:
         """It went out and no usable answer came."""
         state = self.keys[ticket.key]
         learn_from_failure(self, state, failure, now_ns=now_ns)
-        self._touch(state)
+        self.agenda.touch(state)
 
     def unsent(self, ticket: Ticket, *, now_ns: int) -> None:
         """Nothing was written: what was charged comes back, once."""
@@ -487,7 +348,7 @@ class Scheduler:
             state.budget.give_back(ticket, now_ns=now_ns)
             if ticket.probe:
                 state.breaker.probe_withdrawn(now_ns=now_ns)
-            self._touch(state)
+            self.agenda.touch(state)
 
     def settle(self, ticket: Ticket, used: Mapping[str, int], *, now_ns: int) -> None:
         """What the call used; it moves a level only where the server settles too, and always fairness."""
@@ -497,7 +358,7 @@ class Scheduler:
             silent = unit in self.profile.settles or state.budget.unread_for_a_window(unit, now_ns=now_ns)
             if silent and actual != charged:
                 state.budget.correct(unit, charged - actual, now_ns=now_ns)
-                self._touch(state)
+                self.agenda.touch(state)
         if self._wanted and Kind.SETTLED in self._wanted:
             self.emit(Kind.SETTLED, state.name, now_ns, charged=ticket.amount("tokens"), **dict(used))
 
@@ -509,7 +370,7 @@ class Scheduler:
         ticket.state = State.RESTING
         state.window.ended(ending, ticket.granted_ns, now_ns=now_ns)
         self.in_flight -= 1
-        self._touch(state)
+        self.agenda.touch(state)
         if self._wanted and Kind.RELEASED in self._wanted:
             self.emit(Kind.RELEASED, state.name, now_ns, ending=ending.value, held_ns=now_ns - ticket.granted_ns)
 
@@ -525,10 +386,11 @@ class Scheduler:
         ticket.not_before_ns = not_before_ns
         ticket.queued_since_ns = now_ns
         if ticket.deadline_ns is not None:
-            heapq.heappush(self._deadlines, (ticket.deadline_ns, ticket.seq, ticket))
+            self.agenda.end_at(ticket, ticket.deadline_ns)
+        self._limit_patience(state, ticket)
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
-        self._touch(state)
+        self.agenda.touch(state)
         if self._wanted and Kind.RETRYING in self._wanted:
             self.emit(Kind.RETRYING, state.name, now_ns, wait_ns=max(0, not_before_ns - now_ns))
 
@@ -549,7 +411,7 @@ class Scheduler:
         """No more calls of this tenant will come: the reserve may be spent on what is queued."""
         for state in self.keys.values():
             state.ended.add(tenant)
-            self._touch(state)
+            self.agenda.touch(state)
 
     # -- set-up while running -------------------------------------------------
 
@@ -577,7 +439,7 @@ class Scheduler:
             self._shared[:] = [config_bucket(quota, now_ns=now_ns) for quota in shared]
         for state in self.keys.values():
             state.budget.rebuild()
-            self._touch(state)
+            self.agenda.touch(state)
 
     def close(self, *, now_ns: int) -> list[Ticket]:
         """Admit nobody from now on; returns what was queued, each with its error."""
@@ -609,22 +471,9 @@ class Scheduler:
         return self._events.popleft() if self._events else None
 
 
-def _sooner(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
-
-
 def _by_key(quotas: Quotas | Iterable[Quota] | Mapping[str, Quotas]) -> dict[str, Quotas]:
     if isinstance(quotas, Mapping):
         return {key: Quotas.of(each) for key, each in quotas.items()}
     return {"*": Quotas(quotas)}
 
 
-def _exceeds(ticket: Ticket, bucket: Bucket) -> CostExceedsQuota:
-    amount, window_s = ticket.amount(bucket.pays), to_s(bucket.window_ns)
-    message = (
-        f"needs {amount:,} {bucket.pays}; the bucket of {ticket.key!r} holds {bucket.limit:,} per {window_s:g} s "
-        f"(from {bucket.source}), so no wait would help. It was not sent: split the request or raise the quota"
-    )
-    return CostExceedsQuota(message, unit=bucket.pays, cost=amount, limit=bucket.limit, window_s=window_s)

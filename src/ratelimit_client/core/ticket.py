@@ -34,6 +34,7 @@ class Ticket:
         key, tenant, priority: whose queue, whose turn, which band.
         cost: what it pays; for an estimated call the price at the last grant.
         features: what its body showed, when the cost is an estimate.
+        patience_ns: how long it waits for a server that does not answer, without a deadline.
         deadline_ns, not_before_ns: instants of the monotonic clock.
         submitted_ns, granted_ns: when it came, and when its last grant was.
         order: the number of its last grant; larger is later.
@@ -52,6 +53,7 @@ class Ticket:
     features: Features | None
     deadline_ns: int | None
     submitted_ns: int
+    patience_ns: int | None = None
     state: State = State.QUEUED
     not_before_ns: int = 0
     granted_ns: int = 0

@@ -1,0 +1,100 @@
+"""
+Which key to look at, and when.
+
+Law of this file: a key is looked at when something happened to it or when time
+alone may let one of its calls go, and at no other time. Entries are never
+searched for: an entry that no longer holds is dropped when it is met.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import attrs
+
+from .keystate import KeyState
+from .ticket import State, Ticket
+
+
+def sooner(one: int | None, other: int | None) -> int | None:
+    """The earlier of two instants, None being never."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+@attrs.define(eq=False)
+class Agenda:
+    """What is to be looked at now, later, and when slots are free; and when waiting ends."""
+
+    _now: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
+    _names: set[str] = attrs.field(factory=set)
+    _later: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
+    _starved: dict[str, KeyState] = attrs.field(factory=dict)
+    _ends: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
+    _number: int = 0
+
+    @property
+    def pending(self) -> bool:
+        """Some key is to be looked at now."""
+        return bool(self._now)
+
+    def touch(self, state: KeyState) -> None:
+        """Something happened to this key: look at it in the next poll, the least served first."""
+        if state.name not in self._names:
+            self._names.add(state.name)
+            self._number += 1
+            heapq.heappush(self._now, (state.service, self._number, state))
+
+    def plan(self, state: KeyState, wake_ns: int | None, *, now_ns: int) -> None:
+        """Look at this key again at that instant; None: not before something happens."""
+        if wake_ns is None:
+            state.wake_ns = None
+        elif state.wake_ns != wake_ns:
+            state.wake_ns = max(wake_ns, now_ns + 1)
+            self._number += 1
+            heapq.heappush(self._later, (state.wake_ns, self._number, state))
+
+    def starve(self, state: KeyState) -> None:
+        """This key has calls that only wait for a free slot."""
+        self._starved[state.name] = state
+
+    def gather(self, *, slots: bool, now_ns: int) -> None:
+        """Note everything that time, or free slots, have made worth a look."""
+        while self._later and self._later[0][0] <= now_ns:
+            at_ns, _, state = heapq.heappop(self._later)
+            if state.wake_ns == at_ns:
+                state.wake_ns = None
+                self.touch(state)
+        if slots and self._starved:
+            for state in self._starved.values():
+                self.touch(state)
+            self._starved.clear()
+
+    def take(self) -> KeyState:
+        """The least served of the keys to be looked at now."""
+        _, _, state = heapq.heappop(self._now)
+        self._names.discard(state.name)
+        return state
+
+    def end_at(self, ticket: Ticket, at_ns: int) -> None:
+        """The ticket may not wait longer than that."""
+        heapq.heappush(self._ends, (at_ns, ticket.seq, ticket))
+
+    def next_end(self, *, now_ns: int) -> Ticket | None:
+        """A waiting ticket whose end has come, or None; each call takes one."""
+        while self._ends and self._ends[0][0] <= now_ns:
+            ticket = heapq.heappop(self._ends)[2]
+            if ticket.state is State.QUEUED:
+                return ticket
+        return None
+
+    def next_wakeup(self, *, slots: bool) -> int | None:
+        """The first instant at which there is something to do by time alone; 0: now; None: never."""
+        if self._now or (slots and self._starved):
+            return 0
+        while self._later and self._later[0][2].wake_ns != self._later[0][0]:
+            heapq.heappop(self._later)
+        while self._ends and self._ends[0][2].state is not State.QUEUED:
+            heapq.heappop(self._ends)
+        return sooner(self._later[0][0] if self._later else None, self._ends[0][0] if self._ends else None)

@@ -1,0 +1,61 @@
+"""
+Why a call is not admitted, in words.
+
+Law of this file: a refusal says what happened, the number, whose limit, what was
+done and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import CostExceedsQuota, DeadlineUnreachable, WouldBlock
+from .bucket import Bucket
+from .ticket import Ticket
+from .units import to_s
+
+if TYPE_CHECKING:
+    from .keystate import KeyState
+
+
+def check_reachable(state: KeyState, ticket: Ticket, now_ns: int) -> None:
+    """
+    Say at once what cannot be served before the deadline; later arrivals are not foreseen.
+
+    Raises:
+        DeadlineUnreachable: what is queued up to this call cannot have flowed back in time.
+    """
+    assert ticket.deadline_ns is not None
+    for unit, amount in ticket.cost.pairs:
+        ahead = state.queue.ahead(unit, ticket.priority) + amount
+        for bucket in state.budget.by_unit.get(unit, ()):
+            ready_ns = bucket.refilled_at_ns(ahead, now_ns=now_ns)
+            if ready_ns <= ticket.deadline_ns:
+                continue
+            wait_s, left_s = to_s(ready_ns - now_ns), to_s(ticket.deadline_ns - now_ns)
+            message = (
+                f"{ahead:,} {unit} are queued up to this call and {bucket.limit:,} flow back each "
+                f"{to_s(bucket.window_ns):g} s: it could go in {wait_s:.1f} s, its deadline is in {left_s:.1f} s. "
+                "It was not sent; allow more time or raise the quota"
+            )
+            raise DeadlineUnreachable(message, ready_in_s=wait_s)
+
+
+def would_block(state: KeyState, ticket: Ticket, now_ns: int) -> WouldBlock:
+    """What to say to a caller that does not want to wait."""
+    ready_ns, binding = state.blocked_until(ticket, now_ns=now_ns)
+    if binding is None:
+        binding, ready_ns = ("calls that are first" if state.queue.ready else "max_in_flight"), None
+    ready_in_s = None if ready_ns is None else to_s(ready_ns - now_ns)
+    known = "it is not known when it could" if ready_in_s is None else f"it could in {ready_in_s:.3f} s"
+    return WouldBlock(f"the call cannot go now because of {binding}; {known}; nothing was sent", ready_in_s=ready_in_s)
+
+
+def exceeds(ticket: Ticket, bucket: Bucket) -> CostExceedsQuota:
+    """What to say of a cost that no wait helps."""
+    amount, window_s = ticket.amount(bucket.pays), to_s(bucket.window_ns)
+    message = (
+        f"needs {amount:,} {bucket.pays}; the bucket of {ticket.key!r} holds {bucket.limit:,} per {window_s:g} s "
+        f"(from {bucket.source}), so no wait would help. It was not sent: split the request or raise the quota"
+    )
+    return CostExceedsQuota(message, unit=bucket.pays, cost=amount, limit=bucket.limit, window_s=window_s)

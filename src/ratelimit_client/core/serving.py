@@ -1,0 +1,136 @@
+"""
+Letting the calls of one key go, in their order.
+
+Law of this file: the first in line goes as soon as every bucket has room for it.
+While it is blocked, others may pass only if they take nothing it waits for: what
+an escrow holds, what is kept for a worse band, and their own lane's order stand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .agenda import sooner
+from .refusing import exceeds
+from .ticket import State, Ticket
+
+if TYPE_CHECKING:
+    from .keystate import KeyState
+    from .scheduler import Scheduler, Turn
+
+
+def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: int) -> bool:
+    """Grant up to *most* calls of one key; True when it was stopped by that bound."""
+    queue = state.queue
+    if not queue.waiting:
+        return False
+    queue.wake(now_ns=now_ns)
+    _set_reserves(state)
+    granted = 0
+    while granted < most:
+        if scheduler.in_flight >= scheduler.max_in_flight:
+            if queue.ready:
+                scheduler.agenda.starve(state)
+            scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
+            return False
+        ticket = queue.first()
+        if ticket is None:
+            scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
+            return False
+        _keep_for_bands(state, now_ns)
+        if not _let_go(scheduler, state, ticket, turn, now_ns):
+            wake_ns, more = _pass_by(scheduler, state, ticket, turn, most - granted, now_ns)
+            scheduler.agenda.plan(state, wake_ns, now_ns=now_ns)
+            return more
+        granted += 1
+    return bool(queue.ready)
+
+
+def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, now_ns: int) -> bool:
+    """Grant *ticket* if it may go; an estimate is priced now, a cost that became impossible ends here."""
+    if ticket.features is not None:
+        _reprice(state, ticket)
+    elif (bucket := state.budget.never(ticket)) is not None:
+        scheduler.fail(state, ticket, exceeds(ticket, bucket), turn)
+        return True
+    ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
+    if ready_ns != now_ns:
+        return False
+    state.queue.take(ticket)
+    scheduler.queued -= 1
+    scheduler.grant(state, ticket, now_ns, waited=True)
+    turn.granted.append(ticket)
+    return True
+
+
+def _reprice(state: KeyState, ticket: Ticket) -> None:
+    assert ticket.features is not None
+    cost = state.price(ticket.features)
+    if cost.pairs != ticket.cost.pairs:
+        state.queue.reprice(ticket, cost)
+
+
+def _pass_by(
+    scheduler: Scheduler, state: KeyState, first: Ticket, turn: Turn, most: int, now_ns: int
+) -> tuple[int | None, bool]:
+    """
+    The first in line is blocked: let others go that it does not hold up.
+
+    Returns when to look again, and whether the bound stopped it.
+    """
+    wake_ns = sooner(state.queue.wakes_at_ns(), _blocked_at(state, first, now_ns))
+    if state.gate_ns > now_ns or state.breaker.open or state.queue.alone(first):
+        return wake_ns, False
+    granted = 0
+    progress = True
+    while progress and granted < most:
+        progress = False
+        escrowed: set[int] = set()
+        for ticket in list(state.queue.heads()):
+            if scheduler.in_flight >= scheduler.max_in_flight:
+                scheduler.agenda.starve(state)
+                return wake_ns, False
+            if granted < most and _let_go(scheduler, state, ticket, turn, now_ns):
+                granted += 1
+                progress = True
+                continue
+            _hold(state, ticket, escrowed, now_ns)
+            wake_ns = sooner(wake_ns, _blocked_at(state, ticket, now_ns))
+    return wake_ns, granted >= most
+
+
+def _blocked_at(state: KeyState, ticket: Ticket, now_ns: int) -> int | None:
+    ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
+    return ready_ns if ready_ns is None else max(ready_ns, now_ns + 1)
+
+
+def _hold(state: KeyState, ticket: Ticket, escrowed: set[int], now_ns: int) -> None:
+    """Open the escrow of the bucket that blocks *ticket*, unless an earlier one has it."""
+    if state.budget.ready_at_ns(ticket, now_ns=now_ns) <= now_ns:
+        return
+    bucket = state.budget.binding
+    if bucket is None or id(bucket) in escrowed:
+        return
+    escrowed.add(id(bucket))
+    owner = bucket.escrow.owner if bucket.escrow is not None else None
+    if isinstance(owner, Ticket) and owner.state is State.QUEUED and owner.priority <= ticket.priority:
+        return
+    bucket.hold_for(ticket, ticket.amount(bucket.pays), alone=False, now_ns=now_ns)
+
+
+def _keep_for_bands(state: KeyState, now_ns: int) -> None:
+    """While a worse band waits, a tenth of every bucket's refill is kept for it."""
+    waiting = {band: head for band in state.queue.waiting_bands()[1:] if (head := state.queue.head_of(band))}
+    for unit, buckets in state.budget.by_unit.items():
+        for bucket in buckets:
+            if waiting or bucket.bands is not None:
+                costs = {band: head.amount(unit) for band, head in waiting.items()}
+                bucket.keep_for_bands(costs, now_ns=now_ns)
+
+
+def _set_reserves(state: KeyState) -> None:
+    """The reserve may be spent once what is still queued costs no more than it."""
+    spends = state.spends_reserve()
+    for buckets in state.budget.by_unit.values():
+        for bucket in buckets:
+            bucket.spends_reserve = spends
