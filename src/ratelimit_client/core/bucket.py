@@ -85,6 +85,7 @@ class Bucket:
         steps_at_ns, stepped_ns: the next and the last reset of a window.
         gate_ns, gate_amount: until then no call of at least that amount goes (a server's hint).
         escrow, bands: credits set aside, see Hold.
+        watched: readings correct it, so its peaks are worth noting.
         peaks: when it may have been full, see there.
         special: it is a window or something is held: no short cuts.
     """
@@ -110,6 +111,7 @@ class Bucket:
     escrow: Hold | None = None
     bands: dict[int, Hold] | None = None
     special: bool = False
+    watched: bool = False
     peaks: Peaks = attrs.field(factory=Peaks)
 
     @classmethod

@@ -207,7 +207,7 @@ class Budget:
                         continue
                     if now_ns > bucket.as_of_ns:
                         bucket.refresh(now_ns=now_ns)
-                    if bucket.credits > bucket.brim >> 1:
+                    if bucket.watched and bucket.credits > bucket.brim >> 1:
                         bucket.peaks.note((ledger.total - amount) * bucket.window_ns, bucket.limit, now_ns=now_ns)
                     bucket.credits -= amount * bucket.window_ns
         ticket.marks = tuple(marks)

@@ -8,11 +8,16 @@ the level of now: the debits it had not seen yet are taken off, the refill since
 the snapshot is added.
 
 Theory. Each request has a *mark*: all debits that surely reached the server
-before it, plus its own cost. With D, all debits so far::
+before it, plus its own cost. With D, all debits so far, the level is at least::
 
-    level = min(capacity, remaining - (D - mark) + rate x (now - snapshot))
+    low = min(capacity, remaining - (D - mark) + rate x (now - snapshot))
 
-(and no more than a bucket that overflowed in between can hold, see ``peaks``).
+(and no more than a bucket that overflowed in between can hold, see ``peaks``). If
+nothing overtook anything on the way, the server had seen more: all debits up to
+this request. That is *high*. Between the two our own account knows better than
+the reading does, so it stands; below it is raised to *low*. Above *high*, somebody
+spent what we did not see, and the level falls to *low*. Setting it to *low* each
+time makes a burst count itself twice, stall, and burst again.
 
 ``remaining`` is floored. Where the server's ``reset`` is the exact time to full,
 it tells the fraction, and below zero it tells the debt that ``remaining`` hides.
@@ -67,7 +72,7 @@ class Lesson:
     What a used reading showed.
 
     Args:
-        drop: credits by which the level was above what the server knew.
+        drop: credits by which the level was above all the server can have had.
         residual: credits spent by others since the last used reading.
         asleep: the series stands still; the level was not allowed to rise.
         exact: credits the server had, when it looked.
@@ -121,6 +126,7 @@ class Series:
             self._use_limit(int(reading.limit), snapshot.sent_ns, refused, now_ns)
         first = self.last_order < 0
         self.last_order = snapshot.order
+        self.bucket.watched = True
         self.read_ns = now_ns
         self._use_reset(reading, snapshot, grain_ns, now_ns)
         if reading.remaining is None:
@@ -213,22 +219,25 @@ class Series:
         else:
             self._anchor = self._chain = exact
         self._total, self._snap_ns = snapshot.total, snapshot.snap_ns
-        unseen = (snapshot.debited - snapshot.mark) * bucket.window_ns
-        level = exact - unseen
-        if bucket.refill is Refill.CONTINUOUS:
-            level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
-            debited = snapshot.debited * bucket.window_ns
-            most = bucket.peaks.bound(
-                bucket.brim, debited, bucket.limit, since_ns=snapshot.snap_ns, at_ns=now_ns
-            )
-            level = min(level, most)
-        drop = bucket.credits - level
-        may_rise = not self.asleep and self._follows()
-        if may_rise:
-            bucket.set_level(level, now_ns=now_ns)
-        else:
-            bucket.cap_level(level, now_ns=now_ns)
+        low = self._level_now(exact, snapshot.mark, snapshot, now_ns)
+        high = self._level_now(exact + bucket.window_ns, snapshot.total, snapshot, now_ns)
+        drop = bucket.credits - high
+        if drop > 0:
+            bucket.cap_level(low, now_ns=now_ns)
+        elif bucket.credits < low and not self.asleep and self._follows():
+            bucket.set_level(low, now_ns=now_ns)
         return Lesson(drop, residual, self.asleep, exact, snapshot.snap_ns)
+
+    def _level_now(self, exact: int, seen: int, snapshot: Snapshot, now_ns: int) -> int:
+        """The level of now, when the server had *exact* credits and had seen *seen* units of our debits."""
+        bucket = self.bucket
+        debited = snapshot.debited * bucket.window_ns
+        level = exact - debited + seen * bucket.window_ns
+        if bucket.refill is not Refill.CONTINUOUS:
+            return level
+        level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
+        most = bucket.peaks.bound(bucket.brim, debited, bucket.limit, since_ns=snapshot.snap_ns, at_ns=now_ns)
+        return min(level, most)
 
     def _judge(self, exact: int, predicted: int, reading: Reading, snapshot: Snapshot) -> None:
         """Alive or asleep. ``_chain`` is where the series ought to be, from the last value that moved."""

@@ -1,0 +1,155 @@
+"""
+The model server on a socket: an aiohttp server that carries what the pure one decides.
+
+Law of this file: it decides nothing. It reads a request, asks, waits as long as the
+answer says and writes it, or breaks off where the answer says so. The clock is that of
+the running loop, so the same app is real on a real loop and virtual on a `VirtualLoop`.
+
+It is aiohttp's low-level server, without routes: the two processes of a benchmark share
+two cores, and what the server spends the client does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import json
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from .answers import Answer, Ending
+from .model_server import Limits, ModelServer
+from .tally import Tally
+
+STATS_PATH = "/__stats__"
+_MAX_BODY = 256 * 1024 * 1024
+# Longer than any pause of a client, so that no kept connection is closed under a request.
+_KEEPALIVE_S = 3600.0
+# Answers still being waited for at the end are of no use to anybody.
+_SHUTDOWN_S = 0.5
+
+
+class ModelURL(str):
+    """The base URL of a model server that is being served; a string with the server on it."""
+
+    __slots__ = ("server",)
+
+    server: ModelServer
+
+    def __new__(cls, url: str, server: ModelServer) -> ModelURL:
+        made = super().__new__(cls, url)
+        made.server = server
+        return made
+
+    @property
+    def url(self) -> str:
+        """The base URL as a plain string."""
+        return str.__str__(self)
+
+    @property
+    def tally(self) -> Tally:
+        """What the server remembers of the run."""
+        return self.server.tally
+
+
+class ModelApp:
+    """
+    The handler of an aiohttp server around a `ModelServer`.
+
+        runner = web.ServerRunner(ModelApp(server).aiohttp_server())
+
+    ``GET /__stats__`` gives the tally as JSON, ``/__stats__?marks=1`` with every row.
+    """
+
+    def __init__(self, server: ModelServer) -> None:
+        self.server = server
+        clock = getattr(asyncio.get_running_loop(), "clock", None)
+        self._now_ns = time.monotonic_ns if clock is None else clock.monotonic_ns
+        # aiohttp dates answers by the clock of the machine; a virtual answer has a virtual date.
+        self._wall_ns = None if clock is None else clock.wall_ns
+
+    def aiohttp_server(self) -> web.Server:
+        """An aiohttp server that answers with this app; for a ``ServerRunner``."""
+        loop = asyncio.get_running_loop()
+
+        def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY)
+
+        return web.Server(self.handle, request_factory=make_request, access_log=None, keepalive_timeout=_KEEPALIVE_S)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        body = await request.read()
+        if request.path == STATS_PATH:
+            report = self.server.tally.report(marks="marks" in request.query)
+            return web.Response(body=json.dumps(report).encode(), content_type="application/json")
+        now_ns = self._now_ns()
+        answer = self.server.handle(request.method, request.path, request.headers, body, now_ns=now_ns)
+        if answer.latency_ns:
+            await asyncio.sleep(answer.latency_ns / 1e9)
+        if answer.ending is Ending.RESET:
+            return _reset(request)
+        headers = dict(answer.headers)
+        if self._wall_ns is not None:
+            headers["date"] = email.utils.formatdate(self._wall_ns() / 1e9, usegmt=True)
+        if answer.ending is Ending.TRUNCATED:
+            return await _half(request, answer, headers)
+        return web.Response(status=answer.status, headers=headers, body=answer.body)
+
+
+def _reset(request: web.BaseRequest) -> web.StreamResponse:
+    """Drop the connection so that the other side sees a reset and not an end."""
+    transport = request.transport
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return web.Response(status=500)  # never sent: the connection is gone
+
+
+async def _half(request: web.BaseRequest, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
+    """Send half of the body under the length of the whole, then close."""
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = len(answer.body)
+    await response.prepare(request)
+    await response.write(answer.body[: len(answer.body) // 2])
+    assert request.transport is not None  # it has just been written to
+    request.transport.close()
+    return response
+
+
+@contextlib.asynccontextmanager
+async def serve_model(
+    server: ModelServer | Limits = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> AsyncIterator[ModelURL]:
+    """
+    Serve a model server and give its base URL, ``http://127.0.0.1:PORT/v1``.
+
+        async with serve_model(per_minute(requests=300), latency=0.15) as url:
+            async with Client(url) as client: ...
+            assert url.tally.refusals == 0
+
+    Args:
+        server: a `ModelServer`, or the limits of a new one.
+        host, port: where to listen; port 0 takes a free one.
+        options: keyword arguments of the new `ModelServer`.
+    """
+    if isinstance(server, ModelServer):
+        if options:
+            raise TypeError(f"the server is made already: {', '.join(options)} came too late")
+    else:
+        server = ModelServer(server, **options)
+    runner = web.ServerRunner(ModelApp(server).aiohttp_server(), shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=4096).start()
+        address = runner.addresses[0]
+        yield ModelURL(f"http://{address[0]}:{address[1]}{server.base_path}", server)
+    finally:
+        await runner.cleanup()
