@@ -1,0 +1,287 @@
+"""
+A vendor's header language, as a table.
+
+Law of this file: a vendor is data. A table says which header names mean what, what
+a bare number counts, what the vendor's codes mean, and how its buckets behave; one
+engine reads every table, and adding a vendor adds no branch.
+
+Theory: almost every vendor writes the same sentence with the words in another place,
+
+    [x-]rate[-]limit-<field>[-<dimension>]        OpenAI, Groq, Azure, GitHub, Mistral
+    <vendor>-ratelimit-<dimension>-<field>        Anthropic
+
+so names are an open set read by two patterns, and only irregular ones are listed. A
+name is looked at once: the vocabulary of a table remembers, by the exact spelling,
+which slot a header fills, and answers the next time with one look-up. It forgets
+nothing and learns at most `MOST_NAMES` spellings, so that a hostile server cannot
+make it grow.
+
+A new vendor looks like this:
+
+    ACME = Dialect(
+        name="acme",
+        hosts=("api.acme.example",),
+        markers=("x-acme-trace",),
+        names={"x-acme-left": Field.REMAINING, "x-acme-words": (Field.REMAINING, "words")},
+        numbers=Unit.MILLISECONDS,
+        windows={"requests": 60.0},
+        codes={"too_fast": Reason.RATE_LIMITED},
+        profile=ServerProfile(pays={"requests": "requests"}, refill=Refill.WINDOW),
+    )
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from ..core.profile import ServerProfile
+from ..core.signals import Reason
+from .durations import Unit
+
+MOST_NAMES = 4096
+"""Spellings of header names a vocabulary remembers; others are looked at anew each time."""
+
+_LONGEST_NAME = 128
+_FLAGS = re.ASCII | re.IGNORECASE
+
+UNNAMED = "requests"
+"""The dimension of a header that names none."""
+
+
+class Field(enum.Enum):
+    """What a header tells."""
+
+    # of a dimension
+    LIMIT = "limit"
+    REMAINING = "remaining"
+    RESET = "reset"
+    RESET_AFTER = "reset-after"
+    USED = "used"
+    WINDOW = "renewalperiod"
+    # of the answer
+    RATELIMIT = "ratelimit"
+    POLICY = "ratelimit-policy"
+    UNIT = "unit"
+    RETRY_AFTER = "retry-after"
+    RETRY_AFTER_MS = "retry-after-ms"
+    SHOULD_RETRY = "x-should-retry"
+    DATE = "date"
+    AGE = "age"
+    PROCESSING_MS = "processing-ms"
+    REQUEST_ID = "request-id"
+    ORGANIZATION = "organization"
+    PROJECT = "project"
+    VERSION = "version"
+    # of the server: no more than who it is
+    MARK = "mark"
+
+    __hash__ = object.__hash__  # members are one of a kind, and the hash of enum is slow
+
+    def __init__(self, word: str) -> None:
+        """Number it: the fields of a dimension come first, in the order a row holds them."""
+        self.index = len(type(self).__members__)
+
+
+@attrs.frozen(eq=False)
+class Slot:
+    """
+    What one header fills. Two spellings of one thing share a slot.
+
+    Args:
+        field: what it tells.
+        dimension: of which dimension, or "".
+        rank: of several headers that tell it, the lowest counts.
+        mark: the dialect that only this header's sender speaks, or None.
+        index: the place of *field*.
+    """
+
+    field: Field
+    dimension: str = ""
+    rank: int = 0
+    mark: Dialect | None = None
+    index: int = attrs.field(init=False)
+
+    @index.default
+    def _index_of_field(self) -> int:
+        return self.field.index
+
+
+# Not every server that sends one of these limits anything; the names are common property.
+_OF_THE_ANSWER: Mapping[str, tuple[Field, int]] = {
+    "ratelimit": (Field.RATELIMIT, 0),
+    "ratelimit-policy": (Field.POLICY, 0),
+    "x-ratelimit-type": (Field.UNIT, 0),
+    "policy-id": (Field.UNIT, 1),
+    "retry-after": (Field.RETRY_AFTER, 0),
+    "retry-after-ms": (Field.RETRY_AFTER_MS, 0),
+    "x-ms-retry-after-ms": (Field.RETRY_AFTER_MS, 1),
+    "x-should-retry": (Field.SHOULD_RETRY, 0),
+    "date": (Field.DATE, 0),
+    "age": (Field.AGE, 0),
+    "openai-processing-ms": (Field.PROCESSING_MS, 0),
+    "x-envoy-upstream-service-time": (Field.PROCESSING_MS, 1),
+    "x-request-id": (Field.REQUEST_ID, 0),
+    "request-id": (Field.REQUEST_ID, 1),
+    "apim-request-id": (Field.REQUEST_ID, 2),
+    "x-oai-request-id": (Field.REQUEST_ID, 3),
+    "x-amzn-requestid": (Field.REQUEST_ID, 4),
+    "x-github-request-id": (Field.REQUEST_ID, 5),
+    "openai-organization": (Field.ORGANIZATION, 0),
+    "openai-project": (Field.PROJECT, 0),
+    "openai-version": (Field.VERSION, 0),
+}
+
+OF_A_DIMENSION = (Field.LIMIT, Field.REMAINING, Field.RESET, Field.RESET_AFTER, Field.USED, Field.WINDOW)
+"""The fields of one dimension, in the order a row holds them."""
+
+assert tuple(Field)[: len(OF_A_DIMENSION)] == OF_A_DIMENSION
+_FIELDS = "|".join(sorted((field.value for field in OF_A_DIMENSION), reverse=True))  # the longer name first
+_DIMENSION = r"[a-z0-9][a-z0-9_.-]{0,63}"
+_FIELD_FIRST = re.compile(rf"({_FIELDS})(?:-({_DIMENSION}))?")
+_DIMENSION_FIRST = re.compile(rf"({_DIMENSION})-({_FIELDS})")
+_WINDOW_IN_NAME = re.compile(r"(?:.*?[-_])??(?:([0-9]{1,6})[-_])?(second|minute|hour|day|month)")
+_PERIOD_S = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "month": 2_592_000.0}
+
+
+@lru_cache(maxsize=1024)
+def window_in_name(dimension: str) -> float | None:
+    """Seconds of the window that a name ends in ("tokens-minute", "req-10-second"), or None."""
+    found = _WINDOW_IN_NAME.fullmatch(dimension)
+    return None if found is None else int(found[1] or 1) * _PERIOD_S[found[2]]
+
+
+def _meanings(names: Mapping[str, Field | tuple[Field, str]]) -> Mapping[str, tuple[Field, str]]:
+    found: dict[str, tuple[Field, str]] = {}
+    for name, meaning in names.items():
+        field, dimension = (meaning, "") if isinstance(meaning, Field) else meaning
+        found[name.lower()] = field, dimension or (UNNAMED if field in OF_A_DIMENSION else "")
+    return MappingProxyType(found)
+
+
+def _frozen_codes(codes: Mapping[str, Reason]) -> Mapping[str, Reason]:
+    return MappingProxyType({code.lower().replace("-", "_"): Reason(reason) for code, reason in codes.items()})
+
+
+def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+Sentence = tuple[re.Pattern[str], Reason]
+
+
+def _compiled(sentences: Iterable[tuple[str | re.Pattern[str], Reason]]) -> tuple[Sentence, ...]:
+    return tuple(
+        (re.compile(pattern, _FLAGS) if isinstance(pattern, str) else pattern, Reason(reason))
+        for pattern, reason in sentences
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Dialect:
+    """
+    One vendor's table.
+
+    Args:
+        name: what users type.
+        profile: what the scheduler has to know about this kind of server.
+        hosts: host names it answers on; one that begins with a dot is any host below it.
+        markers: headers that only this kind of server sends.
+        prefixes: what the names of its rate-limit headers begin with.
+        names: its irregular headers: name -> what it tells, with the dimension where
+            it tells of another than "requests".
+        numbers: what a bare number of a reset counts.
+        windows: dimension -> seconds, where the vendor says so once and for all.
+        codes: type, code or reason of an error -> what it means; beside the common ones.
+        sentences: (regular expression, what an error means that says so); beside the common ones.
+        forbidden_is_limit: a 403 that asks to wait, or shows nothing left, is a rate limit.
+    """
+
+    name: str
+    profile: ServerProfile = attrs.field(factory=ServerProfile)
+    hosts: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    markers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    prefixes: tuple[str, ...] = attrs.field(
+        default=("x-ratelimit-", "ratelimit-", "x-rate-limit-", "rate-limit-"), converter=_texts
+    )
+    names: Mapping[str, tuple[Field, str]] = attrs.field(factory=dict, converter=_meanings)
+    numbers: Unit = Unit.BY_SIZE
+    windows: Mapping[str, float] = attrs.field(factory=dict)
+    codes: Mapping[str, Reason] = attrs.field(factory=dict, converter=_frozen_codes)
+    sentences: tuple[Sentence, ...] = attrs.field(default=(), converter=_compiled)
+    forbidden_is_limit: bool = True
+    vocabulary: Vocabulary = attrs.field(init=False, repr=False)
+
+    @vocabulary.default
+    def _own_vocabulary(self) -> Vocabulary:
+        return Vocabulary(self)
+
+    def speaks_at(self, host: str) -> bool:
+        """Whether *host* (lower case) is one of this vendor's."""
+        return any(host == own or (own.startswith(".") and host.endswith(own)) for own in self.hosts)
+
+    def window_s(self, dimension: str) -> float | None:
+        """Seconds of a dimension's window where the table or the name says so."""
+        return self.windows.get(dimension) or window_in_name(dimension)
+
+
+class Vocabulary(dict[Any, "Slot | None"]):
+    """
+    Header name as written -> the slot it fills, or None.
+
+    Args:
+        dialect: whose names these are.
+        listening: other dialects whose markers are to be recognised.
+    """
+
+    __slots__ = ("_dialect", "_marks", "_slots")
+
+    def __init__(self, dialect: Dialect, listening: tuple[Dialect, ...] = ()) -> None:
+        super().__init__()
+        self._dialect = dialect
+        self._marks = {marker.lower(): other for other in reversed(listening) for marker in other.markers}
+        self._slots: dict[tuple[Field, str, int, str], Slot] = {}
+
+    def __missing__(self, spelling: object) -> Slot | None:
+        if isinstance(spelling, bytes | bytearray):
+            return self[spelling.decode("latin-1")]
+        if not isinstance(spelling, str) or len(spelling) > _LONGEST_NAME:
+            return None
+        slot = self._look_at(spelling.strip().lower())
+        if len(self) < MOST_NAMES:
+            self[str(spelling)] = slot
+        return slot
+
+    def _look_at(self, name: str) -> Slot | None:
+        mark = self._marks.get(name)
+        if irregular := self._dialect.names.get(name):
+            return self._slot(*irregular, 0, mark)
+        if common := _OF_THE_ANSWER.get(name):
+            return self._slot(common[0], "", common[1], mark)
+        for prefix in self._dialect.prefixes:
+            if name.startswith(prefix):
+                return self._regular(name.removeprefix(prefix), mark)
+        return None if mark is None else self._slot(Field.MARK, "", 0, mark)
+
+    def _regular(self, rest: str, mark: Dialect | None) -> Slot | None:
+        if found := _FIELD_FIRST.fullmatch(rest):
+            return self._slot(Field(found[1]), found[2] or UNNAMED, 0, mark)
+        if found := _DIMENSION_FIRST.fullmatch(rest):
+            return self._slot(Field(found[2]), found[1], 0, mark)
+        return None
+
+    def _slot(self, field: Field, dimension: str, rank: int, mark: Dialect | None) -> Slot:
+        """One slot for all spellings, so that what two of them say meets in one place."""
+        key = field, dimension, rank, "" if mark is None else mark.name
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = Slot(field, dimension, rank, mark)
+            if len(self) < MOST_NAMES:
+                self._slots[key] = slot
+        return slot

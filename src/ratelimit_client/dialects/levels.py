@@ -1,0 +1,175 @@
+"""
+From the values of a dimension as they came to a `Reading`.
+
+Law of this file: fields are dropped one by one. -1, 0 as a limit, text, empty: the
+field says nothing, and a dimension whose limit and remaining both say nothing is not
+shown at all, for a bare ``reset: 0`` beside them is no news either. More left than the
+limit is the limit. A reset counts only within 31 days.
+
+The window of a dimension is, best first, what a header says, what the table or the
+name says, or what the numbers determine: that only where the reset is a duration,
+since then it is the time to full, cut to whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from ..core.signals import Reading
+from ..core.windows import infer_window_s
+from .dialect import OF_A_DIMENSION, UNNAMED, Dialect, Field
+from .durations import MAX_SPAN_S, Form, Unit, When, parse_number, parse_when
+from .headers import MOST_DIMENSIONS, Collected, Row, amount, moment, span_s
+from .ietf import Fields
+
+_LIMIT, _REMAINING, _RESET, _RESET_AFTER, _USED, _WINDOW = (field.index for field in OF_A_DIMENSION)
+_AGE, _RATELIMIT, _POLICY = Field.AGE.index, Field.RATELIMIT.index, Field.POLICY.index
+
+
+def read_levels(
+    table: Dialect, collected: Collected, now_s: Callable[[], float | None]
+) -> tuple[dict[str, Reading], bool]:
+    """The readings of an answer by dimension, and whether any value was in doubt."""
+    told = collected.told
+    if told[_AGE] is not None and collected.number(Field.AGE):
+        return {}, False  # from a cache: it shows the bucket of another time, and of another request
+
+    readings: dict[str, Reading] = {}
+    doubtful = False
+    for dimension, row in collected.rows.items():
+        reading = _of_ordinary_row(table, dimension, row)
+        if reading is None:
+            reading, doubt = _of_row(table, dimension, row, now_s)
+            doubtful |= doubt
+        if reading is not None:
+            readings[dimension] = reading
+    if told[_RATELIMIT] is not None or told[_POLICY] is not None:
+        doubtful |= _of_fields(collected, readings)
+    return readings, doubtful
+
+
+def _of_ordinary_row(table: Dialect, dimension: str, row: Row) -> Reading | None:
+    """Two plain numbers and a duration, as nearly every answer has them, in one go; None for any other row."""
+    limit_raw, remaining_raw, reset_raw, after, used, window = row
+    if after is not None or used is not None or window is not None:
+        return None
+    if not limit_raw.__class__ is remaining_raw.__class__ is reset_raw.__class__ is str:
+        return None
+    limit = parse_number(limit_raw)
+    remaining = parse_number(remaining_raw)
+    when = parse_when(reset_raw, table.numbers)
+    if limit is None or remaining is None or when is None or when.form is not Form.DURATION:
+        return None
+    reset_s = when.seconds
+    if not 0 < limit >= remaining or reset_s > MAX_SPAN_S:
+        return None
+    return Reading(limit, remaining, reset_s, table.window_s(dimension) or infer_window_s(limit, remaining, reset_s))
+
+
+def _of_row(table: Dialect, dimension: str, row: Row, now_s: Callable[[], float | None]) -> tuple[Reading | None, bool]:
+    limit, remaining, window_s, doubtful = _amounts(row)
+    when, doubt = _when(row, table.numbers)
+    reset_s = span_s(when, now_s)
+    if row[_WINDOW] is not None and when is not None and when.form is Form.NUMBER:
+        reset_s = _in_seconds(reset_s, limit, remaining, window_s)
+
+    limit, remaining, clamped = _possible(limit, remaining)
+    if limit is None and remaining is None and (not reset_s or row[_LIMIT] is not None or row[_REMAINING] is not None):
+        return None, doubtful
+    window_s = window_s or table.window_s(dimension)
+    if not window_s and when is not None and when.form is Form.DURATION:
+        window_s = _by_numbers(limit, remaining, reset_s)
+    return Reading(limit, remaining, reset_s, window_s or None), doubtful or doubt or clamped
+
+
+def _amounts(row: Row) -> tuple[float | None, float | None, float | None, bool]:
+    """Limit, remaining and the window written beside either, and whether any is in doubt."""
+    limit = remaining = window_s = None
+    doubtful = False
+    if row[_LIMIT] is not None:
+        limit, window_s, doubtful = amount(row[_LIMIT])
+    if row[_REMAINING] is not None:
+        remaining, beside_s, doubt = amount(row[_REMAINING])
+        window_s = window_s or beside_s
+        doubtful |= doubt
+    if row[_USED] is not None and remaining is None and limit is not None:
+        used = amount(row[_USED])[0]
+        remaining = None if used is None else max(0.0, limit - used)
+    if row[_WINDOW] is not None:
+        window_s = amount(row[_WINDOW])[0] or window_s
+    return limit, remaining, window_s, doubtful
+
+
+def _when(row: Row, numbers: Unit) -> tuple[When | None, bool]:
+    """The reset: "after so many seconds" is clearer than any other form."""
+    if row[_RESET_AFTER] is not None:
+        when, doubtful = moment(row[_RESET_AFTER], Unit.SECONDS)
+        if when is not None:
+            return when, doubtful
+    if row[_RESET] is None:
+        return None, False
+    return moment(row[_RESET], numbers)
+
+
+def _in_seconds(
+    value: float | None, limit: float | None, remaining: float | None, window_s: float | None
+) -> float | None:
+    """
+    A bare reset of a server that also names its window: seconds from some of its
+    regions, milliseconds from others. The time to full that the level implies decides.
+    """
+    if not value or not window_s or not limit or remaining is None:
+        return value
+    expected = (limit - remaining) * window_s / limit
+    is_ms = value > window_s or abs(value / 1e3 - expected) < abs(value - expected)
+    return value / 1e3 if is_ms else value
+
+
+def _possible(limit: float | None, remaining: float | None) -> tuple[float | None, float | None, bool]:
+    """What cannot be is dropped or clamped; the third says that something was clamped."""
+    if limit == 0:
+        return None, remaining or None, False
+    if limit is not None and remaining is not None and remaining > limit:
+        return limit, limit, True
+    return limit, remaining, False
+
+
+def _by_numbers(limit: float | None, remaining: float | None, reset_s: float | None) -> float | None:
+    if limit is None or remaining is None or not reset_s:
+        return None
+    return infer_window_s(limit, remaining, reset_s)
+
+
+def _of_fields(collected: Collected, readings: dict[str, Reading]) -> bool:
+    """Add what the structured fields say; whether it is in doubt."""
+    fields = Fields()
+    fields.policy(", ".join(collected.texts(Field.POLICY)))
+    fields.limit(", ".join(collected.texts(Field.RATELIMIT)))
+    doubtful = fields.doubtful
+    for name, level in fields.levels.items():
+        if len(readings) >= MOST_DIMENSIONS:
+            break
+        limit, remaining, clamped = _possible(level.get("limit"), level.get("remaining"))
+        reset_s = level.get("reset_s")
+        reset_s = None if reset_s is None or reset_s > MAX_SPAN_S else reset_s
+        if limit is not None or remaining is not None or reset_s:
+            readings[name] = Reading(limit, remaining, reset_s, level.get("window_s") or None)
+        doubtful |= clamped
+    _of_unnamed_policies(fields.quotas, readings)
+    return doubtful
+
+
+def _of_unnamed_policies(quotas: list[tuple[float, float]], readings: dict[str, Reading]) -> None:
+    """``100;w=60`` gives its window to the limit of the same amount; alone it is a limit itself."""
+    reading = readings.get(UNNAMED)
+    if reading is None or reading.limit is None:
+        if len(quotas) == 1:
+            limit, window_s = quotas[0]
+            readings[UNNAMED] = attrs.evolve(reading or Reading(), limit=limit, window_s=window_s)
+        return
+    for limit, window_s in quotas:
+        if limit == reading.limit and reading.window_s is None:
+            readings[UNNAMED] = attrs.evolve(reading, window_s=window_s)
+            return

@@ -1,0 +1,172 @@
+"""
+What the sentence of a refusal says: whose limit, its numbers, how long to wait.
+
+Law of this file: a number is believed before a label. The window of a refusal is
+the one its own wait determines, wait = (used + requested - limit) x window / limit,
+even where the text says "per min": a limit of 30 days has been seen under that
+label. The label counts where the numbers determine nothing and do not contradict it.
+
+Theory: headers come first, but answers that end inside a stream, and some that were
+refused after they were begun, carry no header at all. Then this sentence is the only
+source. The same sentence is written in a handful of ways, with and without thousands
+separators, with a tilde before an estimate, with and without a unit:
+
+    Rate limit reached for G in organization O on tokens per min (TPM): Limit L, Used U, Requested R.
+    Please try again in 1m13.588s. ...
+    Request too large for M (for limit G) in organization O on tokens per min (TPM): Limit L, Requested R. ...
+    Rate limit reached for G in organization O on requests per min. Limit: 3 / min. Current: 4 / min. ...
+    ... exceed the rate limit for your organization of 1,000,000 input tokens per minute ...
+    ... exceeded token rate limit of your current pricing tier. Please retry after 33 seconds. ...
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from ..core.units import NS, to_ns
+from ..core.windows import infer_window_of_wait_ns
+from .durations import parse_duration, parse_number
+
+LONGEST_TEXT = 4096
+"""No sentence about a limit is longer; what follows is not searched."""
+
+_FLAGS = re.ASCII | re.IGNORECASE
+
+_SPAN_S = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_MONTH_S = 30 * 86_400.0
+_WORDS = r"(?:milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)"
+_PERIODS = r"(second|sec|minute|min|hour|day|month)"
+
+_AMOUNT = r"([0-9]{1,18}(?:,[0-9]{3})*)(?![0-9])"
+_DECIMAL = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
+
+_BEFORE_A_WAIT = r"(?:try again|retry|wait)(?: (?:after|in|for))? "
+_WAIT = re.compile(rf"{_BEFORE_A_WAIT}((?:{_DECIMAL}(?:ms|us|\u00b5s|\u03bcs|ns|d|h|m|s))+)(?![a-z0-9])", _FLAGS)
+_WORDED = rf"{_DECIMAL}\s{{0,3}}{_WORDS}\b"
+_WAIT_IN_WORDS = re.compile(rf"{_BEFORE_A_WAIT}({_WORDED}(?:,? {{1,3}}(?:and )?{_WORDED})*)", _FLAGS)
+_WORDED_TERM = re.compile(rf"({_DECIMAL})\s{{0,3}}({_WORDS})\b", _FLAGS)
+
+_LIMIT = re.compile(
+    rf"\blimit:?\s+{_AMOUNT}(?:\s*/\s*{_PERIODS})?"
+    rf"(?:, used ~?{_AMOUNT}|\.? current:? {_AMOUNT}(?:\s*/\s*{_PERIODS})?)?"
+    rf"(?:, requested ~?{_AMOUNT})?",
+    _FLAGS,
+)
+_UNIT = r"((?:[a-z]{1,30}[ _-]){0,2}[a-z]{1,30})"
+_LIMIT_OF = re.compile(rf"\bof {_AMOUNT} {_UNIT} per {_PERIODS}\b", _FLAGS)
+_ON = re.compile(rf"\bon {_UNIT} per {_PERIODS}\b", _FLAGS)
+_RATE_LIMIT_OF_A_UNIT = re.compile(r"\b(token|call|request)s? rate limit\b", _FLAGS)
+_REACHED_FOR = re.compile(r"\blimit reached for (?:model )?[`'\"]?([^\s`'\"]{1,200})[`'\"]? (?:in|on)\b", _FLAGS)
+_FOR_LIMIT = re.compile(r"\(for limit ([^)]{1,200})\)", _FLAGS)
+
+
+@attrs.frozen
+class TextFacts:
+    """What one sentence says; None where it says nothing. Amounts in units, times in seconds."""
+
+    wait_s: float | None = None
+    unit: str | None = None
+    limit: float | None = None
+    used: float | None = None
+    requested: float | None = None
+    window_s: float | None = None
+    group: str | None = None
+
+    @property
+    def never_fits(self) -> bool | None:
+        """The request is larger than the whole limit; None when the text does not give both numbers."""
+        if self.limit is None or self.requested is None:
+            return None
+        return self.requested > self.limit
+
+
+NO_FACTS = TextFacts()
+
+
+def read_text(text: str) -> TextFacts:
+    """The facts of the sentences in *text*, of which at most `LONGEST_TEXT` characters are searched."""
+    text = text[:LONGEST_TEXT]
+    wait_s = _wait_s(text)
+    limit, used, requested, label_s = _amounts(text)
+    unit, unit_label_s = _unit(text)
+    return TextFacts(
+        wait_s=wait_s,
+        unit=unit,
+        limit=limit,
+        used=used,
+        requested=requested,
+        window_s=_window_s(limit, used, requested, wait_s, label_s or unit_label_s),
+        group=_group(text),
+    )
+
+
+def _wait_s(text: str) -> float | None:
+    if found := _WAIT.search(text):
+        return parse_duration(found[1].lower())
+    if found := _WAIT_IN_WORDS.search(text):
+        return sum(float(number) * _word_s(word) for number, word in _WORDED_TERM.findall(found[1]))
+    return None
+
+
+def _word_s(word: str) -> float:
+    word = word.lower()
+    return 0.001 if word.startswith(("ms", "milli")) else _SPAN_S[word[0]]
+
+
+def _period_s(word: str) -> float:
+    word = word.lower()
+    return _MONTH_S if word == "month" else _SPAN_S[word[0]]
+
+
+def _amounts(text: str) -> tuple[float | None, float | None, float | None, float | None]:
+    """Limit, used, requested, and the window that the label names."""
+    if found := _LIMIT.search(text):
+        limit, period, used, current, current_period, requested = found.groups()
+        label = period or current_period
+        return _amount(limit), _amount(used or current), _amount(requested), _period_s(label) if label else None
+    if found := _LIMIT_OF.search(text):
+        return _amount(found[1]), None, None, _period_s(found[3])
+    return None, None, None, None
+
+
+def _amount(digits: str | None) -> float | None:
+    return None if digits is None else parse_number(digits.replace(",", ""))
+
+
+def _unit(text: str) -> tuple[str | None, float | None]:
+    """The unit that the text names, and the window beside it."""
+    if found := _ON.search(text):
+        return _dashed(found[1]), _period_s(found[2])
+    if found := _LIMIT_OF.search(text):
+        return _dashed(found[2]), _period_s(found[3])
+    if found := _RATE_LIMIT_OF_A_UNIT.search(text):
+        return "tokens" if found[1].lower() == "token" else "requests", None
+    return None, None
+
+
+def _dashed(words: str) -> str:
+    return words.lower().replace(" ", "-")
+
+
+def _group(text: str) -> str | None:
+    found = _FOR_LIMIT.search(text) or _REACHED_FOR.search(text)
+    return None if found is None else found[1]
+
+
+def _window_s(
+    limit: float | None, used: float | None, requested: float | None, wait_s: float | None, label_s: float | None
+) -> float | None:
+    """The window by the numbers, or by the label where it is within a factor of two of them."""
+    if limit is None or used is None or requested is None or not wait_s:
+        return label_s
+
+    missing = used + requested - limit
+    if missing <= 0 or limit <= 0:
+        return label_s
+    window_ns = infer_window_of_wait_ns(int(limit), int(used), int(requested), to_ns(wait_s))
+    if window_ns is not None:
+        return float(window_ns // NS)
+    by_numbers_s = wait_s * limit / missing
+    return label_s if label_s is not None and label_s / 2 <= by_numbers_s <= label_s * 2 else None

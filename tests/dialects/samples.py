@@ -1,0 +1,48 @@
+"""
+Real answers with what a correct client concludes from them.
+
+Each line of data/headers.jsonl is one answer: where it was seen, its status, headers
+and body, and ``expect``, the conclusions that can be checked by a program. Header
+names keep the spelling of the source; a value is a list where a recording had
+several lines. Identities are replaced; nothing else is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+DATA = Path(__file__).parent / "data" / "headers.jsonl"
+
+
+@attrs.frozen
+class Sample:
+    """One answer, its source, and what to conclude."""
+
+    number: int
+    source: str
+    evidence: str
+    provider: str
+    status: int
+    headers: dict[str, Any]
+    body: Any
+    meaning: str
+    expect: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.number}-{self.provider}-{self.status}"
+
+
+def _samples() -> tuple[Sample, ...]:
+    with DATA.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return tuple(
+        Sample(number=number, **{**row, "status": row["status"] or 0, "headers": row["headers"] or {}})
+        for number, row in enumerate(rows, start=1)
+    )
+
+
+SAMPLES = _samples()
