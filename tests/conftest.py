@@ -1,0 +1,53 @@
+"""
+Two things every test shares, and no more: the hypothesis profile of the size
+that was asked for, and the ban on skips where RLC_FORBID_SKIPS=1 (in CI, where
+every program a test could want has been installed).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.sizes import SCALE, SIZE
+
+# Derandomized but for the nightly run: a landing must not fail on a die, and finding new cases is the night's work.
+# No deadline: a loaded machine is no bug.
+settings.register_profile(
+    SIZE,
+    max_examples=50 * SCALE,
+    derandomize=SIZE != "nightly",
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile(SIZE)
+
+SKIPS_FORBIDDEN = os.environ.get("RLC_FORBID_SKIPS") == "1"
+
+
+def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure that says why it was one."""
+    if SKIPS_FORBIDDEN and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: skips are forbidden here (RLC_FORBID_SKIPS=1): {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    report = yield
+    forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    report = yield
+    forbid_skip(report)
+    return report
