@@ -1,0 +1,371 @@
+"""
+The limiter: what a program asks before each call.
+
+Law of this file: it is the door and nothing else. It turns what a person types into
+what the scheduler understands, and keeps the scheduler, its dispatcher and the few
+things around them together. Decisions are a floor below, awaiting is in the files
+beside this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import weakref
+from collections.abc import Callable, Generator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from .. import dialects
+from ..core import views as core_views
+from ..core.cost import Cost
+from ..core.events import Event
+from ..core.quota import Quota, Quotas
+from ..core.retry import RetryPolicy
+from ..core.scheduler import Scheduler
+from ..core.statistics import Explanation, LimiterStatistics
+from ..core.units import to_s
+from ..dialects.dialect import Dialect
+from ..dialects.generic import GENERIC
+from ..dialects.registry import AUTO
+from ..errors import ConfigurationError
+from .calling import DEFAULT_KEY, Calling
+from .clock import SYSTEM_CLOCK, Clock
+from .desk import Desk
+from .dispatcher import Dispatcher
+from .instruments import FanOut, Instrument, as_instrument
+from .pacing import Pacing, PacingLike
+from .store import BudgetStore, InProcessStore
+from .views.statistics import describe
+
+QuotaLike = Quota | str | Iterable[Quota | str]
+
+_MOST_IN_FLIGHT = 2000
+_FILES_KEPT_BACK = 128
+
+
+class Limiter(Calling):
+    """
+    A place in line for every call, so that the server never has to say no.
+
+        limiter = Limiter(per_minute(requests=500, tokens=200_000))
+
+        async with limiter.permit(tokens=1_500) as permit:
+            response = await session.post(...)
+            permit.observe(response.status, response.headers)
+
+    Made anywhere; the event loop that uses it first owns it. At rest it moves to the
+    loop that uses it next and keeps what it learnt.
+
+    Args:
+        quotas: what the server allows, for each key separately: quotas, text such as
+            "500 requests/min", several of them, or a mapping from key to quotas with
+            "*" for the rest. Empty: limits are learnt from answers. What is typed is
+            a ceiling: an answer may lower it, never raise it.
+        shared: quotas over all keys together.
+        name: what it is called in texts and metrics.
+        dialect: how this server's headers are read; "auto" finds out.
+        max_in_flight: calls under way at once, over all keys. None: 2000, or the
+            open-file limit less 128 if that is lower.
+        max_queue: calls waiting at once; one more raises ``QueueFull``.
+        retry: what ``attempts`` and ``call`` outlive.
+        store: where a budget shared by several processes is kept; None: in this one.
+        pacing: starts a second, spread evenly: a number, a ``Pacing``, or an
+            ``aiolimiter.AsyncLimiter``. None: no smoothing.
+        on_event: a function of one event, or an ``Instrument``.
+        clock: what tells the time; None: the loop's own where it has one (a virtual
+            loop), else the machine's.
+        dice: numbers in [0, 1), for jitter.
+
+    Raises:
+        InvalidQuota, ConfigurationError: what was typed cannot be.
+    """
+
+    def __init__(
+        self,
+        quotas: QuotaLike | Mapping[str, QuotaLike] = (),
+        *,
+        shared: QuotaLike = (),
+        name: str = "default",
+        dialect: str | Dialect = "auto",
+        max_in_flight: int | None = None,
+        max_queue: int = 100_000,
+        retry: RetryPolicy | None = None,
+        store: BudgetStore | None = None,
+        pacing: PacingLike = None,
+        on_event: Instrument | Callable[[Event], object] | None = None,
+        clock: Clock | None = None,
+        dice: Callable[[], float] | None = None,
+    ) -> None:
+        if store is not None and not isinstance(store, InProcessStore):
+            message = (
+                f"this version cannot drive {type(store).__name__}: it keeps budgets in one process only. "
+                "Leave store=None, and split the quotas between processes by hand"
+            )
+            raise ConfigurationError(message)
+        self.name = name
+        self._quotas = _quotas(quotas)
+        self._shared = Quotas.of(shared)
+        self._max_in_flight = _in_flight(max_in_flight)
+        self._max_queue = _at_least("max_queue", max_queue, 0)
+        self._dialect = _dialect(dialect)
+        self._retry = RetryPolicy() if retry is None else retry
+        self._pacing = Pacing.of(pacing)
+        self._clock = _clock_here() if clock is None else clock
+        self._dice = random.random if dice is None else dice
+        self._instruments = FanOut()
+        self._costs: dict[int | None, Cost] = {}
+        self._desk = self._new_desk()
+        if on_event is not None:
+            self.add_instrument(as_instrument(on_event))
+        self._instruments.gauge("queue_depth", {"client": name}, lambda: self._desk.dispatcher.waiting)
+        self._instruments.gauge("in_flight", {"client": name}, lambda: self._desk.dispatcher.out)
+        _limiters.add(self)
+
+    def _new_desk(self) -> Desk:
+        """A scheduler that has seen nothing, and what belongs to it."""
+        scheduler = Scheduler(
+            quotas=self._quotas,
+            shared=self._shared,
+            profile=(self._dialect or GENERIC).profile,
+            max_in_flight=self._max_in_flight,
+            max_queue=self._max_queue,
+            dice=self._dice,
+            now_ns=self._clock.monotonic_ns(),
+        )
+        scheduler.subscribe(self._instruments.wanted())
+        dispatcher = Dispatcher(scheduler, self._clock, name=self.name, instruments=self._instruments)
+        return Desk(
+            dispatcher=dispatcher,
+            clock=self._clock,
+            dialect=self._dialect,
+            pacing=self._pacing,
+            policy=self._retry,
+        )
+
+    # -- what it knows -----------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """Calls waiting, all keys."""
+        return self._desk.dispatcher.waiting
+
+    @property
+    def in_flight(self) -> int:
+        """Permits out, all keys."""
+        return self._desk.dispatcher.out
+
+    def in_flight_of(self, key: str) -> int:
+        """Permits out for one key."""
+        state = self._desk.dispatcher.scheduler.keys.get(key)
+        return 0 if state is None else state.window.in_flight
+
+    def on_room(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """
+        Call *tell* whenever a call was let out, so that whoever feeds calls in may feed one more.
+
+        Returns:
+            A function that ends it.
+        """
+        listeners = self._desk.dispatcher.on_room
+        listeners.append(tell)
+        return lambda: listeners.remove(tell) if tell in listeners else None
+
+    def statistics(self) -> LimiterStatistics:
+        """What it knows, as a snapshot; may be asked from any thread."""
+        scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
+        keys = {name: core_views.key_statistics(state, now_ns=now_ns) for name, state in list(scheduler.keys.items())}
+        return LimiterStatistics(name=self.name, keys=keys)
+
+    def explain(
+        self,
+        key: str | None = None,
+        *,
+        cost: Cost | Mapping[str, int] | None = None,
+        tokens: int | None = None,
+        priority: int = 0,
+    ) -> Explanation:
+        """Whether a call could go now, when it could, and what makes it wait; ``str()`` of it is a sentence."""
+        return core_views.explain(
+            self._desk.dispatcher.scheduler,
+            key or DEFAULT_KEY,
+            self._price(cost, tokens),
+            priority=priority,
+            now_ns=self._clock.monotonic_ns(),
+        )
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """From now on *instrument* is told what happens."""
+        self._instruments.add(instrument)
+        self._desk.dispatcher.scheduler.subscribe(self._instruments.wanted())
+
+    def __repr__(self) -> str:
+        dispatcher = self._desk.dispatcher
+        state = "closed" if dispatcher.closed else "draining" if dispatcher.draining else ""
+        wake_ns = dispatcher.scheduler.next_wakeup() if dispatcher.waiting else None
+        next_in_s = None if wake_ns is None else max(0.0, to_s(wake_ns - self._clock.monotonic_ns()))
+        return describe(self.statistics(), next_in_s=next_in_s, state=state)
+
+    # -- what can be changed -------------------------------------------------------
+
+    def set_quotas(
+        self,
+        quotas: QuotaLike | Mapping[str, QuotaLike] | None = None,
+        *,
+        key: str | None = None,
+        shared: QuotaLike | None = None,
+    ) -> None:
+        """
+        Other quotas from now on; what was learnt stays.
+
+        Args:
+            quotas: as in the constructor; with *key*, of that key alone.
+            shared: the quotas over all keys.
+
+        Raises:
+            InvalidQuota: what was typed cannot be; then nothing has changed.
+        """
+        dispatcher = self._desk.dispatcher
+        dispatcher.claim()
+        given = None if quotas is None else _quotas(quotas)
+        over_all = None if shared is None else Quotas.of(shared)
+        if given is not None:
+            self._quotas = given if key is None else {**_by_key(self._quotas), key: _of_key(given, key)}
+        if over_all is not None:
+            self._shared = over_all
+        dispatcher.scheduler.set_quotas(given, key=key, shared=over_all, now_ns=self._clock.monotonic_ns())
+        dispatcher.turn_soon()
+
+    def end_of_input(self, tenant: str | None = None) -> None:
+        """
+        No more calls of *tenant* are to come: the reserve may be spent on what is queued.
+
+        ``map`` and ``drain`` say it by themselves. A later call takes it back.
+        """
+        self._desk.dispatcher.end_of_input(tenant or "")
+
+    # -- the end ---------------------------------------------------------------------
+
+    async def drain(self, timeout_s: float | None = None) -> bool:
+        """
+        Take no new calls, and return when all that are queued or out have ended.
+
+        Cancelled or timed out, it goes on refusing new calls; ``close()`` then fails
+        those still queued.
+
+        Args:
+            timeout_s: seconds to wait at most.
+
+        Returns:
+            True when nothing is left, False after *timeout_s*.
+        """
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                await self._desk.dispatcher.drain()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
+
+    def close(self) -> Closing:
+        """
+        Take no new calls; those queued fail with ``Closed``, those out may finish.
+
+        Done when it returns; awaiting what it returns is allowed and waits for nothing.
+        """
+        self._desk.dispatcher.close()
+        return Closing()
+
+    async def __aenter__(self) -> Self:
+        self._desk.dispatcher.reopen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # After an error nobody is there to use what the queue would bring.
+        if error is None:
+            await self.drain()
+        else:
+            self.close()
+
+    def _begin_again(self) -> None:
+        """In a forked child: at rest, with empty counters, and nothing to do with the parent's loop."""
+        self._desk.dispatcher.abandoned = True
+        self._desk = self._new_desk()
+
+
+class Closing:
+    """The nothing that awaiting ``close()`` waits for."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+_limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for limiter in list(_limiters):
+        limiter._begin_again()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _quotas(value: QuotaLike | Mapping[str, QuotaLike]) -> Quotas | dict[str, Quotas]:
+    """Quotas as the scheduler takes them: for all keys, or by key."""
+    if isinstance(value, Mapping):
+        return {key: Quotas.of(each) for key, each in value.items()}
+    return Quotas.of(value)
+
+
+def _by_key(quotas: Quotas | dict[str, Quotas]) -> dict[str, Quotas]:
+    return quotas if isinstance(quotas, dict) else {"*": quotas}
+
+
+def _of_key(quotas: Quotas | dict[str, Quotas], key: str) -> Quotas:
+    by_key = _by_key(quotas)
+    return by_key.get(key, by_key.get("*", Quotas()))
+
+
+def _dialect(given: str | Dialect) -> Dialect | None:
+    """The table of a name; None for "auto", which the answers tell."""
+    if isinstance(given, Dialect):
+        return given
+    return None if given == AUTO else dialects.lookup(given)
+
+
+def _in_flight(given: int | None) -> int:
+    """Calls at once: what was given, else what files allow. A socket is a file, and others need some too."""
+    if given is not None:
+        return _at_least("max_in_flight", given, 1)
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return _MOST_IN_FLIGHT
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_IN_FLIGHT
+    return max(1, min(_MOST_IN_FLIGHT, soft - _FILES_KEPT_BACK))
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise ConfigurationError(f"{name} is a whole number of {least} or more, such as 64; got {value!r}")
+    return value
+
+
+def _clock_here() -> Clock:
+    """A virtual loop brings its own time; everywhere else it is the machine's."""
+    try:
+        clock = getattr(asyncio.get_running_loop(), "clock", None)
+    except RuntimeError:
+        clock = None
+    return clock if isinstance(clock, Clock) else SYSTEM_CLOCK

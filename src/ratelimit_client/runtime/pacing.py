@@ -1,0 +1,90 @@
+"""
+Static smoothing of starts, with aiolimiter: so many a second, evenly, no more.
+
+Budgets answer "may this call go?"; pacing answers "how close together may calls
+start?", for servers that dislike a burst they nevertheless allow. It is off unless
+asked for. A paced call waits here *before* it joins the queue, so nothing is
+awaited between its grant and its first byte.
+
+aiolimiter's bucket belongs to one event loop; a limiter that moves to another
+loop gets a fresh one here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiolimiter import AsyncLimiter
+
+from ..errors import ConfigurationError
+
+
+class Pacing:
+    """
+    Starts spread evenly over time.
+
+    Args:
+        per_second: starts a second; 0.5 is one every two seconds.
+        burst: starts that may come at once before the spreading begins.
+    """
+
+    __slots__ = ("_burst", "_given", "_limiter", "_loop", "_per_second")
+
+    def __init__(self, per_second: float, *, burst: int = 1) -> None:
+        if not (0 < per_second < float("inf")) or burst < 1:
+            message = (
+                f"pacing of {per_second!r} starts a second with a burst of {burst!r} is none: give a rate above 0 "
+                "and a burst of 1 or more, such as Pacing(20, burst=5)"
+            )
+            raise ConfigurationError(message)
+        self._per_second = per_second
+        self._burst = burst
+        self._given: AsyncLimiter | None = None
+        self._limiter: AsyncLimiter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def of(cls, value: PacingLike) -> Pacing | None:
+        """What a caller gave for ``pacing=``: starts a second, an AsyncLimiter of one's own, or nothing."""
+        if value is None or isinstance(value, Pacing):
+            return value
+        if isinstance(value, AsyncLimiter):
+            pacing = cls(value.max_rate / value.time_period)
+            pacing._given = value
+            return pacing
+        return cls(value)
+
+    async def acquire(self) -> None:
+        """Return when this call may start; when cancelled, nothing was taken."""
+        await self._here().acquire()
+
+    def acquire_nowait(self) -> bool:
+        """Take a start if one is free now."""
+        limiter = self._here()
+        if not limiter.has_capacity():
+            return False
+        # With capacity at hand acquire() ends without waiting, so one step runs it to its end.
+        try:
+            limiter.acquire().send(None)
+        except StopIteration:
+            return True
+        raise AssertionError("aiolimiter waited although it had capacity")
+
+    def _here(self) -> AsyncLimiter:
+        """The bucket of the running loop."""
+        if self._given is not None:
+            return self._given
+        loop = asyncio.get_running_loop()
+        if self._limiter is None or self._loop is not loop:
+            self._limiter = AsyncLimiter(self._burst, self._burst / self._per_second)
+            self._loop = loop
+        return self._limiter
+
+    def __repr__(self) -> str:
+        if self._given is not None:
+            return f"<Pacing by {self._given!r}>"
+        return f"Pacing({self._per_second!r}, burst={self._burst!r})"
+
+
+PacingLike = Pacing | AsyncLimiter | float | None
+"""What ``Limiter(pacing=)`` takes."""

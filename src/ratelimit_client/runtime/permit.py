@@ -1,0 +1,322 @@
+"""
+What ``async with`` hands out: the right to make one call, now.
+
+Law of this file: whoever gets in gets out, whatever happens between. A permit that
+was granted is released exactly once, with the lesson its end teaches; one that was
+not granted costs nothing, at whatever instant its task was cancelled.
+
+How a call ended is read off what was observed and what was raised, so it cannot be
+forgotten: a success *succeeded*; a refusal, another 4xx or an exception of the
+caller's own is *ignored* (concurrency learns nothing from it); overload and a lost
+answer are *dropped* (back off). A cancelled call is ignored and keeps its charge,
+because the server may have done the work, unless the caller says ``unsent()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import warnings
+from collections.abc import Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..core.concurrency import Ending
+from ..core.cost import Cost
+from ..core.estimate import Features
+from ..core.failure import TransportFailure
+from ..core.signals import Reason, Signals
+from ..core.ticket import Ticket
+from ..core.units import NS
+from ..errors import DeadlineExceeded, ResponseError, WouldBlock
+from .deadline import DeadlineGuard
+from .desk import Desk
+from .dispatcher import ROW
+from .failures import answer_on, failure_of
+from .waiting import Waiting
+
+Ask = tuple[str, Cost | None, Features | None, int, str, int | None, int | None]
+"""key, cost, features, priority, tenant, deadline_ns, patience_ns: what ``Dispatcher.submit`` takes."""
+
+_OVERLOAD_STATUS = frozenset({503, 529})
+
+
+P = TypeVar("P", bound="Permit")
+
+
+class Place(enum.IntEnum):
+    """Where a permit is."""
+
+    OUTSIDE = 0
+    GRANTED = 1
+    INSIDE = 2
+    UNSENT = 3
+    """Inside, and sure that nothing was written."""
+    OVER = 4
+
+
+# Looked at on the hot path, where a global is cheaper than an attribute of an enum.
+_OUTSIDE, _GRANTED, _INSIDE, _UNSENT, _OVER = Place
+
+_SUCCEEDED = Ending.SUCCEEDED
+
+_BARE = object()
+"""In place of a guard: the call outlives the function that begins it, so there is no body to cancel."""
+
+
+class Permit:
+    """
+    One call's place.
+
+    While it waits its task sleeps in the queue; cancelled there, it leaves without
+    a trace. Once inside, the place is held until the body of ``async with`` ends.
+
+        async with limiter.permit(tokens=1_500) as permit:
+            response = await session.post(...)
+            permit.observe(response.status, response.headers)
+
+    ``permit = await limiter.permit(...)`` is the form for a call that outlives the
+    function that begins it; ``permit.finish()`` ends it, and its deadline holds for
+    the queue only.
+    """
+
+    __slots__ = ("_ask", "_desk", "_guard", "_place", "_signals", "_ticket")
+
+    def __init__(self, desk: Desk, ask: Ask) -> None:
+        self._desk = desk
+        self._ask: Ask | None = ask
+        self._place = _OUTSIDE
+        self._ticket: Ticket | None = None
+        self._signals: Signals | None = None
+        self._guard: Any = None
+
+    # -- in -----------------------------------------------------------------------
+
+    def __aenter__(self) -> Coroutine[Any, Any, Self]:
+        # No coroutine: of the calls that wait there may be very many, and its frame would wait with each of them.
+        ask = self._ask
+        if ask is None or self._desk.pacing is not None:
+            return self._enter_otherwise(ask)
+        self._ask = None
+        dispatcher = self._desk.dispatcher
+        self._ticket = ticket = dispatcher.submit(*ask)
+        waiter: Any = ticket.waiter
+        if waiter is not None:
+            return Waiting(self, waiter)
+        if dispatcher.row >= ROW:
+            dispatcher.row = 0
+            return Waiting(self, asyncio.sleep(0))
+        if ticket.deadline_ns is None:
+            self._place = _INSIDE
+        else:
+            self.begin(ticket)
+        return _at_once(self)
+
+    def _enter_otherwise(self, ask: Ask | None) -> Coroutine[Any, Any, Self]:
+        """It was granted before it is entered, or it has to be paced first."""
+        if ask is not None:
+            return self._paced(ask)
+        if self._place is not _GRANTED:
+            raise _used_up()
+        self.begin(self.ticket)
+        return _at_once(self)
+
+    async def _paced(self, ask: Ask) -> Self:
+        desk = self._desk
+        if desk.pacing is not None:
+            await desk.pace(desk.pacing, ask[5])
+        self._ask = None
+        dispatcher = desk.dispatcher
+        self._ticket = ticket = dispatcher.submit(*ask)
+        if ticket.waiter is not None:
+            waiter: Any = ticket.waiter
+            return await Waiting(self, waiter)
+        self.begin(ticket)
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        self._guard = _BARE
+        return self.__aenter__().__await__()
+
+    def begin(self, ticket: Ticket) -> None:
+        """Its turn has come: it is inside, and from here on its deadline cancels the body."""
+        self._place = _INSIDE
+        if ticket.deadline_ns is not None and self._guard is None:
+            desk = self._desk
+            left_s = (ticket.deadline_ns - desk.clock.monotonic_ns()) / NS
+            self._guard = DeadlineGuard(desk.dispatcher.here(), left_s)
+
+    def not_granted(self) -> None:
+        """The wait ended without it: the place in the queue, or the grant that was on its way, is given back."""
+        self._desk.dispatcher.take_back(self.ticket)
+
+    def take_now(self) -> Self:
+        """
+        Be granted at once or not at all.
+
+        Raises:
+            WouldBlock: it would have to wait; nothing was charged.
+        """
+        pacing = self._desk.pacing
+        if pacing is not None and not pacing.acquire_nowait():
+            raise WouldBlock("the pacing of starts lets no call go now", ready_in_s=None)
+        ask = self._ask
+        if ask is None:
+            raise _used_up()
+        self._ask = None
+        self._ticket = self._desk.dispatcher.submit(*ask, waits=False)
+        self._place = _GRANTED
+        return self
+
+    def _timed_out(self) -> bool:
+        """End the watch; True when the deadline cancelled the body."""
+        guard = self._guard
+        return isinstance(guard, DeadlineGuard) and guard.disarm()
+
+    def granted(self, ticket: Ticket) -> None:
+        """Its turn has come already; entering it waits for nothing."""
+        self._ask = None
+        self._ticket = ticket
+        self._place = _GRANTED
+
+    # -- inside ---------------------------------------------------------------------
+
+    @property
+    def ticket(self) -> Ticket:
+        """The place in the scheduler's books. Before the permit was entered there is none."""
+        if self._ticket is None:
+            raise RuntimeError("this permit was not entered: use it with 'async with'")
+        return self._ticket
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return self._place
+
+    @property
+    def signals(self) -> Signals | None:
+        """What the latest observed answer said."""
+        return self._signals
+
+    def observe(self, status: int, headers: Any, body: Any = None) -> Signals:
+        """
+        Learn from an answer; never raises for what a server said.
+
+        Args:
+            status: the HTTP status.
+            headers: any mapping, or pairs; spelled as the server spelled them.
+            body: of an error, when it is at hand: text, bytes or parsed JSON. It
+                names the limit that was reached.
+        """
+        ticket = self.ticket
+        self._signals = signals = self._desk.read(ticket, status, headers, body)
+        self._desk.dispatcher.observe(ticket, signals)
+        return signals
+
+    def written(self) -> None:
+        """The first byte of the request reached the socket (optional; it makes the ramp exact)."""
+        self._desk.dispatcher.written(self.ticket)
+
+    def unsent(self) -> None:
+        """Nothing was written, so nothing is charged. The place is held until the body ends."""
+        if self._place is _INSIDE or self._place is _GRANTED:
+            self._place = _UNSENT
+            self._desk.dispatcher.unsent(self.ticket)
+
+    def settle(self, *, tokens: int | None = None, **units: int) -> None:
+        """What the call really used; also after the body has ended."""
+        if tokens is not None:
+            units["tokens"] = tokens
+        self._desk.dispatcher.settle(self.ticket, units)
+
+    # -- out ------------------------------------------------------------------------
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ticket = self._ticket
+        if error is None and self._signals is None and self._guard is None and ticket is not None:
+            # What follows, for a call of which nothing is known but that it went well.
+            self._place = _OVER
+            self._desk.dispatcher.release(ticket, _SUCCEEDED)
+            return
+        timed_out = self._timed_out()
+        self._leave(error)
+        if timed_out and isinstance(error, asyncio.CancelledError):
+            raise self._deadline_exceeded() from error
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """The call is over: the same as leaving ``async with``, with *error* if it failed. Idempotent."""
+        if _OUTSIDE < self._place < _OVER:
+            self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Release the place; the lesson is in what was observed and what was raised."""
+        if error is None and self._signals is None:
+            ending = _SUCCEEDED
+        else:
+            failure = self._learn_from(error) if isinstance(error, Exception) else None
+            ending = self._ending(error, failure)
+        self._release(ending)
+
+    def _release(self, ending: Ending) -> None:
+        ticket = self._ticket
+        assert ticket is not None
+        self._place = _OVER
+        self._desk.dispatcher.release(ticket, ending)
+
+    def _learn_from(self, error: Exception) -> TransportFailure:
+        """Tell the scheduler what an exception says, unless an answer has said it already."""
+        failure = failure_of(error)
+        if self._signals is None:
+            if isinstance(error, ResponseError) and error.signals is not None:
+                self._signals = error.signals
+                self._desk.dispatcher.observe(self.ticket, error.signals)
+            elif (answer := answer_on(error)) is not None:
+                self.observe(answer.status, answer.headers)
+            elif failure.may_pass:
+                self._desk.dispatcher.failed(self.ticket, failure)
+                if failure.unsent:
+                    self.unsent()
+        return failure
+
+    def _ending(self, error: BaseException | None, failure: TransportFailure | None) -> Ending:
+        signals = self._signals
+        if signals is not None and signals.reason is not Reason.OK:
+            overloaded = signals.reason is Reason.OVERLOADED or signals.status in _OVERLOAD_STATUS
+            return Ending.DROPPED if overloaded else Ending.IGNORED
+        if failure is not None and failure.may_pass:
+            return Ending.DROPPED
+        return _SUCCEEDED if error is None else Ending.IGNORED
+
+    def _deadline_exceeded(self) -> DeadlineExceeded:
+        ticket = self.ticket
+        total_s = (self._desk.clock.monotonic_ns() - ticket.submitted_ns) / NS
+        message = (
+            f"the deadline passed while the call of {ticket.key!r} was under way, {total_s:.1f} s after it was asked "
+            f"for, {ticket.waited_ns / NS:.1f} s of them in the queue; it was cancelled and what it cost stays charged"
+        )
+        request_id = self._signals.request_id if self._signals is not None else None
+        return DeadlineExceeded(message, attempts=1, request_id=request_id)
+
+    def __del__(self) -> None:
+        # Only one who was let in and never left: a handle that was dropped, or never entered.
+        if self._place is not _OVER and self._place is not _OUTSIDE:
+            self._place = _OVER
+            self._desk.dispatcher.release_from_anywhere(self.ticket)
+            if self._guard is not _BARE:
+                warnings.warn(f"{self!r} was never left: use it with 'async with'", ResourceWarning, stacklevel=2)
+
+    def __repr__(self) -> str:
+        key = self._ask[0] if self._ask is not None else self.ticket.key
+        cost = self._ask[1] if self._ask is not None else self.ticket.cost
+        return f"<{type(self).__name__} {key}: {cost!r}, {self._place.name.lower()}>"
+
+
+async def _at_once(permit: P) -> P:
+    """What ``await`` asks for when there is nothing to wait for."""
+    return permit
+
+
+def _used_up() -> RuntimeError:
+    return RuntimeError("a permit is for one call: ask the limiter for another")

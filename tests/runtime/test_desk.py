@@ -1,0 +1,87 @@
+"""What a limiter's permits share: how answers are read, and by whose rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ratelimit_client import Limiter, RetryPolicy
+from ratelimit_client.core.units import NS
+from ratelimit_client.dialects import Dialect
+from ratelimit_client.runtime.desk import patience_of
+from tests.runtime.torture import virtual
+
+OPENAI = {
+    "X-RateLimit-Limit-Requests": "60",
+    "X-RateLimit-Remaining-Requests": "59",
+    "X-RateLimit-Reset-Requests": "1s",
+    "openai-version": "2020-10-01",
+}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [OPENAI, list(OPENAI.items()), iter(OPENAI.items()), ((k.encode(), v.encode()) for k, v in OPENAI.items())],
+)
+def test_headers_come_in_any_form(headers: Any) -> None:
+    """Mappings, pairs, pairs once only, bytes: the first answer tells the language, and its readings count."""
+
+    async def main() -> None:
+        limiter = Limiter()
+        async with limiter.permit() as permit:
+            signals = permit.observe(200, headers)
+        assert signals.readings["requests"].limit == 60
+        assert limiter._desk.dialect is not None
+        assert limiter._desk.dialect.name == "openai"
+        budget = limiter._desk.dispatcher.scheduler.keys["default"].budget
+        assert budget.profile is limiter._desk.dialect.profile
+
+    virtual(main)
+
+
+def test_an_answer_that_gives_nothing_away_decides_nothing() -> None:
+    """The next one may still tell whose it is."""
+
+    async def main() -> None:
+        limiter = Limiter()
+        for headers, known in (({}, False), ({"x-ratelimit-limit": "5"}, False), (OPENAI, True)):
+            async with limiter.permit() as permit:
+                permit.observe(200, headers)
+            assert (limiter._desk.dialect is not None) == known
+
+    virtual(main)
+
+
+def test_a_language_that_was_told_is_kept() -> None:
+    """By name or as a table of one's own, whatever the answers look like."""
+
+    async def main() -> None:
+        own = Dialect(name="acme")
+        for dialect, name in (("generic", "generic"), (own, "acme")):
+            limiter = Limiter(dialect=dialect)  # type: ignore[arg-type]
+            async with limiter.permit() as permit:
+                permit.observe(200, OPENAI)
+            assert limiter._desk.dialect is not None
+            assert limiter._desk.dialect.name == name
+
+    virtual(main)
+
+
+def test_a_date_is_read_by_this_machines_clock() -> None:
+    """A Retry-After that is an instant becomes a duration at once."""
+
+    async def main() -> None:
+        limiter = Limiter()
+        async with limiter.permit() as permit:
+            # The clock of the virtual loop starts at 2026-01-01T00:00:00Z.
+            signals = permit.observe(429, {"retry-after": "Thu, 01 Jan 2026 00:00:30 GMT"})
+        assert signals.retry_after_s == pytest.approx(30, abs=1)
+
+    virtual(main)
+
+
+def test_patience_is_the_policys() -> None:
+    """Seconds as nanoseconds; None for no bound."""
+    assert patience_of(RetryPolicy(max_outage_s=1.5)) == 3 * NS // 2
+    assert patience_of(RetryPolicy.bulk()) is None
