@@ -1,0 +1,405 @@
+"""
+Calls to one API, under its limits.
+
+Law of this file: everything a call needs is ready before it takes its place in
+the queue (the body as bytes, the URL, the key), so that nothing is awaited
+between its turn and its first byte; and whatever a call brings is a ``Reply``
+that is whole, or one error of this library.
+
+One request, top to bottom: ``request`` prepares, ``send`` runs the attempts of
+the limiter, each attempt goes out through the wire, the head of the answer is
+shown to the limiter as soon as it is there, then the body is read to its end and
+checked, and what it says it used is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import re
+from collections.abc import AsyncIterable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import aiohttp
+
+from ... import __version__
+from ...core.cost import Cost
+from ...core.retry import RetryPolicy
+from ...dialects.dialect import Dialect
+from ...dialects.features import features_of, model_of
+from ...errors import ConfigurationError, DeadlineExpiredInQueue
+from ...runtime.limiter import Limiter, QuotaLike
+from ...runtime.mapping import Results
+from . import codec
+from .body import MOST_BYTES
+from .credentials import Credentials, KeySource
+from .door import Door
+from .exchange import Call, Exchange
+from .headers import check, checked, merged, standing
+from .names import Names
+from .payload import Content, prepare
+from .reply import Reply
+from .tally import Tally, outcome_of
+from .timeouts import Timeout
+from .url import OPENAI, Base, Params, endpoint
+from .wire import Wire
+
+__all__ = ["Call", "Client", "Reply", "Timeout"]
+
+_METHOD = re.compile(r"[A-Z]{1,20}")
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEFAULT_RETRY = RetryPolicy()
+_DEFAULT_TIMEOUT = Timeout()
+_AGENT = f"ratelimit-client/{__version__}"
+
+
+class Client:
+    """
+    An HTTP client that keeps within a server's limits.
+
+        async with Client() as client:
+            reply = await client.post("/chat/completions", json={"model": ..., "messages": [...]})
+
+    Args:
+        base_url: where the API is; ``OPENAI_BASE_URL``, else OpenAI's own address.
+        api_key: text, or a sync or async callable (rotation, a vault): asked again after
+            60 s, and once after a 401. Default ``OPENAI_API_KEY``.
+        organization, project: default ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``.
+        limiter: one to share with others; otherwise the client makes its own from
+            *quotas*, *shared*, *name*, *dialect*, *max_in_flight* and *retry*.
+        retry: which outcomes a call outlives.
+        timeout: for connecting and for silence; for the whole there is ``deadline``.
+        headers: sent with every request.
+        default_query: sent with every request, such as Azure's ``api-version``.
+        session: an ``aiohttp.ClientSession`` of yours, for a proxy or a certificate
+            authority; it is used with no redirects and stays open when the client closes.
+        allow_insecure: let plain http leave this machine.
+
+    Raises:
+        ConfigurationError: no key for an API that needs one, or a base URL that would show it.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: KeySource | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        limiter: Limiter | None = None,
+        quotas: QuotaLike | Mapping[str, QuotaLike] = (),
+        shared: QuotaLike = (),
+        name: str = "default",
+        dialect: str | Dialect = "auto",
+        max_in_flight: int | None = None,
+        retry: RetryPolicy = _DEFAULT_RETRY,
+        timeout: Timeout = _DEFAULT_TIMEOUT,
+        headers: Mapping[str, str] | None = None,
+        default_query: Params | None = None,
+        session: aiohttp.ClientSession | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        given = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+        self._base = Base(given, default_query=default_query, allow_insecure=allow_insecure)
+        self._credentials = Credentials(os.environ.get("OPENAI_API_KEY") if api_key is None else api_key)
+        del api_key
+        if self._base.is_openai and not self._credentials.given:
+            message = f"{self._base.origin} needs a key: set OPENAI_API_KEY, or pass api_key="
+            raise ConfigurationError(message)
+
+        self._standing = standing(
+            os.environ.get("OPENAI_ORG_ID") if organization is None else organization,
+            os.environ.get("OPENAI_PROJECT_ID") if project is None else project,
+            headers,
+            _AGENT,
+        )
+        self._wire = Wire(self._base, self._credentials, timeout, session)
+        self._own_limiter = limiter is None
+        self._policy = None if limiter is None or retry is _DEFAULT_RETRY else retry
+        if limiter is None:
+            limiter = Limiter(
+                quotas,
+                shared=shared,
+                name=name,
+                dialect=_told(dialect, self._base),
+                max_in_flight=max_in_flight,
+                retry=retry,
+            )
+        elif quotas or shared or max_in_flight is not None:
+            raise ConfigurationError("a client with a limiter of its own takes its quotas and max_in_flight from there")
+        self._limiter = limiter
+        self._most_bytes = MOST_BYTES
+        self._names = Names()
+        self._door = Door()
+        self.tally = Tally()
+        """What became of its calls so far; the metrics are made of it."""
+
+    # -- calls --------------------------------------------------------------------------
+
+    async def post(self, path: str, **arguments: Any) -> Reply:
+        """``request("POST", path, ...)``."""
+        return await self.request("POST", path, **arguments)
+
+    async def get(self, path: str, **arguments: Any) -> Reply:
+        """``request("GET", path, ...)``."""
+        return await self.request("GET", path, **arguments)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: Any = None,
+        files: Any = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        cost: Cost | Mapping[str, int] | None = None,
+        tokens: int | None = None,
+        priority: int = 0,
+        tenant: str | None = None,
+        deadline: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Reply:
+        """
+        A 2xx answer, whole, when the limits let the call go.
+
+        It waits its turn in the queue and is tried again as the retry policy says.
+        Cancelled in the queue it leaves no trace; cancelled in flight its charge stays.
+
+        Args:
+            method: GET, POST, ...
+            path: of the endpoint, with or without ``/v1``; parameters go into *params*.
+            json: the body, as values, or as bytes that are JSON already.
+            data: bytes, text or form fields. *files*: name -> bytes, an open file, or
+                (file name, content[, type]).
+            headers: of this call alone.
+            key: whose budget it is charged to; the ``model`` of a JSON body by default.
+            cost, tokens: what it costs, if you know; otherwise it is estimated from the body.
+            priority: -2 to 2, lower first. *tenant*: whom the queue shares fairly with others.
+            deadline: seconds for all of it, queue and retries included.
+            idempotency_key: the same for all attempts; one is made up otherwise.
+
+        Raises:
+            ResponseError: the final answer was no success. NotAdmitted: it was never
+            sent. DeadlineExceeded: it was sent, and time ran out. TransportError,
+            IncompleteResponse: no answer, or not all of it.
+        """
+        content = await prepare(json, data, files)
+        stated = cost is not None or tokens is not None
+        shown = json
+        if isinstance(json, bytes) and (key is None or not stated):
+            shown = _read(json)
+        return await self.send(
+            self.call(
+                method,
+                path,
+                content,
+                params=params,
+                headers=headers,
+                idempotency_key=idempotency_key,
+                key=model_of(shown) if key is None else key,
+                cost=Cost.of(cost, tokens=tokens) if stated else None,
+                features=None if stated or content is None else features_of(shown, path),
+                priority=priority,
+                tenant=tenant,
+                deadline_s=deadline,
+            )
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        content: Content | None = None,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        **rest: Any,
+    ) -> Call:
+        """What ``send`` takes: a request checked and ready. *rest* are the further fields of a ``Call``."""
+        method = method.upper()
+        if not _METHOD.fullmatch(method):
+            raise ConfigurationError(f"{method!r:.40} is no method of HTTP")
+
+        name = self._names.fresh()
+        own: dict[str, str] = {}
+        if content is not None and content.content_type:
+            own["Content-Type"] = content.content_type
+        if method not in _SAFE:
+            if idempotency_key is not None:
+                check("Idempotency-Key", idempotency_key)
+            own["Idempotency-Key"] = idempotency_key or name
+        complete = {**self._standing, **own}
+        return Call(
+            method=method,
+            url=self._base.url(path, params),
+            raw=None if content is None else content.raw,
+            headers=merged(complete, checked(headers)) if headers else complete,
+            name=name,
+            policy=self._policy,
+            **rest,
+        )
+
+    async def send(self, call: Call) -> Reply:
+        """Run a call that was made with ``call``; otherwise as ``request``."""
+        began = asyncio.get_running_loop().time()
+        outcome = "success"
+        try:
+            self._door.enter()
+            try:
+                left_s = call.deadline_s
+                if not self._credentials.fresh():
+                    left_s = await self._ask_for_key(left_s)
+                reply = await self._attempt(call, left_s)
+            finally:
+                self._door.leave()
+        except BaseException as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            self.tally.add(call.key, outcome, asyncio.get_running_loop().time() - began)
+        self.tally.used(call.key, reply.usage)
+        return reply
+
+    async def _attempt(self, call: Call, left_s: float | None) -> Reply:
+        credentials = self._credentials
+        exchange = Exchange(call, self._wire, credentials, self.tally, self._most_bytes)
+        async for attempt in self._limiter.attempts(
+            call.key,
+            cost=call.cost,
+            features=call.features,
+            priority=call.priority,
+            tenant=call.tenant,
+            deadline=left_s,
+            policy=call.policy,
+        ):
+            async with attempt:
+                # The key may have grown old while the call waited: then the turn is given back.
+                if credentials.fresh():
+                    reply = await exchange.attempt(attempt)
+                    if reply is not None:
+                        return reply
+                attempt.again()
+            if not credentials.fresh():
+                await self._ask_for_key(left_s)
+        raise AssertionError("the attempts of a call end in a return or an error")
+
+    def map(
+        self,
+        rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        ordered: bool = False,
+        on_error: Literal["yield", "raise"] = "yield",
+    ) -> Results[Mapping[str, Any], Reply]:
+        """
+        Many calls, as fast as the limits allow: an async context manager and iterator of ``Result``.
+
+            async with client.map(rows) as results:
+                async for result in results:
+                    print(result.index, result.unwrap().data)
+
+        Args:
+            rows: dicts of arguments for ``request``, or lines of a batch file (``method``,
+                ``url``, ``body``); taken as needed, 64 beyond those in flight.
+            ordered: results in the order of the rows; at most 1024 finished ones are held.
+            on_error: "yield" a result that holds the error, or "raise" it.
+        """
+        return self._limiter.results(self._run_row, rows, ordered=ordered, on_error=on_error)
+
+    async def _run_row(self, row: Mapping[str, Any]) -> Reply:
+        if "url" in row:
+            method = row.get("method") or "POST"
+            return await self.request(str(method), endpoint(row["url"]), json=row.get("body"))
+        if unknown := [name for name in row if name not in _OF_A_ROW]:
+            raise ConfigurationError(
+                f"a row has no {unknown[0]!r:.60}: it holds arguments of request(), or a batch line"
+            )
+        return await self.request(**{"method": "POST", **row})
+
+    # -- life ---------------------------------------------------------------------------
+
+    @property
+    def limiter(self) -> Limiter:
+        """The limiter all calls go through."""
+        return self._limiter
+
+    async def drain(self, timeout_s: float | None = None) -> bool:
+        """
+        Let no further call in and wait for those inside, queued or in flight.
+
+        Returns:
+            True when all have ended, False after *timeout_s* seconds.
+        """
+        self._door.shut("draining")
+        if self._own_limiter:
+            return await self._limiter.drain(timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                await self._door.empty()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Let no further call in, fail what is queued with ``Closed``, close the connections. Idempotent."""
+        self._door.shut("closed")
+        if self._own_limiter:
+            self._limiter.close()
+        await self._wire.close()
+
+    async def __aenter__(self) -> Self:
+        self._door.open()
+        self._wire.open()
+        if self._own_limiter:
+            await self._limiter.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # After an error nobody is there to use what the queue would bring.
+            if error is None:
+                await self.drain()
+        finally:
+            await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self._base}: {self._limiter!r}>"
+
+    async def _ask_for_key(self, left_s: float | None) -> float | None:
+        """Have a fresh key within the deadline; returns the seconds that are left of it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(left_s):
+                await self._credentials.refresh()
+        except TimeoutError:
+            waited_s = loop.time() - began
+        else:
+            return None if left_s is None else max(0.0, left_s - (loop.time() - began))
+        message = f"the deadline passed after {waited_s:.1f} s of waiting for the API key; nothing was sent"
+        raise DeadlineExpiredInQueue(message, waited_s=waited_s)
+
+
+_OF_A_ROW = frozenset(inspect.signature(Client.request).parameters) - {"self"}
+
+
+def _told(dialect: str | Dialect, base: Base) -> str | Dialect:
+    """Where the address says whose API it is, nothing is left to find out."""
+    return "openai" if dialect == "auto" and base.is_openai else dialect
+
+
+def _read(raw: bytes) -> Any:
+    """The value of a body that came as bytes; what is no JSON shows nothing."""
+    try:
+        return codec.decode(raw)
+    except codec.NotJson:
+        return None

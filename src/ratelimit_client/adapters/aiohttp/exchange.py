@@ -1,0 +1,212 @@
+"""
+One call and the wire, attempt by attempt.
+
+Law of this file: the limiter hears of an answer as soon as its head is there, and
+the caller hears of it when its body is whole. What an attempt cannot use raises,
+and the limiter's loop decides what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+from yarl import URL
+
+from ...core.cost import Cost
+from ...core.estimate import Features
+from ...core.failure import FailureKind
+from ...core.retry import RetryPolicy
+from ...core.signals import Signals
+from ...dialects.features import tokens_used
+from ...errors import Closed, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
+from ...runtime.attempts import Attempt
+from .answer import Answer
+from .body import BadBody, meaning
+from .credentials import Credentials
+from .reply import Reply
+from .tally import Tally
+from .wire import Wire
+
+_NO_BODY = frozenset({204, 205})
+_EXCERPT = 1024
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """
+    A request, ready to be sent as often as it takes.
+
+    Args:
+        method: in capitals.
+        url: where it goes.
+        raw: the body, or None.
+        headers: all of them but the key and the name of the attempt.
+        name: what its attempts are numbered after.
+        key: which budget it is charged to.
+        cost: as the caller stated it, or None.
+        features: what the body shows, where no cost was stated.
+        priority, tenant: its place in the queue.
+        deadline_s: seconds for all of it, or None.
+        policy: what it outlives; None for the limiter's own.
+    """
+
+    method: str
+    url: URL
+    raw: bytes | None
+    headers: Mapping[str, str]
+    name: str
+    key: str = "default"
+    cost: Cost | None = None
+    features: Features | None = None
+    priority: int = 0
+    tenant: str | None = None
+    deadline_s: float | None = None
+    policy: RetryPolicy | None = None
+
+
+class Exchange:
+    """What one call remembers between its attempts."""
+
+    __slots__ = ("_call", "_credentials", "_most", "_renewed", "_sent", "_stale", "_tally", "_why", "_wire")
+
+    def __init__(self, call: Call, wire: Wire, credentials: Credentials, tally: Tally, most: int) -> None:
+        self._call = call
+        self._wire = wire
+        self._credentials = credentials
+        self._tally = tally
+        self._most = most
+        self._sent = 0
+        self._stale = False
+        self._renewed = False
+        self._why: str | None = None
+
+    async def attempt(self, attempt: Attempt) -> Reply | None:
+        """
+        Send the call once.
+
+        Returns:
+            The reply; None when the key was refused and there is a new one now, so that
+            the attempt is to be made again.
+
+        Raises:
+            ResponseError, TransportError, IncompleteResponse: what came instead.
+        """
+        if self._why is not None:
+            self._tally.retries[self._call.key, self._why] += 1
+            self._why = None
+        try:
+            return await self._once(attempt)
+        except ResponseError as error:
+            self._why = str(error.reason)
+            if isinstance(error, QuotaExhausted):
+                self._tally.exhausted[self._call.key] += 1
+            raise
+        except (TransportError, IncompleteResponse) as error:
+            self._why = str(getattr(error, "kind", FailureKind.OTHER))
+            raise
+
+    async def _once(self, attempt: Attempt) -> Reply | None:
+        key = self._credentials.key
+        answer = await self._send(attempt)
+        try:
+            if 200 <= answer.status < 300:
+                return await self._reply(answer, attempt)
+            if answer.status == 401 and not self._renewed and await self._credentials.renew(key):
+                self._renewed = True
+                self._why = "auth"
+                return None
+            if answer.status < 400:
+                raise _elsewhere(answer, attempt.observe(answer.status, answer.headers))
+            await attempt.check(answer)
+        finally:
+            answer.close()
+        raise AssertionError("check raises for every answer that is no success")
+
+    async def _send(self, attempt: Attempt) -> Answer:
+        call = self._call
+        self._sent += 1
+        name = f"{call.name}-{self._sent}"
+        try:
+            return await self._wire.send(
+                call.method, call.url, {**call.headers, "X-Client-Request-Id": name}, call.raw, fresh=self._stale
+            )
+        except Closed:
+            attempt.unsent()
+            raise
+        except TransportError as error:
+            # The pool may hold more connections that the server has hung up on.
+            self._stale = getattr(error, "stale", False)
+            if not error.unsent:
+                error.args = (f"{error} (X-Client-Request-Id: {name})",)
+            raise
+
+    async def _reply(self, answer: Answer, attempt: Attempt) -> Reply:
+        signals = attempt.observe(answer.status, answer.headers)
+        try:
+            raw = await answer.whole(self._most)
+            data = self._meaning(answer, raw)
+        except BadBody as bad:
+            error = incomplete(bad, answer.status, signals.request_id)
+        else:
+            reply = Reply(
+                status=answer.status,
+                headers=answer.headers,
+                content=raw,
+                data=data,
+                signals=signals,
+                attempts=attempt.number,
+                queue_s=attempt.queue_s,
+            )
+            used = tokens_used(reply.usage)
+            if used is not None:
+                attempt.settle(tokens=used)
+            return reply
+        raise error
+
+    def _meaning(self, answer: Answer, raw: bytes) -> Any:
+        method = self._call.method
+        if method == "HEAD" or (not raw and answer.status in _NO_BODY):
+            return None
+        return meaning(raw, answer.headers.get("Content-Type", ""), must_be_data=method != "GET")
+
+
+def incomplete(bad: BadBody, status: int, request_id: str | None) -> IncompleteResponse:
+    """The error for a success whose body is not whole."""
+    return IncompleteResponse(
+        f"the server answered {status}, but the body cannot be used: {bad}",
+        status=status,
+        request_id=request_id,
+        body_excerpt=bad.read[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT],
+        attempts=1,
+        kind=FailureKind.INCOMPLETE if bad.may_pass else FailureKind.OTHER,
+    )
+
+
+def _elsewhere(answer: Answer, signals: Signals) -> ResponseError | TransportError:
+    """The error for a redirect, which is never followed: the key and the prompt would go along."""
+    if answer.status < 200:
+        message = f"the server answered {answer.status}, which nobody asked for"
+        return TransportError(message, attempts=1, unsent=False, kind=FailureKind.PROTOCOL, stale=False)
+
+    message = f"the server answered {answer.status} and points to {_host(answer.headers.get('Location'))}"
+    return ResponseError(
+        f"{message}; redirects are not followed: if that is where the API is now, give it as base_url",
+        status=answer.status,
+        reason="client_error",
+        request_id=signals.request_id,
+        body_excerpt="",
+        # A copy: the limiter writes its own sentence on errors that are about its very signals.
+        signals=attrs.evolve(signals),
+    )
+
+
+def _host(location: str | None) -> str:
+    """The host of a redirect and nothing else of it: the rest may carry what was sent."""
+    try:
+        host = urlsplit(location or "").hostname
+    except ValueError:
+        host = None
+    return f"the host {host!r:.100}" if host else "another place on the same host" if location else "nowhere"

@@ -1,0 +1,188 @@
+"""
+What is sent, as bytes, before anything is queued.
+
+Law of this file: a body exists in full before its call takes a place in the
+queue. So nothing is awaited between the grant and the first byte, the size that
+was checked is the size that is sent, and after a refusal the same bytes go again.
+A body that could be sent once only is refused here, because a retry would send
+it empty and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+from aiohttp import FormData
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+
+from ...errors import ConfigurationError
+from . import codec
+
+JSON = "application/json"
+_PIECE = 256 * 1024
+
+
+@attrs.frozen
+class Content:
+    """The bytes of a body and what they are; ``content_type`` is empty when the user's header says it."""
+
+    raw: bytes
+    content_type: str = ""
+
+
+async def prepare(json: Any, data: Any, files: Any) -> Content | None:
+    """
+    The body of a call, or None when it has none.
+
+    Args:
+        json: any value JSON can hold, or bytes that are JSON already.
+        data: bytes or text as they are, a mapping as form fields, or an aiohttp ``FormData``.
+        files: name -> bytes, an open binary file, or (file name, either[, content type]);
+            sent as multipart/form-data, with *data* as further fields.
+
+    Raises:
+        ConfigurationError: they contradict each other, or can be sent once only.
+    """
+    if json is not None:
+        if data is not None or files is not None:
+            raise ConfigurationError("json= stands for the whole body; give either it or data= and files=")
+        return Content(json if isinstance(json, bytes) else codec.encode(json), JSON)
+    if files is not None:
+        return _multipart(data, files)
+    if data is None:
+        return None
+    if isinstance(data, FormData):
+        return await _from_form(data)
+    if isinstance(data, str):
+        return Content(data.encode(), "text/plain; charset=utf-8")
+    if isinstance(data, bytes | bytearray | memoryview):
+        return Content(bytes(data))
+    if isinstance(data, Mapping):
+        return Content(urlencode(list(_fields(data))).encode(), "application/x-www-form-urlencoded")
+    if callable(getattr(data, "read", None)):
+        return Content(_file_bytes("data", data))
+
+    message = (
+        f"data= is a {type(data).__name__}, which can be sent once only: give bytes, because a call that is "
+        "refused or cut off is sent again"
+    )
+    raise ConfigurationError(message)
+
+
+class Pieces(Payload):
+    """
+    A large body, written piece by piece.
+
+    aiohttp writes bytes in one go, and above 1 MiB warns that this stops the loop.
+    Pieces also show how far the upload has come, which is how a server that stopped
+    reading is noticed.
+    """
+
+    def __init__(self, raw: bytes, sent: Callable[[int], None]) -> None:
+        super().__init__(raw, content_type="application/octet-stream")
+        self._size = len(raw)
+        self._sent = sent
+
+    @classmethod
+    def fits(cls, raw: bytes) -> bool:
+        """Is *raw* small enough to be written in one go?"""
+        return len(raw) <= _PIECE
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The body as text."""
+        return str(self._value.decode(encoding, errors))
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """All of it."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """All of it, or the first *content_length* bytes."""
+        raw = memoryview(self._value)[:content_length]
+        for start in range(0, len(raw), _PIECE):
+            await writer.write(raw[start : start + _PIECE])
+            await writer.drain()
+            self._sent(start)
+        self._sent(len(raw))
+
+
+async def _from_form(form: FormData) -> Content:
+    payload = form()
+    raw = await payload.as_bytes()
+    return Content(raw, payload.headers.get("Content-Type", "") or payload.content_type)
+
+
+def _multipart(data: Any, files: Any) -> Content:
+    """RFC 7578, with names escaped as browsers do, so that no name ends its own header."""
+    if data is not None and not isinstance(data, Mapping):
+        raise ConfigurationError("beside files=, data= is a mapping of form fields")
+
+    boundary = "rlc-" + secrets.token_hex(16)
+    parts: list[bytes] = []
+    for name, text in _fields(data or {}):
+        parts += _part(boundary, f'form-data; name="{_quoted(name)}"', "", text.encode())
+    for name, given in files.items() if isinstance(files, Mapping) else files:
+        file_name, raw, kind = _file(str(name), given)
+        disposition = f'form-data; name="{_quoted(str(name))}"; filename="{_quoted(file_name)}"'
+        parts += _part(boundary, disposition, kind, raw)
+
+    parts.append(f"--{boundary}--\r\n".encode())
+    return Content(b"".join(parts), f"multipart/form-data; boundary={boundary}")
+
+
+def _part(boundary: str, disposition: str, kind: str, raw: bytes) -> tuple[bytes, bytes, bytes]:
+    head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\n"
+    if kind:
+        head += f"Content-Type: {kind}\r\n"
+    return f"{head}\r\n".encode(), raw, b"\r\n"
+
+
+def _file(name: str, given: Any) -> tuple[str, bytes, str]:
+    """(file name, bytes, content type) of one entry of ``files``."""
+    file_name, kind = "", "application/octet-stream"
+    if isinstance(given, tuple):
+        if len(given) not in (2, 3):
+            raise ConfigurationError(f"files[{name!r:.60}] is (file name, content[, content type])")
+        file_name, kind = str(given[0]), str(given[2]) if len(given) == 3 else kind
+        given = given[1]
+    if not kind.isascii() or not kind.isprintable():
+        raise ConfigurationError(f"files[{name!r:.60}] has a content type that cannot be sent")
+    return file_name or _name_of(given) or name, _file_bytes(name, given), kind
+
+
+def _file_bytes(name: str, given: Any) -> bytes:
+    if isinstance(given, bytes | bytearray | memoryview):
+        return bytes(given)
+    if isinstance(given, str):
+        return given.encode()
+    read = getattr(given, "read", None)
+    raw = read() if callable(read) else None
+    if not isinstance(raw, bytes):
+        message = f"files[{name!r:.60}] is a {type(given).__name__}: give bytes or a file opened as 'rb'"
+        raise ConfigurationError(message)
+    return raw
+
+
+def _name_of(given: Any) -> str:
+    name = getattr(given, "name", None)
+    return PurePath(name).name if isinstance(name, str) else ""
+
+
+def _fields(data: Mapping[Any, Any]) -> Iterable[tuple[str, str]]:
+    """Name and text of each form field; a list is a field given several times."""
+    for name, value in data.items():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, bool):
+                yield str(name), "true" if one else "false"
+            elif one is not None:
+                yield str(name), str(one)
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

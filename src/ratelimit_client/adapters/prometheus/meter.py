@@ -1,0 +1,122 @@
+"""
+The counts of one limiter, kept as plain integers.
+
+Law of this file: an event costs an addition. Whatever a name from outside is used
+as a label has a bound on how many there are; what comes after falls under "other".
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+
+from ...core.events import Event, Kind
+from ...core.units import NS
+
+QUEUE_S = (0.005, 0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+ATTEMPT_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
+
+_MOST_LIMITS = 16
+_OTHER = "other"
+
+# attempts_total knows three kinds of no answer.
+_CODES = {"timeout": "timeout", "connection": "connection", "tls": "connection"}
+
+
+class Names:
+    """The first so many different names; all later ones are "other"."""
+
+    __slots__ = ("_known", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._known: set[str] = set()
+        self._most = most
+
+    def of(self, name: str) -> str:
+        """*name*, or "other"."""
+        if name not in self._known:
+            if len(self._known) >= self._most:
+                return _OTHER
+            self._known.add(name)
+        return name
+
+
+class Durations:
+    """A histogram: how many up to each bound, and the sum."""
+
+    __slots__ = ("bounds", "counts", "total_s")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total_s += seconds
+
+
+def cumulative(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    """Buckets as Prometheus wants them: each holds all before it, the last is +Inf."""
+    names = [*(f"{bound:g}" if bound % 1 else f"{bound:.1f}" for bound in bounds), "+Inf"]
+    return list(zip(names, map(float, accumulate(counts)), strict=True))
+
+
+class Meter:
+    """
+    An instrument that counts, for all limiters of one name.
+
+    Args:
+        models: which keys have a label of their own; shared with everything else that
+            is shown beside it.
+    """
+
+    kinds = frozenset({Kind.GRANTED, Kind.ANSWERED, Kind.REFUSED, Kind.FAILED, Kind.RELEASED})
+
+    def __init__(self, models: Names) -> None:
+        self.models = models
+        self.limits = Names(_MOST_LIMITS)
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.queued = Durations(QUEUE_S)
+        self.held = Durations(ATTEMPT_S)
+        self._take: dict[Kind, Callable[[Event, str], None]] = {
+            Kind.GRANTED: self._granted,
+            Kind.ANSWERED: self._answered,
+            Kind.REFUSED: self._refused,
+            Kind.FAILED: self._failed,
+            Kind.RELEASED: self._released,
+        }
+
+    def on_event(self, event: Event) -> None:
+        """Count it."""
+        self._take[event.kind](event, self.models.of(event.key))
+
+    def gauge(self, name: str, labels: Mapping[str, str], read: Callable[[], float]) -> None:
+        """Everything that can be looked up is looked up at the scrape."""
+
+    def _granted(self, event: Event, model: str) -> None:
+        self.queued.add(_seconds(event, "waited_ns"))
+
+    def _answered(self, event: Event, model: str) -> None:
+        status = event.facts.get("status")
+        known = type(status) is int and 100 <= status <= 999
+        self.attempts[model, str(status) if known else "protocol"] += 1
+
+    def _refused(self, event: Event, model: str) -> None:
+        unit = event.facts.get("unit")
+        self.refused[model, self.limits.of(unit) if isinstance(unit, str) else "unknown"] += 1
+
+    def _failed(self, event: Event, model: str) -> None:
+        self.attempts[model, _CODES.get(str(event.facts.get("failure")), "protocol")] += 1
+
+    def _released(self, event: Event, model: str) -> None:
+        self.held.add(_seconds(event, "held_ns"))
+
+
+def _seconds(event: Event, name: str) -> float:
+    ns = event.facts.get(name)
+    return ns / NS if isinstance(ns, int) else 0.0

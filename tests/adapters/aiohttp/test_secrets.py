@@ -1,0 +1,213 @@
+"""
+The key is nowhere but on the wire.
+
+Every way a call can end is walked with a key that can be recognised, while all
+loggers are at DEBUG; then everything the ends left behind is searched: texts,
+representations, tracebacks with the locals of every frame, pickles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import logging
+import pickle
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from ratelimit_client import Client, RetryPolicy, Timeout, per_minute
+from ratelimit_client.errors import RateLimitClientError
+from tests.adapters.aiohttp.rawserver import Move, RawServer, answer, chunked
+from tests.adapters.aiohttp.running import on_real_sockets
+
+CANARY = "sk-canary-7b1d0c5e9f3a"
+SECRET = "7b1d0c5e"
+
+ENDS: dict[str, list[Any]] = {
+    "success": [answer(b'{"a":1}')],
+    "refusal": [answer(b"{}", status="429 X")],
+    "401": [answer(b"{}", status="401 X")],
+    "redirect": [answer(status="307 X", location="http://evil.example/")],
+    "reset": [Move.RESET],
+    "end": [Move.CLOSE],
+    "silence": [Move.SILENCE],
+    "no HTTP": [b"hello\r\n\r\n"],
+    "cut body": [answer(b"{", length=9), 0.01, Move.CLOSE],
+    "silent body": [answer(b"{", length=9), Move.SILENCE],
+    "bad chunk": [chunked(b"{"), 0.01, b"zz\r\n"],
+    "cut JSON": [answer(b"{")],
+}
+
+
+class Keeps(logging.Handler):
+    """A log that is kept in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.getMessage()} {record.args!r} {record.exc_info!r}")
+
+
+@pytest.fixture
+def log() -> Iterator[Keeps]:
+    """Everything any logger says."""
+    handler, root = Keeps(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def shown(error: BaseException) -> str:
+    """All that a crash reporter would send: the error, what it hangs on, and the locals of all frames."""
+    seen = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(seen.format()) + repr(error) + str(error) + repr(vars(error))
+
+
+def inside(error: BaseException) -> Iterator[str]:
+    """The representation of every object that can be reached from *error* in a few steps, frames included."""
+    known: set[int] = set()
+    layer: list[Any] = [error]
+    for _ in range(7):
+        layer = [found for found in gc.get_referents(*layer) if id(found) not in known]
+        known.update(map(id, layer))
+        yield from (found for found in layer if type(found) is str)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_key_is_nowhere(end: str, log: Keeps):
+    """
+    However a call ends.
+    """
+
+    async def story() -> list[Any]:
+        left: list[Any] = []
+        server = RawServer(ENDS[end])
+        async with server:
+            client = client_of(server.url)
+            async with client:
+                left.append(await ended(client))
+            left += [repr(client), repr(client.limiter), repr(vars(client)), repr(client.limiter.statistics())]
+        return left
+
+    (outcome, *texts) = on_real_sockets(story)
+    if isinstance(outcome, RateLimitClientError):
+        assert outcome.__cause__ is outcome.__context__ is None
+        assert SECRET not in shown(outcome)
+        assert SECRET not in shown(pickle.loads(pickle.dumps(outcome)))
+        assert SECRET not in shown(copy.deepcopy(outcome))
+    for text in [*texts, repr(outcome), *log.lines]:
+        assert SECRET not in text
+
+
+def client_of(url: str) -> Client:
+    return Client(url, api_key=CANARY, timeout=Timeout(idle_s=0.1), retry=RetryPolicy.none())
+
+
+async def ended(client: Client) -> Any:
+    try:
+        return await client.post("/v1/x", json={})
+    except RateLimitClientError as error:
+        return error
+
+
+@pytest.mark.parametrize("steps", [[Move.SILENCE], [answer(b"{", length=9), Move.SILENCE]])
+def test_a_cancelled_call_shows_no_key(steps: list[Any]):
+    """
+    A cancellation or a deadline passes through the frames of aiohttp, whose locals hold the headers; they are not kept.
+    """
+
+    async def story() -> list[BaseException]:
+        errors: list[BaseException] = []
+        server = RawServer(steps)
+        async with server:
+            url = server.url
+            async with Client(url, api_key=CANARY) as client:
+                for call in (
+                    asyncio.wait_for(client.post("/v1/x", json={}), 0.05),
+                    client.post("/v1/x", json={}, deadline=0.05),
+                ):
+                    try:
+                        await call
+                    except TimeoutError as error:
+                        errors.append(error)
+        return errors
+
+    for error in on_real_sockets(story):
+        while error is not None:
+            assert SECRET not in shown(error)
+            error = error.__cause__ or error.__context__  # type: ignore[assignment]
+
+
+def test_the_key_is_taken_away_as_the_head_is_there():
+    """
+    While the body is read no header of the request holds it any more.
+    """
+
+    async def story() -> None:
+        middle = [answer(b'{"a":', length=7), 0.1, b"1}"]
+        async with RawServer(middle) as server, Client(server.url, api_key=CANARY) as client:
+            call = asyncio.create_task(client.post("/v1/x", json={}))
+            await asyncio.sleep(0.05)
+            requests = [found for found in gc.get_objects() if isinstance(found, aiohttp.ClientRequest)]
+            responses = [found for found in gc.get_objects() if isinstance(found, aiohttp.ClientResponse)]
+            assert responses
+            for headers in [*(r.headers for r in requests), *(r.request_info.headers for r in responses)]:
+                assert "Authorization" not in headers
+            await call
+
+    on_real_sockets(story)
+
+
+def test_what_an_error_can_reach():
+    """
+    Not even a search through everything an error refers to finds the key in the clear, but for the Secret itself.
+    """
+
+    async def story() -> BaseException:
+        server = RawServer([Move.CLOSE])
+        async with server:
+            client = client_of(server.url)
+            async with client:
+                error = await ended(client)
+        assert isinstance(error, BaseException)
+        return error.with_traceback(None)
+
+    assert [text for text in inside(on_real_sockets(story)) if SECRET in text] == []
+
+
+def test_a_session_of_the_users_is_told_the_key_no_earlier():
+    """
+    Its own Authorization is replaced for the request and is not sent beside ours; redirects stay off.
+    """
+
+    async def story() -> None:
+        async with (
+            RawServer([answer()], [answer(status="302 X", location="/elsewhere")]) as server,
+            aiohttp.ClientSession(headers={"Authorization": "Bearer theirs"}) as session,
+        ):
+            options: dict[str, Any] = {
+                "session": session,
+                "quotas": per_minute(requests=60),
+                "retry": RetryPolicy.none(),
+            }
+            async with Client(server.url, api_key=CANARY, **options) as client:
+                await client.post("/v1/x", json={})
+                await ended(client)
+            async with Client(server.url, api_key="", **options) as client:
+                await ended(client)
+            assert not session.closed
+        sent = [request.headers["authorization"] for request in server.requests]
+        assert sent == [f"Bearer {CANARY}"] * 2 + ["Bearer theirs"]
+        assert session._default_headers["Authorization"] == "Bearer theirs"
+
+    on_real_sockets(story)

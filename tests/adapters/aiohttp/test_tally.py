@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ratelimit_client import (
+    Closed,
+    DeadlineExceeded,
+    DeadlineExpiredInQueue,
+    DeadlineUnreachable,
+    QueueFull,
+    ResponseError,
+    RetryPolicy,
+    TransportError,
+)
+from ratelimit_client.adapters.aiohttp.tally import SECONDS, Tally, outcome_of
+from tests.adapters.aiohttp.rawserver import Move, answer
+from tests.adapters.aiohttp.running import QUICK, in_virtual_time, served
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (asyncio.CancelledError(), "cancelled"),
+        (DeadlineExceeded(""), "expired"),
+        (DeadlineExpiredInQueue(""), "expired"),
+        (DeadlineUnreachable(""), "rejected"),
+        (QueueFull(""), "rejected"),
+        (Closed(""), "rejected"),
+        (ResponseError(""), "error"),
+        (TransportError(""), "error"),
+        (ZeroDivisionError(), "error"),
+    ],
+)
+def test_the_word_for_an_end(error: BaseException, outcome: str):
+    """
+    Five words for all ends.
+    """
+    assert outcome_of(error) == outcome
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}, {"input": 3, "output": 4}),
+        ({"input_tokens": 3, "output_tokens": 4}, {"input": 3, "output": 4}),
+        (
+            {
+                "prompt_tokens": 9,
+                "prompt_tokens_details": {"cached_tokens": 5},
+                "output_tokens": 8,
+                "output_tokens_details": {"reasoning_tokens": 6},
+            },
+            {"input": 9, "cached_input": 5, "output": 8, "reasoning": 6},
+        ),
+        ({"prompt_tokens": -3, "completion_tokens": "4", "prompt_tokens_details": []}, {}),
+        ({"prompt_tokens": 10**18, "completion_tokens": True, "input_tokens": 2.5}, {}),
+        (None, {}),
+        ([1], {}),
+    ],
+)
+def test_what_was_used(usage: object, counts: dict[str, int]):
+    """
+    In either vocabulary, and nothing of what cannot be.
+    """
+    tally = Tally()
+    tally.used("m", usage)
+    assert +tally.tokens == {("m", kind): count for kind, count in counts.items()}
+
+
+def test_durations():
+    """
+    A bound belongs to the calls that took exactly as long; beyond the last there is one more.
+    """
+    tally = Tally()
+    for seconds in (0.0, SECONDS[0], SECONDS[0] + 0.001, 601.0):
+        tally.add("m", "success", seconds)
+    assert (tally.seconds[0], tally.seconds[1], tally.seconds[-1]) == (2, 1, 1)
+    assert sum(tally.seconds) == tally.outcomes["m", "success"] == 4
+
+
+def test_every_call_has_one_outcome():
+    """
+    Success, error, cancelled, expired, rejected: what came in is what is counted; retries by their reason.
+    """
+
+    async def story() -> None:
+        wrong, silent = [answer(b"{}", status="400 X")], [Move.SILENCE]
+        steps = ([Move.CLOSE], [answer(b"{}", status="500 X")], [answer()], wrong, silent, silent)
+        async with served(*steps, retry=QUICK) as (_, client):
+            await client.post("/v1/x", json={})
+            with pytest.raises(ResponseError):
+                await client.post("/v1/x", json={})
+            with pytest.raises(DeadlineExceeded):
+                await client.post("/v1/x", json={}, deadline=5.0)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.post("/v1/x", json={}), 5.0)
+            await client.drain()
+            with pytest.raises(Closed):
+                await client.post("/v1/x", json={})
+
+            counts = {outcome: count for (_, outcome), count in client.tally.outcomes.items()}
+            assert counts == {"success": 1, "error": 1, "expired": 1, "cancelled": 1, "rejected": 1}
+            assert dict(client.tally.retries) == {("default", "connection"): 1, ("default", "server_error"): 1}
+            assert client.tally.total_s == pytest.approx(10.0, abs=0.1)
+
+    in_virtual_time(story)
+
+
+def test_an_empty_account_is_counted():
+    """
+    It is no rate limit, and is shown beside them.
+    """
+
+    async def story() -> None:
+        body = b'{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}'
+        async with served([answer(body, status="429 X")], retry=RetryPolicy.none()) as (_, client):
+            with pytest.raises(ResponseError):
+                await client.post("/v1/x", json={"model": "m"})
+            assert dict(client.tally.exhausted) == {"m": 1}
+
+    in_virtual_time(story)

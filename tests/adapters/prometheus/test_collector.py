@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ratelimit_client import (
+    Client,
+    Limiter,
+    ModelNotFound,
+    QuotaExhausted,
+    RetryPolicy,
+    __version__,
+    per_day,
+    per_minute,
+)
+from ratelimit_client.adapters.prometheus import Collector, gauge, watch
+from ratelimit_client.testing import Faults, run_virtual, serve_model
+
+KEY = "sk-canary-0123456789abcdef"
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}
+PREFIX = "ratelimit_client_"
+
+
+def scraped(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
+    """(name without prefix, values of the labels in the order of their names) -> value."""
+    return {
+        (sample.name.removeprefix(PREFIX), *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+
+
+def a_run(registry: CollectorRegistry, **server: Any) -> None:
+    """Forty calls, two at a time wrong, against a server that fails now and then."""
+
+    async def story() -> None:
+        async with (
+            serve_model(per_minute(requests=120), models=["gpt-4o"], latency=1.0, **server) as url,
+            Client(url, api_key=KEY, name="mine", retry=RetryPolicy(budget=1.0)) as client,
+        ):
+            watch(client, registry)
+            calls = [client.post("/chat/completions", json=CHAT) for _ in range(40)]
+            calls += [client.post("/chat/completions", json=CHAT | {"model": "nope"}) for _ in range(2)]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert sum(isinstance(result, ModelNotFound) for result in results) == 2
+
+    run_virtual(story)
+
+
+def test_a_run_in_numbers():
+    """
+    Outcomes add up to the calls, attempts to what was sent; levels, waits and durations are there.
+    """
+    registry = CollectorRegistry()
+    a_run(registry, faults=Faults(server_error=0.2))
+    found = scraped(registry)
+
+    assert found["requests_total", "mine", "gpt-4o", "success"] == 40
+    assert found["requests_total", "mine", "nope", "error"] == 2
+    failed = found["attempts_total", "mine", "500", "gpt-4o"]
+    assert failed > 0
+    assert found["attempts_total", "mine", "200", "gpt-4o"] == 40
+    assert found["retries_total", "mine", "gpt-4o", "server_error"] == failed
+    assert found["tokens_total", "mine", "gpt-4o", "input"] == 40 * 3
+    assert found["limit", "mine", "requests", "gpt-4o", "header", "60"] == 120
+    assert 0 <= found["available", "mine", "requests", "gpt-4o"] <= 120
+    assert found["in_flight", "mine", "gpt-4o"] == 0
+    assert found["queue_depth", "mine", "gpt-4o", "all"] == 0
+    assert found["attempt_duration_seconds_count", "mine"] == 42 + failed
+    assert found["attempt_duration_seconds_bucket", "mine", "1.0"] == 42 + failed
+    assert found["request_duration_seconds_count", "mine"] == 42
+    assert found["request_duration_seconds_bucket", "mine", "+Inf"] == 42
+    assert found["queue_wait_seconds_count", "mine"] == 42 + failed
+    assert found["build_info", __version__] == 1
+
+
+def test_refusals_by_the_limit_they_name():
+    """
+    A rate limit by its name, and an empty account as "quota".
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        async with serve_model(quota_after=0) as url, Client(url, api_key=KEY) as client:
+            watch(client, registry)
+            with pytest.raises(QuotaExhausted):
+                await client.post("/chat/completions", json=CHAT)
+        limiter = Limiter(name="other")
+        watch(limiter, registry)
+        for headers in ({"x-ratelimit-limit-requests": "3", "x-ratelimit-remaining-requests": "0"}, {}):
+            async with limiter.permit("m") as permit:
+                permit.observe(429, headers)
+        await limiter.drain()
+
+    run_virtual(story)
+    found = scraped(registry)
+    assert found["rate_limited_total", "default", "quota", "gpt-4o"] == 1
+    assert sum(value for (name, *rest), value in found.items() if name == "rate_limited_total" and "other" in rest) == 2
+    assert found["attempts_total", "other", "429", "m"] == 2
+
+
+def test_labels_are_bounded():
+    """
+    A thousand models are 32 and "other"; nothing is lost from the sums.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        limiter = Limiter(per_day(requests=5))
+        watch(limiter, registry)
+        for number in range(1000):
+            async with limiter.permit(f"m{number}") as permit:
+                permit.observe(200, {})
+        await limiter.drain()
+
+    run_virtual(story)
+    counts = {key: value for key, value in scraped(registry).items() if key[0] == "attempts_total"}
+    assert len(counts) == 33
+    assert sum(counts.values()) == 1000
+    assert counts["attempts_total", "default", "200", "other"] == 968
+    assert len([key for key in scraped(registry) if key[0] == "available"]) == 32
+
+
+def test_two_limiters_of_one_name():
+    """
+    One set of series: counts and queues add up, and go on when one is forgotten.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        for _ in range(2):
+            limiter = Limiter(per_day(requests=5))
+            watch(limiter, registry)
+            async with limiter.permit("m") as permit:
+                permit.observe(200, {})
+            await limiter.drain()
+
+    run_virtual(story)
+    gc.collect()
+    assert scraped(registry)["attempts_total", "default", "200", "m"] == 2
+
+
+def test_one_collector_in_each_registry():
+    """
+    Watching again, or another, registers nothing twice; a limiter is not kept alive by it.
+    """
+    registry = CollectorRegistry()
+    limiter = Limiter()
+    for _ in range(3):
+        watch(limiter, registry)
+        watch(Limiter(name="b"), registry)
+    gc.collect()
+
+    collectors = {id(found) for found in gc.get_objects() if isinstance(found, Collector) and found._limiters}
+    assert len(collectors) == 1
+    assert scraped(registry) == {("build_info", "0.1.0"): 1}
+
+
+def test_numbers_of_somebody_else():
+    """
+    A gauge is read at the scrape; the same labels again replace it.
+    """
+    registry = CollectorRegistry()
+    rows = {"done": 1.0}
+    gauge("bulk_rows", {"job": "j", "state": "done"}, lambda: 99.0, registry)
+    gauge("bulk_rows", {"job": "j", "state": "done"}, lambda: rows["done"], registry)
+    gauge("bulk_rows", {"job": "j", "state": "failed"}, lambda: 0.0, registry)
+    rows["done"] = 7
+
+    found = scraped(registry)
+    assert (found["bulk_rows", "j", "done"], found["bulk_rows", "j", "failed"]) == (7, 0)
+
+
+def test_a_family_appears_with_its_first_value():
+    """
+    Before anything happened there is the version and nothing else; no secret is in any of it.
+    """
+    registry = CollectorRegistry()
+    watch(Client("http://localhost:1/v1", api_key=KEY), registry)
+    text = generate_latest(registry).decode()
+
+    assert {key[0] for key in scraped(registry)} == {"build_info"}
+    assert "canary" not in text
+
+
+def test_promtool_finds_nothing_to_say():
+    """
+    Names, types and help are as Prometheus wants them.
+    """
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    registry = CollectorRegistry()
+    a_run(registry, faults=Faults(server_error=0.2))
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ratelimit_client import ConfigurationError, Limiter
+from ratelimit_client.adapters.prometheus import MetricsPage, address_of, watch
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9464", ("127.0.0.1", 9464)),
+        (" 0 ", ("127.0.0.1", 0)),
+        ("0.0.0.0:9464", ("0.0.0.0", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("metrics.local:80", ("metrics.local", 80)),
+    ],
+)
+def test_an_address(text: str, address: tuple[str, int]):
+    """
+    A port is this machine alone; wider takes a host, by name.
+    """
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "x", ":9464", "host:", "99999", "-1", "١٢", "1.5", "host:port"])
+def test_what_is_no_address(text: str):
+    """
+    A sentence with an example.
+    """
+    with pytest.raises(ConfigurationError, match="such as 9464"):
+        address_of(text)
+
+
+def page() -> MetricsPage:
+    registry = CollectorRegistry()
+    watch(Limiter(), registry)
+    return MetricsPage("0", registry)
+
+
+def test_the_page():
+    """
+    /metrics on loopback, in the format that was asked for; nothing else is there.
+    """
+
+    async def story() -> None:
+        shown = page()
+        assert shown.url is None
+        async with shown, aiohttp.ClientSession() as session:
+            assert shown.url is not None
+            assert shown.url.startswith("http://127.0.0.1:")
+            async with session.get(shown.url) as answer:
+                assert answer.status == 200
+                assert answer.content_type == "text/plain"
+                assert "ratelimit_client_build_info" in await answer.text()
+            async with session.get(shown.url, headers={"Accept": "application/openmetrics-text"}) as answer:
+                assert answer.content_type == "application/openmetrics-text"
+                assert (await answer.text()).endswith("# EOF\n")
+            async with session.head(shown.url) as answer:
+                assert (answer.status, await answer.read()) == (200, b"")
+            async with session.post(shown.url) as answer:
+                assert answer.status == 405
+            async with session.get(shown.url.replace("metrics", "admin")) as answer:
+                assert answer.status == 404
+        assert shown.url is None
+        assert "closed" in repr(shown)
+        await shown.close()
+
+    asyncio.run(story())
+
+
+def test_a_port_that_is_taken(caplog: pytest.LogCaptureFixture):
+    """
+    A warning, no page, and no error.
+    """
+
+    async def story() -> None:
+        async with page() as first:
+            assert first.url is not None
+            port = first.url.split(":")[2].partition("/")[0]
+            async with MetricsPage(port) as second:
+                assert second.url is None
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(story())
+    assert "no metrics at 127.0.0.1" in caplog.text
+
+
+def test_a_scraper_that_says_nothing():
+    """
+    It holds a connection and nobody up; leaving does not wait for it.
+    """
+
+    async def story() -> None:
+        async with page() as shown, aiohttp.ClientSession() as session:
+            assert shown.url is not None
+            port = int(shown.url.split(":")[2].partition("/")[0])
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+            async with session.get(shown.url) as answer:
+                assert answer.status == 200
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(story(), 5))
