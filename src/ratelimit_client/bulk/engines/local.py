@@ -1,0 +1,76 @@
+"""
+The calls of a job, made by this process.
+
+Law of this file: it translates. A row becomes a request of the client with the
+very bytes of its body, under the name of its model; everything else is the
+client's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from ...adapters.aiohttp.client import Client
+from ...adapters.aiohttp.payload import JSON, Content
+from ...adapters.aiohttp.reply import Reply
+from ...core.statistics import LimiterStatistics
+from ..row import Row
+
+
+@attrs.define(eq=False)
+class LocalEngine:
+    """
+    Args:
+        client: makes the calls; its limiter's policy is the bulk one.
+        priority: of all rows.
+        deadline_s: seconds for each row from when it is begun, or None.
+    """
+
+    client: Client
+    priority: int = 0
+    deadline_s: float | None = None
+
+    async def call(self, row: Row) -> Reply:
+        """
+        Send a row and wait for its answer.
+
+        The idempotency key is the same in every run of the job, so a server that
+        knows such keys does not do twice what was under way when we were killed.
+        """
+        return await self.client.send(
+            self.client.call(
+                "POST",
+                row.url,
+                Content(row.body, JSON),
+                key=row.model,
+                features=row.features,
+                priority=self.priority,
+                deadline_s=self.deadline_s,
+                idempotency_key=f"{row.id}-{row.mark:016x}",
+            )
+        )
+
+    def in_flight(self, model: str | None = None) -> int:
+        """Calls that are out, of one model or of all."""
+        if model is None:
+            return self.client.limiter.in_flight
+        state = self.client.limiter._desk.dispatcher.scheduler.keys.get(model)
+        return 0 if state is None else state.window.in_flight
+
+    def on_room(self, tell: Callable[[], None]) -> None:
+        """Call *tell* whenever a call was let out."""
+        self.client.limiter._desk.dispatcher.on_room.append(tell)
+
+    def end_of_input(self) -> None:
+        """No more rows come: what was kept back for them may be spent."""
+        self.client.limiter.end_of_input()
+
+    def refuse_queued(self) -> None:
+        """What waits comes back with ``Closed``, unsent; what is out may finish."""
+        self.client.limiter.close()
+
+    def statistics(self) -> LimiterStatistics:
+        """What the limiter knows."""
+        return self.client.limiter.statistics()

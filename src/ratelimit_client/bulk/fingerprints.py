@@ -1,0 +1,182 @@
+"""
+Every name of a job in memory, at about eleven bytes a name.
+
+Law of this file: a name is a fingerprint, so "seen before" is a suspicion. A
+job of ten million rows has a chance of about 1 in 200 that two of its names look
+the same here; whoever acts on a hit reads the file again first (ledger.py).
+
+Theory. The 53 highest bits of a mark choose the place: 12 of them one of 4096
+segments, 41 are kept in a slot of 8 bytes, next to 20 bits of the row's identity
+and 3 bits of state. A segment is an open-addressed table with linear probing;
+the home of a tag is ``tag * slots >> 41``, so it can be found again in a larger
+table. Segments grow one at a time and by a quarter, so growing needs no second
+copy of the whole.
+
+A name has at most two slots: one with the identity its answer in OUT has, one
+with the identity its line in the errors file has. They differ when the row was
+edited in between.
+"""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+_SEGMENT_BITS: Final = 12
+_TAG_BITS: Final = 41
+_TAG_MASK: Final = (1 << _TAG_BITS) - 1
+_MARK_SHIFT: Final = 64 - _SEGMENT_BITS - _TAG_BITS
+
+# Layout of a slot, from the lowest bit: seen in this walk (1), state (2), row (20), tag (41). Zero is an empty slot.
+_SEEN: Final = 1
+_STATE_SHIFT: Final = 1
+_STATE_MASK: Final = 3 << _STATE_SHIFT
+_ROW_SHIFT: Final = 3
+_ROW_BITS: Final = 20
+_ROW_MASK: Final = ((1 << _ROW_BITS) - 1) << _ROW_SHIFT
+_TAG_SHIFT: Final = _ROW_SHIFT + _ROW_BITS
+
+_FIRST_SLOTS: Final = 8
+
+
+class State(enum.IntEnum):
+    """What the table knows of a name."""
+
+    PENDING = 1  # met in the input, no line of it in OUT or the errors file
+    DONE = 2  # answered in OUT
+    FAILED = 3  # a line in the errors file
+
+
+class Seen(enum.Enum):
+    """What meeting a row in the input means."""
+
+    NEW = "new"
+    DONE = "done"
+    FAILED = "failed"
+    EDITED = "edited"  # finished under another identity
+    REPEATED = "repeated"  # the name was met earlier in this walk
+
+
+def row_bits(id_: str) -> int:
+    """The 20 bits of an identity (``rlc_`` + hex digits) that a slot keeps."""
+    return int(id_[4 : 4 + _ROW_BITS // 4], 16)
+
+
+class Fingerprints:
+    """The table. ``len()`` counts names, not slots."""
+
+    __slots__ = ("_held", "_names", "_segments")
+
+    def __init__(self) -> None:
+        self._segments: list[array[int] | None] = [None] * (1 << _SEGMENT_BITS)
+        self._held = [0] * (1 << _SEGMENT_BITS)  # slots in use
+        self._names = 0
+
+    def __len__(self) -> int:
+        return self._names
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all slots."""
+        return sum(len(segment) * segment.itemsize for segment in self._segments if segment is not None)
+
+    def record(self, mark: int, row: int, state: State) -> None:
+        """Note a line of OUT or of the errors file; of several in one file the last counts, OUT overrides."""
+        number, tag = mark >> (64 - _SEGMENT_BITS), (mark >> _MARK_SHIFT) & _TAG_MASK
+        slot = tag << _TAG_SHIFT | row << _ROW_SHIFT | state << _STATE_SHIFT
+        places = list(self._places(number, tag))
+        segment = self._segments[number]
+        for place in places:
+            assert segment is not None
+            held = segment[place]
+            if (held ^ slot) & _STATE_MASK == 0:
+                segment[place] = slot
+                return
+            if state is State.FAILED and (held ^ slot) & _ROW_MASK == 0:
+                return  # the answer in OUT overrides
+
+        self._names += not places
+        self._insert(number, slot)
+
+    def visit(self, mark: int, row: int) -> Seen:
+        """Meet a row of the input: say what it is and remember that it was met."""
+        number, tag = mark >> (64 - _SEGMENT_BITS), (mark >> _MARK_SHIFT) & _TAG_MASK
+        segment = self._segments[number]
+        verdict = Seen.NEW
+        for place in self._places(number, tag):
+            assert segment is not None
+            held = segment[place]
+            if held & _SEEN:
+                return Seen.REPEATED
+            segment[place] = held | _SEEN
+            verdict = _better(verdict, held, row)
+
+        if verdict is Seen.NEW:
+            self._names += 1
+            self._insert(number, tag << _TAG_SHIFT | row << _ROW_SHIFT | State.PENDING << _STATE_SHIFT | _SEEN)
+        return verdict
+
+    def look(self, mark: int, row: int) -> Seen:
+        """What ``visit`` would say of a name not met yet; remembers nothing."""
+        number, tag = mark >> (64 - _SEGMENT_BITS), (mark >> _MARK_SHIFT) & _TAG_MASK
+        segment = self._segments[number]
+        verdict = Seen.NEW
+        for place in self._places(number, tag):
+            assert segment is not None
+            verdict = _better(verdict, segment[place], row)
+        return verdict
+
+    def _places(self, number: int, tag: int) -> Iterator[int]:
+        """The places of a segment that hold *tag*."""
+        segment = self._segments[number]
+        if segment is None:
+            return
+        slots = len(segment)
+        place = tag * slots >> _TAG_BITS
+        while held := segment[place]:
+            if held >> _TAG_SHIFT == tag:
+                yield place
+            place += 1
+            if place == slots:
+                place = 0
+
+    def _insert(self, number: int, slot: int) -> None:
+        segment = self._segments[number]
+        if segment is None:
+            segment = self._segments[number] = array("Q", bytes(8 * _FIRST_SLOTS))
+        elif (self._held[number] + 1) * 5 > len(segment) * 4:
+            segment = self._segments[number] = _grown(segment)
+        self._held[number] += 1
+        _put(segment, slot)
+
+
+def _better(verdict: Seen, held: int, row: int) -> Seen:
+    """One more slot of a name taken into account: the same identity says done or failed, any other edited."""
+    if held >> _ROW_SHIFT & ((1 << _ROW_BITS) - 1) != row:
+        return Seen.EDITED if verdict is Seen.NEW else verdict
+    state = (held & _STATE_MASK) >> _STATE_SHIFT
+    if state == State.DONE:
+        return Seen.DONE
+    if state == State.FAILED and verdict is not Seen.DONE:
+        return Seen.FAILED
+    return verdict
+
+
+def _put(segment: array[int], slot: int) -> None:
+    slots = len(segment)
+    place = (slot >> _TAG_SHIFT) * slots >> _TAG_BITS
+    while segment[place]:
+        place += 1
+        if place == slots:
+            place = 0
+    segment[place] = slot
+
+
+def _grown(segment: array[int]) -> array[int]:
+    larger = array("Q", bytes(8 * (len(segment) * 5 // 4 + 1)))
+    for slot in segment:
+        if slot:
+            _put(larger, slot)
+    return larger

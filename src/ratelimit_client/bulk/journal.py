@@ -1,0 +1,276 @@
+"""
+A file of finished rows that outlives its writer.
+
+Law of this file: append only, whole lines only. What was once synced is never
+moved or changed, so every crash leaves whole lines and at most one torn tail.
+
+Theory. A process that is killed loses what it had not yet handed to the kernel;
+a machine that loses power also loses what was not synced, and may leave zeros in
+its place. So lines are handed over in the turn of the loop that finished them
+(all lines of a turn in one write), synced each second and at the end, and a file
+is mended before it is continued: zeros at the end go, and what follows the last
+newline goes too, unless it is a whole object that only misses its newline. What
+is cut is kept beside it.
+
+A write that fails keeps its bytes: they are tried once more at the end, so that
+answers already paid for survive a disk that was full for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import json
+import os
+import select
+import stat
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from ..errors import ConfigurationError
+
+_PIECE: Final = 1 << 16
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_MODE: Final = 0o600
+
+
+def open_file(path: str) -> int:
+    """
+    Open or create a file that rows are appended to, readable and writable by its owner only.
+
+    Raises:
+        ConfigurationError: it is no regular file, or cannot be opened; says which.
+    """
+    try:
+        kind = os.lstat(path).st_mode
+    except OSError:
+        kind = stat.S_IFREG
+    if not stat.S_ISREG(kind):  # looked at before it is opened: opening a FIFO would wait for its reader
+        message = f"{path} is {_kind_name(kind)}: rows are kept in a regular file ('-' writes to stdout)"
+        raise ConfigurationError(message)
+    try:
+        return os.open(path, _FLAGS, _MODE)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {_reason(error)}") from None
+
+
+def lock(fd: int, path: str) -> None:
+    """
+    Take the file for this run; the lock goes with the descriptor.
+
+    Raises:
+        ConfigurationError: another run has it, or the file system knows no locks.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(f"another run is writing {path}: wait for it, or give another output") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be locked ({_reason(error)}): put it on a local disk") from None
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in the folder of *path* as durable as the files."""
+    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without synced folders
+            raise
+    finally:
+        os.close(fd)
+
+
+@attrs.frozen
+class Tail:
+    """
+    What is to be done at the end of a file before it is continued.
+
+    Args:
+        keep: bytes that stay.
+        cut: bytes after them that go.
+        newline: what stays is a whole object without its newline.
+        text: what followed the last newline, without zeros.
+    """
+
+    keep: int
+    cut: int
+    newline: bool
+    text: bytes
+
+
+def look_at_tail(fd: int) -> Tail:
+    """Read the end of a file; changes nothing."""
+    size = os.fstat(fd).st_size
+    end = _end_of_content(fd, size)
+    start = _start_of_last_line(fd, end)
+    text = _read(fd, start, end)
+    whole = is_object(text)
+    keep = end if whole else start
+    return Tail(keep=keep, cut=size - keep, newline=whole, text=text)
+
+
+def mend(fd: int, tail: Tail, torn_path: str) -> None:
+    """Carry out what ``look_at_tail`` found; the bytes that are cut go to *torn_path* first."""
+    if tail.cut:
+        torn = open_file(torn_path)
+        try:
+            place, end = tail.keep, tail.keep + tail.cut
+            while place < end:
+                piece = os.pread(fd, min(_PIECE, end - place), place)
+                place += len(piece)
+                _write_all(torn, piece)
+            os.fsync(torn)
+        finally:
+            os.close(torn)
+        os.ftruncate(fd, tail.keep)
+    if tail.newline:
+        _write_all(fd, b"\n")
+    if tail.cut or tail.newline:
+        os.fsync(fd)
+
+
+def is_object(text: bytes) -> bool:
+    """Is this one whole JSON object?"""
+    if not text.endswith(b"}"):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+@attrs.define(eq=False)
+class Journal:
+    """
+    Appends lines to an open file.
+
+    Args:
+        fd: where to; closed by ``close``.
+        name: how people know it.
+        durable: sync it; False for a pipe or a terminal.
+        on_failure: called with the first error when a line could not be written.
+    """
+
+    fd: int
+    name: str
+    durable: bool = True
+    on_failure: Callable[[OSError], None] | None = None
+    failed: OSError | None = None
+    _waiting: list[bytes] = attrs.field(factory=list)
+    _scheduled: bool = False
+    _dirty: bool = False
+
+    def append(self, line: bytes) -> None:
+        """Hand over *line*, newline and all, before the next turn of the loop."""
+        self._waiting.append(line)
+        if not self._scheduled and self.failed is None:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self.failed is None:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting; a failure keeps what is left of it and is told once."""
+        if not self._waiting:
+            return
+        text = memoryview(b"".join(self._waiting))
+        self._waiting = []
+        try:
+            while text:
+                text = text[_write_some(self.fd, text) :]
+                self._dirty = True
+            self.failed = None
+        except OSError as error:
+            self._waiting = [bytes(text)]
+            self._fail(error)
+
+    def is_empty(self) -> bool:
+        """Nothing was ever written, and nothing waits."""
+        return not self._waiting and os.fstat(self.fd).st_size == 0
+
+    async def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        if self._dirty and self.durable:
+            self._dirty = False
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, os.fsync, self.fd)
+            except OSError as error:
+                self._fail(error)
+
+    def close(self) -> None:
+        """Write and sync what is left; ``failed`` tells whether all of it arrived."""
+        self.flush()
+        if self._dirty and self.durable:
+            try:
+                os.fsync(self.fd)
+            except OSError as error:
+                self._fail(error)
+        if self.durable:
+            os.close(self.fd)
+
+    def _fail(self, error: OSError) -> None:
+        told = self.failed is not None
+        self.failed = error
+        if not told and self.on_failure is not None:
+            self.on_failure(error)
+
+
+def _end_of_content(fd: int, size: int) -> int:
+    """Where the zeros at the end begin."""
+    end = size
+    while end:
+        start = max(0, end - _PIECE)
+        kept = _read(fd, start, end).rstrip(b"\0")
+        end = start + len(kept)
+        if kept:
+            break
+    return end
+
+
+def _start_of_last_line(fd: int, end: int) -> int:
+    place = end
+    while place:
+        start = max(0, place - _PIECE)
+        found = _read(fd, start, place).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        place = start
+    return 0
+
+
+def _read(fd: int, start: int, end: int) -> bytes:
+    pieces = []
+    while start < end and (piece := os.pread(fd, end - start, start)):
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)
+
+
+def _write_some(fd: int, text: memoryview) -> int:
+    try:
+        return os.write(fd, text)
+    except BlockingIOError:  # somebody set our stdout to non-blocking: wait until it takes more
+        select.select([], [fd], [])
+        return 0
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    view = memoryview(text)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _kind_name(mode: int) -> str:
+    names = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"))
+    return next((name for test, name in names if test(mode)), "a device")

@@ -1,0 +1,146 @@
+"""
+Rows on their way to the limiter: a few of each model, no more.
+
+Law of this file: bounded look-ahead. Of each model at most 64 rows are begun
+beyond those that are out, so that the limiter can choose and memory stays flat;
+one model that has to wait holds up no other.
+
+A row whose model has enough begun is parked. A parked row costs its body and
+nothing else: no task, no place in the queue. When a thousand are parked, nothing
+more is read. A grant or an ending makes room, and the next parked row begins in
+the same turn of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
+
+import attrs
+
+from .engines.local import LocalEngine
+from .row import Row
+from .tally import Tally
+
+AHEAD: Final = 64
+AHEAD_IN_ALL: Final = 512
+AHEAD_BYTES: Final = 32 << 20
+PARKED: Final = 1024
+PARKED_BYTES: Final = 16 << 20
+
+
+@attrs.define(eq=False)
+class Lane:
+    """The rows of one model: begun and not ended (a count), and parked."""
+
+    model: str
+    begun: int = 0
+    parked: deque[Row] = attrs.field(factory=deque)
+
+
+@attrs.define(eq=False)
+class Lanes:
+    """
+    Args:
+        engine: knows how many calls are out.
+        tally: is told of each row that is begun.
+        send: what a row's task does.
+        on_empty: called when the last row that was begun has ended.
+        tasks: rows begun and not ended.
+        pauses: while above zero no row is begun.
+    """
+
+    engine: LocalEngine
+    tally: Tally
+    send: Callable[[Row], Coroutine[Any, Any, None]] = attrs.field(init=False)
+    on_empty: Callable[[], None] = attrs.field(init=False)
+    tasks: dict[asyncio.Task[None], Row] = attrs.field(init=False, factory=dict)
+    parked: int = attrs.field(init=False, default=0)
+    pauses: int = attrs.field(init=False, default=0)
+    _lanes: dict[str, Lane] = attrs.field(init=False, factory=dict)
+    _waiting: dict[str, Lane] = attrs.field(init=False, factory=dict)  # lanes with parked rows
+    _bytes: int = attrs.field(init=False, default=0)
+    _parked_bytes: int = attrs.field(init=False, default=0)
+    _moved: asyncio.Future[None] | None = attrs.field(init=False, default=None)
+
+    def open(self) -> None:
+        """From now on every call that is let out makes room for the next."""
+        self.engine.on_room(self.look)
+
+    def offer(self, row: Row) -> None:
+        """Begin *row*, or park it."""
+        lane = self._lanes.get(row.model)
+        if lane is None:
+            lane = self._lanes[row.model] = Lane(row.model)
+        if not lane.parked and self._has_room(lane):
+            self._begin(lane, row)
+            return
+        lane.parked.append(row)
+        self._waiting[row.model] = lane
+        self.parked += 1
+        self._parked_bytes += len(row.body)
+
+    @property
+    def full(self) -> bool:
+        """Enough is parked: offer nothing more until something moved."""
+        return self.parked >= PARKED or self._parked_bytes >= PARKED_BYTES
+
+    async def moved(self) -> None:
+        """Wait until a parked row was begun."""
+        self._moved = asyncio.get_running_loop().create_future()
+        await self._moved
+
+    def look(self) -> None:
+        """Something changed: begin parked rows where there is room now."""
+        if not self.parked:
+            return
+        moved = False
+        for lane in tuple(self._waiting.values()):
+            while lane.parked and self._has_room(lane):
+                row = lane.parked.popleft()
+                self.parked -= 1
+                self._parked_bytes -= len(row.body)
+                self._begin(lane, row)
+                moved = True
+            if not lane.parked:
+                del self._waiting[lane.model]
+        if moved and self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def drop(self) -> None:
+        """Forget what is parked: the run is ending, and those rows stay to be done."""
+        self.parked = self._parked_bytes = 0
+        for lane in self._waiting.values():
+            lane.parked.clear()
+        self._waiting.clear()
+
+    def rows(self) -> Iterator[Row]:
+        """All rows that are begun or parked."""
+        yield from self.tasks.values()
+        for lane in self._waiting.values():
+            yield from lane.parked
+
+    def _has_room(self, lane: Lane) -> bool:
+        if self.pauses:
+            return False
+        ahead = lane.begun - self.engine.in_flight(lane.model)
+        in_all = len(self.tasks) - self.engine.in_flight()
+        return ahead < AHEAD and in_all < AHEAD_IN_ALL and (self._bytes < AHEAD_BYTES or ahead <= 0)
+
+    def _begin(self, lane: Lane, row: Row) -> None:
+        self.tally.start(row.model)
+        self._bytes += len(row.body)
+        lane.begun += 1
+        task = asyncio.get_running_loop().create_task(self.send(row))
+        self.tasks[task] = row
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        row = self.tasks.pop(task)
+        self._bytes -= len(row.body)
+        self._lanes[row.model].begun -= 1
+        self.look()
+        if not self.tasks:
+            self.on_empty()

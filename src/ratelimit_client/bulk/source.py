@@ -1,0 +1,166 @@
+"""
+Where the lines of a job come from.
+
+Law of this file: one pass, bounded memory. A file is read at its own places, so
+it can be looked at again (for a name that occurred before); a pipe cannot, so
+what may be asked again, the names, is kept in an unnamed file on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Collection, Iterator
+from typing import IO
+
+import attrs
+
+from ..errors import ConfigurationError
+from .jsonl import CHUNK, Line, Splitter, chunks_of, count_lines, lines_of
+from .row import Flaw, Row, read_row
+
+
+@attrs.define(eq=False)
+class Source:
+    """
+    An open input.
+
+    Args:
+        fd: what is read.
+        path: how people know it; "-" is stdin.
+        regular: it is a file that can be read again.
+        start: where its first line begins.
+    """
+
+    fd: int
+    path: str
+    regular: bool
+    start: int
+    _names: IO[bytes] | None = None
+
+    @classmethod
+    def open(cls, path: str) -> Source:
+        """
+        Open *path* for reading, "-" for stdin.
+
+        Raises:
+            ConfigurationError: there is no such file, or it cannot be read.
+        """
+        try:
+            fd = sys.stdin.fileno() if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            kind = os.fstat(fd).st_mode
+            if stat.S_ISDIR(kind):
+                raise ConfigurationError(f"{path} is a folder: give a file of rows, or '-' for stdin")
+            regular = stat.S_ISREG(kind)
+            return cls(fd, path, regular, os.lseek(fd, 0, os.SEEK_CUR) if regular else 0)
+        except (OSError, ValueError, AttributeError) as error:  # a closed stdin is None, or has no descriptor
+            what = error.strerror if isinstance(error, OSError) else "it is closed"
+            raise ConfigurationError(f"{'stdin' if path == '-' else path} cannot be read: {what}") from None
+
+    def is_file(self, other: os.stat_result) -> bool:
+        """Is the input the file that *other* describes?"""
+        return self.regular and os.path.samestat(os.fstat(self.fd), other)
+
+    def size(self) -> int | None:
+        """Bytes of the whole input, None for a pipe."""
+        return os.fstat(self.fd).st_size - self.start if self.regular else None
+
+    def count(self) -> int | None:
+        """Lines of the whole input, None for a pipe."""
+        return count_lines(self.fd, start=self.start) if self.regular else None
+
+    async def batches(self) -> AsyncGenerator[list[Line], None]:
+        """The lines in order, as many at a time as one read brought."""
+        splitter = Splitter()
+        if self.regular:
+            for chunk in chunks_of(self.fd, start=self.start):
+                yield splitter.feed(chunk)
+        else:
+            while chunk := await _read_when_ready(self.fd):
+                yield splitter.feed(chunk)
+        yield splitter.end()
+
+    def remember(self, row: Row | Flaw) -> None:
+        """Note the name of a row, if the input cannot be read again."""
+        if self.regular or row.custom_id is None:
+            return
+        if self._names is None:
+            self._names = tempfile.TemporaryFile("w+b", prefix="ratelimit-client-")  # noqa: SIM115  # until close()
+        self._names.write(b"%d %s\n" % (row.number, row.name.encode()))
+
+    def again(self, row: Row | Flaw) -> Row | Flaw:
+        """A row as it stands in the input now; from a pipe, as it stood."""
+        if not self.regular:
+            return row
+        data = os.pread(self.fd, row.size, self.start + row.offset)
+        return read_row(Line(row.number, row.offset, data))
+
+    def slim(self, row: Row | Flaw) -> Row | Flaw:
+        """The same row without what ``again`` can bring back."""
+        return attrs.evolve(row, body=b"") if self.regular and isinstance(row, Row) else row
+
+    def after(self, offset: int) -> Iterator[Row | Flaw]:
+        """The rows of a file from the line that begins at *offset*; none of a pipe."""
+        if self.regular:
+            for line in lines_of(self.fd, start=self.start + offset):
+                yield read_row(line)
+
+    def first_lines(self, names: Collection[str]) -> Iterator[tuple[str, int] | None]:
+        """
+        The first line of each of *names*; None now and then, so that the caller can do other things.
+
+        Reads the input, or the remembered names, again: takes as long as that.
+        """
+        missing = set(names)
+        for name, number in self._again():
+            if name in missing:
+                missing.discard(name)
+                yield name, number
+            elif number % 256 == 0:
+                yield None
+            if not missing:
+                return
+
+    def _again(self) -> Iterator[tuple[str | None, int]]:
+        if self.regular:
+            for line in lines_of(self.fd, start=self.start):
+                yield read_row(line).custom_id, line.number
+        elif self._names is not None:
+            self._names.seek(0)
+            for text in self._names:
+                number, _, name = text.partition(b" ")
+                yield read_row(Line(0, 0, b'{"custom_id":%s}' % name)).custom_id, int(number)
+            self._names.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Let go of it; stdin stays open."""
+        if self._names is not None:
+            self._names.close()
+        if self.path != "-":
+            os.close(self.fd)
+
+
+async def _read_when_ready(fd: int) -> bytes:
+    """Some bytes of a pipe or terminal, waited for without a thread that could not be stopped."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    try:
+        loop.add_reader(fd, _wake, ready)
+    except (OSError, ValueError):  # a device that cannot be waited for is always ready (/dev/null)
+        return os.read(fd, CHUNK)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+    try:
+        return os.read(fd, CHUNK)
+    except BlockingIOError:
+        return await _read_when_ready(fd)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

@@ -1,0 +1,269 @@
+"""
+What a run came to: one JSON object for machines, a few lines for people.
+
+Law of this file: the morning after, it answers what was done, what failed and
+why, how much of the limit was used, how long the longest wait was, which models
+answered and when they changed, and what to type next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from .job import Job
+from .tally import Snapshot
+
+_SHOWN_CODES = 6
+_SHOWN_MODELS = 8
+
+
+@attrs.frozen
+class Summary:
+    """
+    Args:
+        facts: what ``--summary-file`` holds.
+        lines: what people read.
+        exit_code: what the program ends with.
+    """
+
+    facts: Mapping[str, Any]
+    lines: Sequence[str]
+    exit_code: int
+
+
+def summarise(job: Job, command: Sequence[str]) -> Summary:
+    """
+    Look at a run that is over.
+
+    Args:
+        command: what the user typed, to be shown as what to type next.
+    """
+    exit_code = _exit_code(job)
+    return Summary(_facts(job, exit_code), _lines(job, command, exit_code), exit_code)
+
+
+def _exit_code(job: Job) -> int:
+    failed = job.output.failed
+    if failed is not None:
+        return 141 if isinstance(failed, BrokenPipeError) else 74
+    if job.stop is not None and job.rows_left:
+        return job.stop.exit_code
+    return 1 if job.tally.failed or job.walk.failed_before else 0
+
+
+# -- for machines ---------------------------------------------------------------------
+
+
+def _facts(job: Job, exit_code: int) -> dict[str, Any]:
+    tally, walk = job.tally, job.walk
+    calls, refused = _calls(job)
+    used = job.meter.utilisation()
+    return {
+        "rows": walk.rows if job.feeder.input_ended else job.rows_expected,
+        "ok": tally.ok,
+        "failed": tally.failed + walk.failed_before,
+        "skipped": walk.done_before,
+        "pending": max(0, (job.rows_expected or walk.rows) - job.finished),
+        "calls": calls,
+        "retries": _retries(job, refused),
+        "refused_429": refused,
+        "tokens": tally.tokens,
+        "seconds": round(job.seconds, 3),
+        "utilisation": None if used is None else round(used[0], 4),
+        "limits": _limits(job),
+        "models": {
+            asked: {name: _snapshot_facts(snapshot) for name, snapshot in names.items()}
+            for asked, names in tally.snapshots.items()
+        },
+        "failed_by_code": dict(tally.codes.most_common()),
+        "slowest_wait_s": round(tally.slowest_wait_s, 3),
+        "resumed": job.output.ledger.resumes,
+        "stopped": None if job.stop is None or not job.rows_left else job.stop.why.value,
+        "exit_code": exit_code,
+    }
+
+
+def _calls(job: Job) -> tuple[int, int]:
+    """Requests that went out, and those that a rate limit refused."""
+    keys = job.engine.statistics().keys.values()
+    return sum(key.granted for key in keys), sum(key.refused for key in keys)
+
+
+def _retries(job: Job, refused: int) -> int:
+    """Further attempts that were not made because of a rate limit."""
+    return max(0, job.tally.sends - job.tally.sent - refused)
+
+
+def _limits(job: Job) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": key,
+            "limit": name,
+            "amount": gauge.limit,
+            "window_s": gauge.window_s,
+            "source": gauge.source,
+            "utilisation": round(gauge.share, 4),
+        }
+        for (key, name), gauge in job.meter.gauges.items()
+    ]
+
+
+def _snapshot_facts(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "rows": snapshot.rows,
+        "first": _date(snapshot.first_s),
+        "last": _date(snapshot.last_s),
+        "first_custom_id": snapshot.first_id,
+    }
+
+
+def write_facts(path: str, facts: Mapping[str, Any]) -> None:
+    """The JSON of a summary, complete or not at all."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump(facts, file, indent=1)
+            file.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+# -- for people -----------------------------------------------------------------------
+
+
+def _lines(job: Job, command: Sequence[str], exit_code: int) -> list[str]:
+    table = [
+        ("rows", _rows(job)),
+        *_failures(job),
+        ("time", _time(job)),
+        *_limit_lines(job),
+        *_model_lines(job),
+        *_ending(job),
+        ("next", _next(job, command, exit_code)),
+    ]
+    return [f"{label:<10}{text}" for label, text in table]
+
+
+def _rows(job: Job) -> str:
+    tally, walk = job.tally, job.walk
+    total = walk.rows if job.feeder.input_ended else job.rows_expected
+    parts = [f"{tally.ok + walk.done_before} of {total} ok" if total else f"{tally.ok + walk.done_before} ok"]
+    if walk.done_before:
+        parts.append(f"{walk.done_before} of them before this run")
+    parts.append(f"{tally.failed + walk.failed_before} failed")
+    if job.rows_left:
+        left = (total or walk.rows) - job.finished
+        parts.append(f"{max(left, 0)} still to be done" if job.source.regular else "more still to be done")
+    return ", ".join(parts)
+
+
+def _failures(job: Job) -> list[tuple[str, str]]:
+    codes = job.tally.codes.most_common(_SHOWN_CODES)
+    if not codes:
+        return []
+    text = ", ".join(f"{count} x {shown(code)}" for code, count in codes)
+    where = f" -> {job.output.paths.errors}" if job.output.paths is not None else ""
+    return [("failed", text + where)]
+
+
+def _time(job: Job) -> str:
+    calls, refused = _calls(job)
+    rows = job.tally.ok + job.tally.failed
+    rate = f", {rows / job.seconds:.1f} rows/s" if rows and job.seconds else ""
+    words = [f"{duration(job.seconds)}{rate}", f"{calls} calls", f"{refused} refused (429)"]
+    retries = _retries(job, refused)
+    if retries:
+        words.append(f"{retries} retried")
+    words.append(f"longest wait {duration(job.tally.slowest_wait_s)}")
+    if job.tally.tokens:
+        words.append(f"{job.tally.tokens:,} tokens".replace(",", " "))
+    return ", ".join(words)
+
+
+def _limit_lines(job: Job) -> list[tuple[str, str]]:
+    used = job.meter.utilisation()
+    if used is None:
+        return [("limit", "none known: the server showed none and none was given")]
+    share, key, name = used
+    gauge = job.meter.gauges[key, name]
+    of = f" of {shown(key)}" if len({key for key, _ in job.meter.gauges}) > 1 else ""
+    amount = f"{gauge.limit:,}".replace(",", " ")
+    limit = f"{amount} {name} per {window(gauge.window_s)}{of}"
+    return [("limit", f"{share:.0%} of {limit} used ({_source(gauge.source)})")]
+
+
+def _source(source: str) -> str:
+    return {"config": "as given", "header": "as the server shows it", "learned": "learnt", "prior": "as known"}.get(
+        source, source
+    )
+
+
+def _model_lines(job: Job) -> list[tuple[str, str]]:
+    found = []
+    for asked, names in list(job.tally.snapshots.items())[:_SHOWN_MODELS]:
+        answered = ", ".join(f"{shown(name) or 'unnamed'} ({snapshot.rows})" for name, snapshot in names.items())
+        found.append(("model", f"{shown(asked) or 'unnamed'} answered as {answered}"))
+        found += [("", text) for text in _changes(list(names.items()))]
+    return found
+
+
+def _changes(names: list[tuple[str, Snapshot]]) -> list[str]:
+    """One sentence for each time another snapshot began to answer."""
+    return [
+        f"changed to {shown(name)} at {_date(snapshot.first_s)}, first row {shown(snapshot.first_id)}: "
+        "ask for a pinned snapshot to keep answers alike"
+        for name, snapshot in names[1:]
+    ]
+
+
+def _ending(job: Job) -> list[tuple[str, str]]:
+    if job.stop is None or not job.rows_left:
+        return []
+    return [("stopped", job.stop.sentence)]
+
+
+def _next(job: Job, command: Sequence[str], exit_code: int) -> str:
+    again = shlex.join(command)
+    paths = job.output.paths
+    if paths is None:
+        return "-" if exit_code == 0 else "rows on stdout cannot be resumed: give -o FILE for that"
+    if job.rows_left:
+        return f"to go on: {again}"
+    if exit_code == 1:
+        return f"look at {paths.errors}; rows that were mended in the input run with --rerun-edited"
+    return f"answers are in {paths.out}"
+
+
+def shown(text: str) -> str:
+    """Text from a file or a server, fit for a terminal."""
+    plain = text if text.isprintable() else repr(text)[1:-1]
+    return plain if len(plain) <= 128 else plain[:125] + "..."
+
+
+def window(seconds: float) -> str:
+    """A window of time in words."""
+    names = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
+    return names.get(seconds, f"{seconds:g} s")
+
+
+def duration(seconds: float) -> str:
+    """A span of time for people."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def _date(wall_s: float) -> str:
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

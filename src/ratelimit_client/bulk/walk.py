@@ -1,0 +1,89 @@
+"""
+One walk over the input: what has to be done for each line.
+
+Law of this file: every line that is not blank gets exactly one of four ends. It
+is run, it is finished already, it is written to the errors file as a flaw, or it
+waits for a proof because its name looks like one met before.
+
+The walk decides and counts; the job carries out.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import attrs
+
+from .fingerprints import Fingerprints, Seen, row_bits
+from .jsonl import Line
+from .row import Flaw, Row, mark_of_line, read_row
+
+# Rows that wait for their proof: enough to make reading the input again rare, few enough to hold.
+SUSPECTS_CAP: Final = 20_000
+
+
+class Step(enum.Enum):
+    """What has to be done for a line."""
+
+    RUN = "run"
+    DONE = "done"
+    FAILED = "failed"
+    FLAW = "flaw"
+    SUSPECT = "suspect"
+    EDITED = "edited"
+
+
+@attrs.define(eq=False)
+class Walk:
+    """
+    Args:
+        table: names finished by earlier runs; names met are noted there.
+        rerun_edited: run rows that were edited since they finished.
+        rows: lines met that are not blank.
+        offset, bytes: where the line met last begins, and where it ends.
+        done_before, failed_before: rows met that earlier runs finished.
+        suspects: rows whose names look like earlier ones, to be proved.
+    """
+
+    table: Fingerprints
+    rerun_edited: bool = False
+    rows: int = 0
+    offset: int = 0
+    bytes: int = 0
+    done_before: int = 0
+    failed_before: int = 0
+    suspects: list[Row | Flaw] = attrs.field(factory=list)
+
+    def take(self, line: Line) -> tuple[Step, Row | Flaw]:
+        """The next line of the input."""
+        self.rows += 1
+        self.offset = line.offset
+        self.bytes = line.offset + len(line.data)
+        row = read_row(line)
+        seen = self.table.visit(row.mark, row_bits(row.id))
+        if seen is Seen.NEW:
+            return (Step.FLAW if isinstance(row, Flaw) else Step.RUN), row
+        if seen is Seen.DONE:
+            self.done_before += 1
+            return Step.DONE, row
+        if seen is Seen.FAILED:
+            self.failed_before += 1
+            return Step.FAILED, row
+        if seen is Seen.REPEATED:
+            return self._repeated(row), row
+        return self._edited(row), row
+
+    def _repeated(self, row: Row | Flaw) -> Step:
+        if self.table.visit(mark_of_line(row.number, row.id), row_bits(row.id)) is Seen.FAILED:
+            self.failed_before += 1
+            return Step.FAILED
+        if row.custom_id is None:  # another row's fingerprint happens to be its own
+            return Step.FLAW
+        self.suspects.append(row)
+        return Step.SUSPECT
+
+    def _edited(self, row: Row | Flaw) -> Step:
+        if not self.rerun_edited:
+            return Step.EDITED
+        return Step.FLAW if isinstance(row, Flaw) else Step.RUN

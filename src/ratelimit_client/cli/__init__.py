@@ -1,0 +1,70 @@
+"""
+The program ``ratelimit-client``.
+
+Law of this file: a user's mistake is answered with a sentence, never with a
+traceback; the exit code says what happened (``bulk.stops``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from ..errors import ConfigurationError, InvalidQuota, RateLimitClientError
+from .voice import Voice
+
+# Above the codes of contract and shells: a bug of ours (sysexits.h, EX_SOFTWARE).
+_BUG: Final = 70
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the program.
+
+    Args:
+        argv: the words after the program's name; those of the process when None.
+
+    Returns: the exit code.
+    """
+    from .args import read_arguments, voice_for
+
+    voice = Voice()
+    try:
+        request = read_arguments(sys.argv[1:] if argv is None else argv)
+        voice = voice_for(request)
+        code: int = import_module(f"{__name__}.commands.{request.command}").main(request, voice)
+    except SystemExit as leaving:  # --help and --version
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except (ConfigurationError, InvalidQuota) as error:
+        voice.fail(str(error))
+        return 2
+    except BrokenPipeError:
+        _forget_stdout()
+        return 141
+    except KeyboardInterrupt:
+        voice.fail("interrupted before the first call")
+        return 130
+    except RateLimitClientError as error:
+        voice.fail(str(error))
+        return 2
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a bug is a sentence, too
+        if os.environ.get("RATELIMIT_CLIENT_DEBUG"):
+            voice.write("".join(traceback.format_exception(error)))
+        voice.fail(
+            f"this is a bug: {type(error).__name__}; what was written is safe, the same command goes on. "
+            "RATELIMIT_CLIENT_DEBUG=1 shows where it happened"
+        )
+        return _BUG
+    return code
+
+
+def _forget_stdout() -> None:
+    """Python flushes stdout as it leaves, and would complain about the pipe once more."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass

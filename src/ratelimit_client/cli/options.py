@@ -1,0 +1,178 @@
+"""
+What can be set, from where, and what it may be.
+
+Law of this file: a flag counts more than the environment, the environment more
+than the default; whatever is wrong is said in one sentence that names the flag
+or the variable and shows an example.
+
+Each option is one row of a table. From it come the flag, the variable
+(``--max-in-flight`` is ``RATELIMIT_CLIENT_MAX_IN_FLIGHT``), the check and the help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ..core.quota import Quota, Quotas
+from ..errors import ConfigurationError
+
+PREFIX: Final = "RATELIMIT_CLIENT_"
+_SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?", re.ASCII)
+_UNITS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_YES: Final = frozenset({"1", "true", "yes", "on"})
+_NO: Final = frozenset({"0", "false", "no", "off", ""})
+
+
+@attrs.frozen(kw_only=True)
+class Option:
+    """
+    Args:
+        flag: with its dashes.
+        read: text -> value; raises ValueError with what it should look like.
+        help: half a sentence.
+        metavar: how the value is called; None for a switch, which has no value.
+        default: what it is when nobody says.
+        many: may be given more than once; in the environment separated by ";".
+        environment: can be set there.
+    """
+
+    flag: str
+    read: Callable[[str], Any]
+    help: str
+    metavar: str | None = None
+    default: Any = None
+    many: bool = False
+    environment: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Make the flag known; its default is None, so that it shows whether it was given."""
+        if self.metavar is None:
+            parser.add_argument(self.flag, dest=self.name, action="store_const", const="1", help=self.help)
+        else:
+            action = "append" if self.many else "store"
+            parser.add_argument(self.flag, dest=self.name, metavar=self.metavar, action=action, help=self.help)
+
+    def value(self, given: Any, environment: Mapping[str, str]) -> Any:
+        """
+        The value that counts.
+
+        Raises:
+            ConfigurationError: it is not what it has to be.
+        """
+        origin, texts = self.flag, given
+        if given is None and self.environment and environment.get(self.variable):
+            origin, texts = self.variable, environment[self.variable]
+            if self.many:
+                texts = [part.strip() for part in texts.split(";") if part.strip()]
+        if texts is None:
+            return self.default
+        try:
+            return [self.read(text) for text in texts] if self.many else self.read(texts)
+        except ValueError as error:
+            raise ConfigurationError(f"{origin}: {error}") from None
+
+
+def resolve(options: Sequence[Option], given: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The values of all options, by name."""
+    return {option.name: option.value(getattr(given, option.name, None), environment) for option in options}
+
+
+# -- kinds of values ------------------------------------------------------------------
+
+
+def text(value: str) -> str:
+    """Any text but none."""
+    if not value.strip():
+        raise ValueError("it is empty")
+    return value
+
+
+def switch(value: str) -> bool:
+    """On or off."""
+    if value.lower() in _YES:
+        return True
+    if value.lower() in _NO:
+        return False
+    raise ValueError(f"{value!r} is neither 1 nor 0")
+
+
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def read(value: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,18}", value.strip(), re.ASCII) or not least <= int(value) <= most:
+            bounds = f"from {least} to {most}" if most != math.inf else f"of {least} or more"
+            raise ValueError(f"{value!r} is no whole number {bounds}")
+        return int(value)
+
+    return read
+
+
+def seconds(value: str) -> float:
+    """A span of time: seconds, or a number with s, m, h or d."""
+    found = _SECONDS.fullmatch(value.strip())
+    if not found:
+        raise ValueError(f"{value!r} is no span of time; write seconds (90) or a unit (90s, 15m, 8h)")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def share(value: str) -> float:
+    """A number from 0 to 1."""
+    if not re.fullmatch(r"0*(?:0?\.\d+|[01](?:\.0*)?)", value.strip(), re.ASCII):
+        raise ValueError(f"{value!r} is no number from 0 to 1")
+    return float(value)
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def read(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is none of {', '.join(words)}")
+        return value
+
+    return read
+
+
+def pair(value: str) -> tuple[str, str]:
+    """NAME=VALUE."""
+    name, sign, rest = value.partition("=")
+    if not name or not sign:
+        raise ValueError(f"{value.partition('=')[0]!r} has no value; write NAME=VALUE")
+    return name, rest
+
+
+def limit(value: str) -> tuple[str, Quota]:
+    """[MODEL=]QUOTA."""
+    model, sign, quota = value.rpartition("=")
+    if sign and not model:
+        raise ValueError(f"{value!r} names no model; write MODEL=\"500 requests/min\"")
+    return model or "*", Quota.parse(quota)
+
+
+def quotas_by_model(limits: Sequence[tuple[str, Quota]]) -> dict[str, Quotas]:
+    """What the limiter takes: quotas of each model, ``"*"`` for the rest."""
+    found: dict[str, list[Quota]] = {}
+    for model, quota in limits:
+        found.setdefault(model, []).append(quota)
+    return {model: Quotas.of(quotas) for model, quotas in found.items()}
+
+
+def address(value: str) -> tuple[str, int]:
+    """[HOST:]PORT; this machine only, when no host is given."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", whole(0, 65535)(port)
