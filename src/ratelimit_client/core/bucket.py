@@ -40,7 +40,7 @@ class Hold:
     Credits of one bucket set aside for a waiting call or band.
 
     Args:
-        owner: the ticket, or the number of a band.
+        owner: the ticket it is for, or the key that speaks for a band.
         part, whole: the hold grows by part/whole of what flows into the bucket.
         cap: it never holds more credits than this.
         amount: credits held when ``since`` (the bucket's ``refilled``) was noted.
@@ -218,16 +218,35 @@ class Bucket:
         return self._ready_after_refresh(need, owner, band, now_ns)
 
     def _ready_after_refresh(self, need: int, owner: object, band: int, now_ns: int) -> int:
-        held, kept_parts = self._held(owner, band)
-        closed = self._unopened(now_ns)
-        missing = need + held + closed - self.credits
+        holds = self._holds_of_others(owner, band)
+        # A full bucket serves whoever is first to ask: what is held there grows no more, and all would wait for ever.
+        held = min(sum(hold.at(self.refilled) for hold in holds), self.brim - need)
+        missing = need + held + self._unopened(now_ns) - self.credits
         if missing <= 0:
             return now_ns
         if self.refill is Refill.WINDOW:
             return self._window_ready_ns(need + held, now_ns)
-        # Holds of others grow while this one waits: the rest of the refill is what counts.
-        free_parts = 1000 - kept_parts
-        return now_ns - (-missing * 1000 // (self.limit * free_parts))
+        if holds:
+            missing = self._inflow_until(need, holds)
+        return now_ns - (-missing // self.limit)
+
+    def _inflow_until(self, need: int, holds: list[Hold]) -> int:
+        """Credits that have to flow in before *need* is there beside *holds*, which grow meanwhile until they are full."""
+        missing, free, inflow = need - self.credits, 1000, 0
+        growing = []
+        for hold in holds:
+            held = hold.at(self.refilled)
+            missing += held
+            if held < hold.cap:
+                part = 1000 * hold.part // hold.whole
+                free -= part
+                growing.append((-(-(hold.cap - held) * hold.whole // hold.part), part))
+        for full_after, part in sorted(growing):
+            gained = (full_after - inflow) * free // 1000
+            if gained >= missing:
+                break
+            missing, free, inflow = missing - gained, free + part, full_after
+        return min(inflow - (-missing * 1000 // free), self.brim - self.credits)
 
     def _window_ready_ns(self, need: int, now_ns: int) -> int:
         if self.credits >= need and self.stepped_ns is not None:
@@ -235,27 +254,17 @@ class Bucket:
             spare = self.credits - need
             opens_ns = self.stepped_ns + spread_ns - spare * spread_ns // self.brim
             return max(now_ns + 1, opens_ns)
-        assert self.steps_at_ns is not None, "a window bucket that was drawn from knows its next step"
+        if self.steps_at_ns is None:
+            # A reading emptied it without telling its reset, before any call of ours paid here.
+            self.steps_at_ns = now_ns + self.window_ns
         return max(now_ns + 1, self.steps_at_ns)
 
-    def _held(self, owner: object, band: int) -> tuple[int, int]:
-        """Credits kept from this caller, and the thousandths of the refill that go on being kept."""
-        held = kept = 0
-        escrow = self.escrow
-        if escrow is not None and escrow.owner is not owner:
-            amount = escrow.at(self.refilled)
-            held += amount
-            if amount < escrow.cap:
-                kept += 1000 * escrow.part // escrow.whole
+    def _holds_of_others(self, owner: object, band: int) -> list[Hold]:
+        """What is set aside, but not for this caller: the escrow, and what is kept for worse bands."""
+        holds = [] if self.escrow is None or self.escrow.owner is owner else [self.escrow]
         if self.bands is not None:
-            for number, hold in self.bands.items():
-                if number > band:
-                    amount = hold.at(self.refilled)
-                    held += amount
-                    if amount < hold.cap:
-                        kept += 1000 * hold.part // hold.whole
-        # What is held cannot exceed what is there; and someone must always be able to wait it out.
-        return min(held, max(0, self.credits)), min(kept, 900)
+            holds += [hold for number, hold in self.bands.items() if number > band]
+        return holds
 
     def take(self, amount: int, *, owner: object = None, band: int = 0, now_ns: int) -> None:
         """Draw *amount*; the caller has seen that it is ready. More than the level is debt."""
@@ -278,11 +287,12 @@ class Bucket:
 
     # -- holds ----------------------------------------------------------------
 
-    def hold_for(self, ticket: object, amount: int, *, alone: bool, now_ns: int) -> None:
-        """Open the escrow for a blocked head: half of the refill, all when nobody else waits."""
+    def hold_for(self, ticket: object, amount: int, *, now_ns: int) -> None:
+        """Open the escrow for a blocked head, half of the refill; one that comes before takes over what is held."""
         self.refresh(now_ns=now_ns)
         cap = min(amount * self.window_ns, self.brim)
-        self.escrow = Hold(ticket, 1, 1 if alone else 2, cap, 0, self.refilled)
+        held = 0 if self.escrow is None else min(cap, self.escrow.at(self.refilled))
+        self.escrow = Hold(ticket, 1, 2, cap, held, self.refilled)
         self.special = True
 
     def drop_hold(self, ticket: object) -> None:
@@ -291,25 +301,25 @@ class Bucket:
             self.escrow = None
             self.note_special()
 
-    def keep_for_bands(self, waiting: dict[int, int], *, now_ns: int) -> None:
-        """Keep a tenth of the refill for each band in *waiting* (band -> cost of its head, in units)."""
-        if not waiting:
-            self.bands = None
-            self.note_special()
-            return
+    def keep_for_bands(self, waiting: dict[int, int], *, owner: object = None, now_ns: int) -> None:
+        """
+        Keep a tenth of the refill for each band in *waiting* (band -> cost of its head, in units).
+
+        Where several keys share the bucket, each (an *owner*) speaks only for the bands it was the first to name.
+        """
         self.refresh(now_ns=now_ns)
-        bands = self.bands or {}
+        before = self.bands or {}
+        bands = {band: hold for band, hold in before.items() if hold.owner != owner}
         second = NS * self.limit
-        fresh = {}
         for band, amount in waiting.items():
+            if band in bands:
+                continue
             cap = min(self.brim, max(second, amount * self.window_ns))
-            hold = bands.get(band)
-            if hold is None:
-                hold = Hold(band, 1, 10, cap, 0, self.refilled)
+            hold = before.get(band) or Hold(owner, 1, 10, cap, 0, self.refilled)
             hold.cap = cap
-            fresh[band] = hold
-        self.bands = fresh
-        self.special = True
+            bands[band] = hold
+        self.bands = bands or None
+        self.note_special()
 
     # -- what the server says -------------------------------------------------
 

@@ -189,38 +189,42 @@ class Budget:
     def charge(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
         """Take the cost out of every bucket, and note what was believed and what the server had seen."""
         marks = []
-        buckets: tuple[Bucket, ...] = ()
-        levels: list[int] = []
+        levels: list[int] | None = [] if self.has_readings else None
+        by_unit = self.by_unit
         for unit, amount in ticket.cost.pairs:
             ledger = self.debits.get(unit)
             if ledger is None:
                 ledger = self.debits[unit] = Debits()
             mark = ledger.add(amount, jitter_ns=jitter_ns, now_ns=now_ns)
             marks.append((unit, amount, mark, ledger.total))
-            paid = self.by_unit.get(unit)
-            if paid is not None:
-                buckets = buckets + paid if buckets else paid
-                for bucket in paid:
+            for bucket in by_unit.get(unit, ()):
+                if levels is not None:
                     levels.append(bucket.credits)
-                    if bucket.special:
-                        bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
-                        continue
-                    if now_ns > bucket.as_of_ns:
-                        bucket.refresh(now_ns=now_ns)
-                    if bucket.watched and bucket.credits > bucket.brim >> 1:
-                        bucket.peaks.note((ledger.total - amount) * bucket.window_ns, bucket.limit, now_ns=now_ns)
-                    bucket.credits -= amount * bucket.window_ns
+                if bucket.special:
+                    bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
+                    continue
+                credits_ = bucket.credits
+                elapsed_ns = now_ns - bucket.as_of_ns
+                if elapsed_ns > 0:
+                    bucket.as_of_ns = now_ns
+                    credits_ += elapsed_ns * bucket.limit
+                    if credits_ > bucket.brim:
+                        credits_ = bucket.brim
+                if bucket.watched and credits_ > bucket.brim >> 1:
+                    bucket.peaks.note((ledger.total - amount) * bucket.window_ns, bucket.limit, now_ns=now_ns)
+                bucket.credits = credits_ - amount * bucket.window_ns
         ticket.marks = tuple(marks)
-        ticket.buckets = buckets
-        ticket.levels = tuple(levels)
+        ticket.paid = by_unit
+        ticket.levels = levels
         if not self.has_readings:
             self.learner.granted(now_ns=now_ns)
 
     def give_back(self, ticket: Ticket, *, now_ns: int) -> None:
         """Nothing was written: what was charged comes back."""
-        for bucket in ticket.buckets:
-            bucket.give_back(ticket.amount(bucket.pays), now_ns=now_ns)
-        ticket.marks, ticket.buckets, ticket.levels = (), (), ()
+        for unit, amount, _, _ in ticket.marks:
+            for bucket in ticket.paid.get(unit, ()):
+                bucket.give_back(amount, now_ns=now_ns)
+        ticket.marks, ticket.levels = (), None
 
     def never(self, ticket: Ticket) -> Bucket | None:
         """The bucket that can never hold the stated cost of *ticket*, as far as that is certain."""

@@ -14,13 +14,20 @@ from collections import deque
 import attrs
 
 
+# Debits within a 32nd of the jitter are kept as one, made at the time of the last of
+# them: what is known to have arrived lags a little, and the memory is bounded.
+_PARTS = 32
+
+
 @attrs.define(eq=False)
 class Debits:
     """The running total of one unit."""
 
     total: int = 0
     _arrived: int = 0
-    _recent: deque[tuple[int, int]] = attrs.field(factory=deque)
+    _recent: deque[list[int]] = attrs.field(factory=deque)
+    _last: list[int] = attrs.field(factory=lambda: [0, 0])
+    _closes_ns: int = -1
 
     def add(self, amount: int, *, jitter_ns: int, now_ns: int) -> int:
         """
@@ -28,10 +35,17 @@ class Debits:
 
         ``total`` is then what has arrived if nothing overtakes: right on average, not surely.
         """
+        total = self.total = self.total + amount
+        last = self._last
+        if now_ns < self._closes_ns:
+            last[0] = now_ns
+            last[1] = total
+            return self._arrived + amount
         recent = self._recent
         settled_ns = now_ns - jitter_ns
         while recent and recent[0][0] <= settled_ns:
             self._arrived = recent.popleft()[1]
-        self.total += amount
-        recent.append((now_ns, self.total))
+        self._last = [now_ns, total]
+        self._closes_ns = now_ns + jitter_ns // _PARTS
+        recent.append(self._last)
         return self._arrived + amount

@@ -94,7 +94,10 @@ class ChargeEvidence:
         if not isinstance(mark, CallMark) or bucket.refill is not Refill.CONTINUOUS:
             return
         anchor = self._anchors.get(bucket)
-        if anchor is None or not trusted or lesson.asleep:
+        if not trusted or lesson.asleep:
+            self._anchors[bucket] = _Anchor(mark, lesson.exact, lesson.snap_ns)
+            return
+        if anchor is None:
             self._begin(bucket, mark, lesson, estimator)
             return
         calls = mark.total.calls - anchor.mark.total.calls
@@ -115,7 +118,7 @@ class ChargeEvidence:
         """A new span. A bucket that was full before a single call shows what that call was charged."""
         anchor = self._anchors.get(bucket)
         before = anchor.mark.total if anchor is not None else Sum()
-        if mark.unsure == 0 and mark.total.calls - before.calls == 1 and not lesson.asleep:
+        if mark.unsure == 0 and mark.total.calls - before.calls == 1:
             _teach(estimator, before, mark.total, (bucket.brim - lesson.exact) // bucket.window_ns)
         self._anchors[bucket] = _Anchor(mark, lesson.exact, lesson.snap_ns)
 

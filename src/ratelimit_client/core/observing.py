@@ -50,6 +50,9 @@ def learn_from_answer(
         _refused(scheduler, state, ticket, signals, used, now_ns)
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
+    elif signals.reason is Reason.QUOTA_EXHAUSTED:
+        # Whoever is next would hear the same; a second is enough for the caller to stop or to pay.
+        state.gate_ns = max(state.gate_ns, now_ns + NS)
     elif signals.reason is Reason.OK and not state.budget.has_readings:
         state.budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:

@@ -122,9 +122,11 @@ class Series:
         """
         if snapshot.order <= self.last_order:
             return None
-        if reading.limit is not None:
-            self._use_limit(int(reading.limit), snapshot.sent_ns, refused, now_ns)
         first = self.last_order < 0
+        if reading.limit is not None:
+            # A server that counts against another limit than before does not tell what was spent meanwhile.
+            first = first or (self._seen is not None and self._seen[0] != int(reading.limit))
+            self._use_limit(int(reading.limit), snapshot.sent_ns, refused, now_ns)
         self.last_order = snapshot.order
         self.bucket.watched = True
         self.read_ns = now_ns

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .agenda import sooner
 from .refusing import exceeds
-from .ticket import State, Ticket
+from .ticket import Ticket
 
 if TYPE_CHECKING:
     from .keystate import KeyState
@@ -23,6 +23,7 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
     """Grant up to *most* calls of one key; True when it was stopped by that bound."""
     queue = state.queue
     if not queue.waiting:
+        _keep_for_bands(state, now_ns)
         return False
     queue.wake(now_ns=now_ns)
     _set_reserves(state)
@@ -33,11 +34,11 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
                 scheduler.agenda.starve(state)
             scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
             return False
+        _keep_for_bands(state, now_ns)
         ticket = queue.first()
         if ticket is None:
             scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
             return False
-        _keep_for_bands(state, now_ns)
         if not _let_go(scheduler, state, ticket, turn, now_ns):
             wake_ns, more = _pass_by(scheduler, state, ticket, turn, most - granted, now_ns)
             scheduler.agenda.plan(state, wake_ns, now_ns=now_ns)
@@ -79,12 +80,16 @@ def _pass_by(
     Returns when to look again, and whether the bound stopped it.
     """
     wake_ns = sooner(state.queue.wakes_at_ns(), _blocked_at(state, first, now_ns))
-    if state.gate_ns > now_ns or state.breaker.open or state.queue.alone(first):
+    if state.gate_ns > now_ns or state.breaker.open:
+        return wake_ns, False
+    # Calls of other keys may pass by in a shared bucket: there even a call that is alone here needs its escrow.
+    if state.queue.alone(first) and not state.budget.shared:
         return wake_ns, False
     granted = 0
     progress = True
     while progress and granted < most:
         progress = False
+        blocked: list[Ticket] = []
         escrowed: set[int] = set()
         for ticket in list(state.queue.heads()):
             if scheduler.in_flight >= scheduler.max_in_flight:
@@ -94,7 +99,8 @@ def _pass_by(
                 granted += 1
                 progress = True
                 continue
-            _hold(state, ticket, escrowed, now_ns)
+            _hold(state, ticket, blocked, escrowed, now_ns)
+            blocked.append(ticket)
             wake_ns = sooner(wake_ns, _blocked_at(state, ticket, now_ns))
     return wake_ns, granted >= most
 
@@ -104,8 +110,13 @@ def _blocked_at(state: KeyState, ticket: Ticket, now_ns: int) -> int | None:
     return ready_ns if ready_ns is None else max(ready_ns, now_ns + 1)
 
 
-def _hold(state: KeyState, ticket: Ticket, escrowed: set[int], now_ns: int) -> None:
-    """Open the escrow of the bucket that blocks *ticket*, unless an earlier one has it."""
+def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[int], now_ns: int) -> None:
+    """
+    Open the escrow of the bucket that blocks *ticket*, unless one *before* it in the order has it.
+
+    An owner that comes later, or is no longer first in its lane, gives it up: it would
+    keep from this one what it cannot use itself. A call of another key keeps it.
+    """
     if state.budget.ready_at_ns(ticket, now_ns=now_ns) <= now_ns:
         return
     bucket = state.budget.binding
@@ -113,19 +124,21 @@ def _hold(state: KeyState, ticket: Ticket, escrowed: set[int], now_ns: int) -> N
         return
     escrowed.add(id(bucket))
     owner = bucket.escrow.owner if bucket.escrow is not None else None
-    if isinstance(owner, Ticket) and owner.state is State.QUEUED and owner.priority <= ticket.priority:
+    if isinstance(owner, Ticket) and (owner.key != ticket.key or owner in before):
         return
-    bucket.hold_for(ticket, ticket.amount(bucket.pays), alone=False, now_ns=now_ns)
+    bucket.hold_for(ticket, ticket.amount(bucket.pays), now_ns=now_ns)
 
 
 def _keep_for_bands(state: KeyState, now_ns: int) -> None:
     """While a worse band waits, a tenth of every bucket's refill is kept for it."""
-    waiting = {band: head for band in state.queue.waiting_bands()[1:] if (head := state.queue.head_of(band))}
+    bands, shared = state.queue.waiting_bands(), state.budget.shared
+    heads = {band: head for band in (bands if shared else bands[1:]) if (head := state.queue.head_of(band))}
     for unit, buckets in state.budget.by_unit.items():
         for bucket in buckets:
-            if waiting or bucket.bands is not None:
-                costs = {band: head.amount(unit) for band, head in waiting.items()}
-                bucket.keep_for_bands(costs, now_ns=now_ns)
+            # In a shared bucket a better band may wait in another key.
+            costs = {band: head.amount(unit) for band, head in heads.items() if band != bands[0] or bucket in shared}
+            if costs or bucket.bands is not None:
+                bucket.keep_for_bands(costs, owner=state.name, now_ns=now_ns)
 
 
 def _set_reserves(state: KeyState) -> None:

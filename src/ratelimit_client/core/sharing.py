@@ -24,6 +24,8 @@ _MARK_PER_MILLE = 75
 # The whole limit in 200 s. A faster growth (50 s has been tried) lets sixteen
 # clients run into a sixth of refusals; a slower one takes minutes to become fair.
 _GROWTH = 200
+# A pace learns only from answers, so it never gets so slow that none would come.
+_LEAST_PART = 100
 
 
 @attrs.define(eq=False)
@@ -52,7 +54,7 @@ class Sharing:
         return False
 
     def _start(self, bucket: Bucket, foreign_ppm: int, now_ns: int) -> None:
-        rate = max(1, bucket.limit * (1_000_000 - foreign_ppm) // 1_000_000)
+        rate = max(_least(bucket), bucket.limit * (1_000_000 - foreign_ppm) // 1_000_000)
         self.pace = Bucket.full(
             f"{bucket.name} pace", rate, bucket.window_ns, pays=bucket.pays, source="learned", now_ns=now_ns
         )
@@ -71,5 +73,9 @@ class Sharing:
             pace.limit = min(bucket.limit, pace.limit + gained)
             self._grown_ns = now_ns
         if remaining * 1000 < bucket.limit * _MARK_PER_MILLE and now_ns - self._cut_ns >= NS:
-            pace.limit = max(1, pace.limit * 85 // 100)
+            pace.limit = max(_least(bucket), pace.limit * 85 // 100)
             self._cut_ns = now_ns
+
+
+def _least(bucket: Bucket) -> int:
+    return max(1, bucket.limit // _LEAST_PART)

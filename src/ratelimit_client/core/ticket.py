@@ -8,12 +8,17 @@ end, over all its attempts. It only carries; the scheduler moves it.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import attrs
 
 from .bucket import Bucket
 from .cost import Cost
 from .estimate import Features
+
+
+_NOTHING: Mapping[str, tuple[Bucket, ...]] = MappingProxyType({})
 
 
 class State(enum.IntEnum):
@@ -39,7 +44,8 @@ class Ticket:
         submitted_ns, granted_ns: when it came, and when its last grant was.
         order: the number of its last grant; larger is later.
         marks: (unit, amount, mark, total) of the last grant, see debits.
-        buckets, levels: what was predicted at the last grant, in credits.
+        paid, levels: the buckets charged at the last grant, by unit, and what was
+            predicted in them, in credits and in the same order.
         charged: its tenant has paid for it; it pays once over all attempts.
         error: why it ended without a grant.
         waiter: whatever the caller wants to wake; opaque here.
@@ -63,8 +69,8 @@ class Ticket:
     share: int = 0
     probe: bool = False
     marks: tuple[tuple[str, int, int, int], ...] = ()
-    buckets: tuple[Bucket, ...] = ()
-    levels: tuple[int, ...] = ()
+    paid: Mapping[str, tuple[Bucket, ...]] = _NOTHING
+    levels: list[int] | None = None
     evidence: object = None
     error: Exception | None = None
     waiter: object = None
@@ -80,7 +86,10 @@ class Ticket:
 
     def predicted(self, bucket: Bucket) -> int | None:
         """Units in *bucket* just before the last grant, as we believed; None when it was not known then."""
-        for known, credits_ in zip(self.buckets, self.levels, strict=True):
+        if self.levels is None:
+            return None
+        paid = (known for unit, *_ in self.marks for known in self.paid.get(unit, ()))
+        for known, credits_ in zip(paid, self.levels, strict=True):
             if known is bucket:
                 return credits_ // bucket.window_ns
         return None

@@ -13,7 +13,6 @@ numbers count exactly. How these parts weigh is learnt elsewhere (core/estimate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.estimate import Features
@@ -23,9 +22,9 @@ _TOKENS_OF_AN_IMAGE = 765
 _CHARS_OF_A_TOKEN = 4
 _MOST = 10**9
 
-_TEXTS = ("messages", "input", "prompt", "instructions", "system")
-_OUTPUT = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_ANSWERS = ("n", "best_of")
+_TEXTS = frozenset({"messages", "input", "prompt", "instructions", "system"})
+_OUTPUT = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+_ANSWERS = frozenset({"n", "best_of"})
 _IMAGES = frozenset({"image_url", "input_image", "image", "input_file"})
 
 
@@ -37,18 +36,21 @@ def features_of(body: object, endpoint: str = "") -> Features:
         body: the parsed JSON of a request; anything but an object shows nothing.
         endpoint: the path it goes to, since servers charge differently at each.
     """
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return Features(chars=0, endpoint=endpoint)
 
-    chars = images = 0
-    for name in _TEXTS:
-        if name in body:
-            more_chars, more_images = _measure(body[name])
+    chars = images = output = 0
+    answers = 1
+    for name, value in body.items():
+        if name in _TEXTS:
+            more_chars, more_images = _measure(value)
             chars += more_chars
             images += more_images
+        elif name in _OUTPUT:
+            output = max(output, whole_tokens(value))
+        elif name in _ANSWERS:
+            answers = max(answers, whole_tokens(value))
 
-    output = max(whole_tokens(body.get(name)) for name in _OUTPUT)
-    answers = max(1, *(whole_tokens(body.get(name)) for name in _ANSWERS))
     return Features(
         chars=min(chars, _MOST),
         max_output=min(output * answers, _MOST),
@@ -59,7 +61,7 @@ def features_of(body: object, endpoint: str = "") -> Features:
 
 def model_of(body: object, default: str = "default") -> str:
     """The ``model`` of a JSON body, which is the key its budget is kept under."""
-    model = body.get("model") if isinstance(body, Mapping) else None
+    model = body.get("model") if isinstance(body, dict) else None
     return model if isinstance(model, str) and model else default
 
 
@@ -69,7 +71,7 @@ def tokens_used(usage: object) -> int | None:
 
     Servers have sent it missing, negative, as text and as 10**18.
     """
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     total = usage.get("total_tokens")
     if total is None:
@@ -83,47 +85,40 @@ def _measure(value: Any) -> tuple[int, int]:
     """(characters, images) of a text, a list of texts, of messages, or of token numbers."""
     if isinstance(value, str):
         return len(value), 0
-    if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
+    if not isinstance(value, list | tuple):
         return 0, 0
     if value and type(value[0]) is int:
         return _CHARS_OF_A_TOKEN * len(value), 0
 
     chars = images = 0
     for item in value:
-        if isinstance(item, str):
+        if isinstance(item, dict):
+            content = item.get("content")
+            if isinstance(content, str):
+                chars += len(content)
+            elif content is None:
+                more_chars, more_images = _measure_part(item)
+                chars += more_chars
+                images += more_images
+            elif isinstance(content, list | tuple):
+                for part in content:
+                    more_chars, more_images = _measure_part(part)
+                    chars += more_chars
+                    images += more_images
+        elif isinstance(item, str):
             chars += len(item)
-        elif isinstance(item, Mapping):
-            more_chars, more_images = _measure_message(item)
-            chars += more_chars
-            images += more_images
-        elif isinstance(item, Sequence):
+        elif isinstance(item, list | tuple):
             # A batch of token arrays.
             chars += _CHARS_OF_A_TOKEN * len(item)
     return chars, images
 
 
-def _measure_message(message: Mapping[str, Any]) -> tuple[int, int]:
-    """A message, or a part of one: its text may be the content itself or stand in parts."""
-    content = message.get("content")
-    if content is None:
-        return _measure_part(message)
-    if isinstance(content, str):
-        return len(content), 0
-    if not isinstance(content, Sequence):
+def _measure_part(part: Any) -> tuple[int, int]:
+    """One part of a message: text, an image, or something that is not counted."""
+    if isinstance(part, str):
+        return len(part), 0
+    if not isinstance(part, dict):
         return 0, 0
-
-    chars = images = 0
-    for part in content:
-        if isinstance(part, str):
-            chars += len(part)
-        elif isinstance(part, Mapping):
-            more_chars, more_images = _measure_part(part)
-            chars += more_chars
-            images += more_images
-    return chars, images
-
-
-def _measure_part(part: Mapping[str, Any]) -> tuple[int, int]:
     text = part.get("text")
     if isinstance(text, str):
         return len(text), 0

@@ -1,0 +1,92 @@
+"""
+``make bench``: the models in virtual time, the race on loopback, CPU and micro costs.
+
+Results go to benchmarks/results/latest.json, with the machine, the versions and the
+commit they are of; docs/benchmarks.md is written from that file. With names
+(``python -m benchmarks models race cpu micro``) only those parts run, and the
+others keep their figures and the commit these were measured at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from . import cpu, micro, page, race
+from .models import contention, reconciliation, second_look, storms
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "latest.json"
+PACKAGES = ("aiohttp", "aiolimiter", "attrs", "orjson", "prometheus-client", "tenacity")
+
+
+def models() -> dict[str, Any]:
+    """The tables of the models: reconciliation, contention, storms and the settings of the second look."""
+    return {
+        "reconciliation": reconciliation.table(),
+        "contention": contention.table(),
+        "storms": storms.table(),
+        "second_look": second_look.table(),
+    }
+
+
+PARTS: dict[str, Callable[[], Any]] = {"models": models, "race": race.race, "cpu": cpu.cpu, "micro": micro.micro}
+
+
+def about() -> dict[str, Any]:
+    """What the figures are of."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks/*.py", "benchmarks/models"],
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "commit": commit.stdout.strip() + (" and changes" if changed.stdout.strip() else ""),
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+def main(names: list[str]) -> int:
+    """Run the parts named (all without a name) and write what they found."""
+    unknown = set(names) - set(PARTS)
+    if unknown:
+        print(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    for name in names or list(PARTS):
+        print(f"== {name}", flush=True)
+        found = PARTS[name]()
+        print(json.dumps(found, indent=2), flush=True)
+        results[name] = {"of": about(), "found": found}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (HERE.parent / "docs" / "benchmarks.md").write_text(page.page(results), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
