@@ -20,7 +20,7 @@ test: $(STAMP)  ## every test, at sizes that end within five minutes
 	@RLC_SIZE=test $(PY) -m pytest
 
 test-ci: $(STAMP)  ## the same tests at ten times the size
-	@RLC_SIZE=ci $(PY) -m pytest
+	@RLC_SIZE=ci $(PY) -m pytest -o faulthandler_timeout=600
 
 nightly: $(STAMP)  ## the same tests at a thousand times the size of `make test`, with fresh seeds
 	@RLC_SIZE=nightly $(PY) -m pytest -o faulthandler_timeout=0

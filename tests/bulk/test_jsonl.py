@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_the_same_bytes_give_the_same_lines_however_they_are_cut(text: bytes, cu
     Chunking changes nothing, and every line stands where its offset says.
     """
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    chunks = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    chunks = [text[start:end] for start, end in itertools.pairwise(places)]
 
     lines = split(text, cap=40)
     assert split(*chunks, cap=40) == lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from ratelimit_client import (
     Backoff,
     Closed,
-    DeadlineExceeded,
     DeadlineExpiredInQueue,
     Limiter,
     Overloaded,
@@ -24,7 +22,6 @@ from ratelimit_client import (
     per_hour,
     per_minute,
 )
-from ratelimit_client.runtime.attempts import Attempt
 from tests.runtime.servers import QUOTA_BODY, AiohttpLike, Scripted, refusal
 from tests.runtime.torture import at_rest, level, virtual
 
@@ -375,26 +372,6 @@ def test_what_ends_the_wait_after_again_is_told_as_it_is() -> None:
     virtual(main)
 
 
-def test_patience_ends_with_the_last_outcome() -> None:
-    """A call without a deadline that waits for a server that is gone leaves with what it last met."""
-
-    async def main() -> None:
-        limiter = limiter_of(retry=RetryPolicy(max_outage_s=10, backoff=Backoff(30, 30, floor_s=30)))
-        call = asyncio.ensure_future(run(limiter, Scripted(503)))
-        await asyncio.sleep(1)
-        for _ in range(9):  # ten in a row, with the one above
-            with pytest.raises(ConnectionResetError):
-                await run(limiter, Scripted(ConnectionResetError()), policy=RetryPolicy.none())
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(Overloaded) as caught:
-            await call
-        assert asyncio.get_running_loop().time() - began == pytest.approx(10, abs=1)
-        assert isinstance(caught.value.__cause__, DeadlineExpiredInQueue)
-        at_rest(limiter)
-
-    virtual(main)
-
-
 def test_an_error_after_again_is_an_error() -> None:
     """again() asks for another try; an exception that leaves the body says otherwise."""
 
@@ -411,148 +388,7 @@ def test_an_error_after_again_is_an_error() -> None:
     virtual(main)
 
 
-# -- deadlines ------------------------------------------------------------------------------------
-
-
-def test_a_deadline_over_the_body_of_an_attempt() -> None:
-    """The attempt is cancelled at the deadline of the whole call and says how many there were."""
-
-    async def main() -> None:
-        limiter = limiter_of()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        with pytest.raises(DeadlineExceeded) as caught:
-            await run(limiter, Scripted(500, 200, latency_s=2), deadline=3)
-        assert loop.time() - began == pytest.approx(3, abs=1e-5)
-        assert caught.value.attempts == 2
-        at_rest(limiter)
-
-    virtual(main)
-
-
-def test_a_deadline_in_the_queue_after_a_try() -> None:
-    """It was sent before, so it is DeadlineExceeded, from the outcome it had."""
-
-    async def main() -> None:
-        limiter = limiter_of(max_in_flight=1)
-        began = asyncio.get_running_loop().time()
-
-        async def blocker() -> None:
-            async with limiter.permit():
-                await asyncio.sleep(100)
-
-        async def call() -> None:
-            async for attempt in limiter.attempts(deadline=5):
-                async with attempt:
-                    blocking.append(asyncio.ensure_future(blocker()))
-                    await asyncio.sleep(1)
-                    await attempt.check(AiohttpLike(503, {"x-request-id": "req_503"}))
-
-        blocking: list[asyncio.Future[None]] = []
-        with pytest.raises(DeadlineExceeded, match="1 try") as caught:
-            await call()
-        assert asyncio.get_running_loop().time() - began == pytest.approx(5, abs=1e-5)
-        assert (caught.value.attempts, caught.value.request_id) == (1, "req_503")
-        assert isinstance(caught.value.__cause__, Overloaded)
-        await blocking[0]
-        at_rest(limiter)
-
-    virtual(main)
-
-
-def test_a_deadline_before_the_first_try() -> None:
-    """Never sent: DeadlineExpiredInQueue, and nothing charged."""
-
-    async def main() -> None:
-        limiter = limiter_of(max_in_flight=1)
-        permit = await limiter.permit()
-        with pytest.raises(DeadlineExpiredInQueue):
-            await run(limiter, Scripted(200), deadline=1)
-        permit.finish()
-        assert level(limiter) == 99
-
-    virtual(main)
-
-
-def test_a_retry_that_could_only_come_too_late_is_not_waited_for() -> None:
-    """The server asks for ten seconds, the deadline is in five: the refusal leaves the loop at once."""
-
-    async def main() -> None:
-        with pytest.raises(Throttled, match="after the deadline"):
-            await run(limiter_of(), Scripted(refusal("10")), deadline=5)
-
-    assert virtual(main).elapsed_s < 1
-
-
-# -- closing, cancelling, dropping ------------------------------------------------------------------
-
-
-def test_closed_between_two_attempts_the_last_outcome_counts() -> None:
-    """To say that nothing was sent would be a lie about a call that was tried."""
-
-    async def main() -> None:
-        limiter = limiter_of()
-        call = asyncio.ensure_future(run(limiter, Scripted(refusal("60"), 200)))
-        await asyncio.sleep(1)
-        limiter.close()
-        with pytest.raises(Throttled) as caught:
-            await call
-        assert isinstance(caught.value.__cause__, Closed)
-        with pytest.raises(Closed):
-            await run(limiter, Scripted(200))
-        at_rest(limiter)
-
-    virtual(main)
-
-
-def test_cancellation_is_never_swallowed() -> None:
-    """In the body, in the queue, with a policy that retries everything: the task is cancelled."""
-
-    async def main() -> None:
-        for wait_s in (0.05, 0.5):
-            limiter = limiter_of(retry=RetryPolicy(retry_on=lambda outcome: True))
-            task = asyncio.ensure_future(run(limiter, Scripted(refusal("5"), 200)))
-            await asyncio.sleep(wait_s)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert task.cancelled()
-            at_rest(limiter)
-
-    virtual(main)
-
-
-def test_an_attempt_that_is_not_entered_is_noticed() -> None:
-    """Forgetting ``async with attempt`` would spin for ever; it raises instead."""
-
-    async def main() -> None:
-        limiter = limiter_of()
-        with pytest.raises(RuntimeError, match="was not used up"):
-            async for _ in limiter.attempts():
-                pass
-        at_rest(limiter)
-
-    virtual(main)
-
-
-def test_a_later_attempt_that_is_dropped_gives_its_place_back() -> None:
-    """Its turn had come before it was entered; dropped, it is free again."""
-
-    async def main() -> None:
-        limiter = limiter_of()
-        attempts = limiter.attempts()
-        first = await anext(attempts)
-        async with first:
-            await first.check(AiohttpLike(503))
-        second = await anext(attempts)
-        assert isinstance(second, Attempt)
-        assert limiter.in_flight == 1
-        with pytest.warns(ResourceWarning):
-            del attempts, first, second
-            gc.collect()
-        at_rest(limiter)
-
-    virtual(main)
+# -- what it tells -----------------------------------------------------------------------------
 
 
 def test_reprs_tell_where_a_call_stands() -> None:

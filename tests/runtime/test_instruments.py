@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -66,6 +68,16 @@ def test_gauges_reach_instruments_of_any_age() -> None:
         assert not limiter._instruments.listening, "an instrument of no kinds costs nothing on the hot path"
 
     virtual(main)
+
+
+def test_a_gauge_keeps_no_limiter_alive() -> None:
+    """An instrument outlives what it watched; its gauges then show nothing."""
+    watcher = Watcher()
+    limiter = weakref.ref(Limiter(on_event=watcher))
+    gc.collect()
+
+    assert limiter() is None
+    assert {name: read() for name, read in watcher.gauges.items()} == {"queue_depth": 0, "in_flight": 0}
 
 
 class Broken(Watcher):

@@ -174,6 +174,27 @@ async def _enter(limiter: Limiter, key: str | None = None) -> None:
         pass
 
 
+def test_whoever_feeds_calls_in_is_told_when_one_was_let_out() -> None:
+    """on_room() is called at each grant, from the queue or not, until it is ended; in_flight_of() counts by key."""
+
+    async def main() -> None:
+        limiter = Limiter(max_in_flight=1)
+        told: list[tuple[int, int]] = []
+        end = limiter.on_room(lambda: told.append((limiter.in_flight_of("a"), limiter.in_flight_of("b"))))
+        async with limiter.permit("a"):
+            waiting = asyncio.ensure_future(_enter(limiter, "b"))
+            await asyncio.sleep(1)
+        await waiting
+        limiter.end_of_input("a")
+        end()
+        end()
+        await _enter(limiter, "a")
+        assert told == [(1, 0), (0, 1)]
+        assert limiter.in_flight_of("a") == limiter.in_flight_of("unheard of") == 0
+
+    virtual(main)
+
+
 def test_the_repr_is_a_glance() -> None:
     """Levels, queue, flight, and when the next one goes."""
 

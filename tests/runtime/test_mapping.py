@@ -263,3 +263,55 @@ def test_the_tail_may_spend_the_reserve() -> None:
         at_rest(limiter)
 
     assert virtual(main).elapsed_s < 60
+
+
+def test_the_tail_may_spend_the_reserve_also_when_rows_join_late() -> None:
+    """A row that first does something else says nothing of itself when the input ends; it counts all the same."""
+
+    async def main() -> None:
+        limiter = Limiter(per_hour(requests=100), max_in_flight=64, dialect="openai")
+
+        async def late(number: int) -> int:
+            await asyncio.sleep(0.5)
+            async with limiter.permit():
+                return number
+
+        async with limiter.results(late, range(100)) as results:
+            assert len([result async for result in results]) == 100
+
+    assert virtual(main).elapsed_s < 30
+
+
+def test_a_second_cancellation_does_not_wait_for_rows_that_are_slow_to_end() -> None:
+    """The block is left at once; the rows, cancelled already, end by themselves and give back what they hold."""
+    ended = 0
+
+    async def stubborn(number: int) -> None:
+        nonlocal ended
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(10)
+            ended += 1
+
+    async def main() -> None:
+        limiter = Limiter(max_in_flight=3)
+
+        async def consume() -> None:
+            async with limiter.map(stubborn, range(100)) as results:
+                await anext(results)
+
+        task = asyncio.ensure_future(consume())
+        await asyncio.sleep(5)
+        task.cancel()
+        await asyncio.sleep(1)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert ended == 0
+        await asyncio.sleep(10)
+        assert ended == 3
+        at_rest(limiter)
+
+    virtual(main)

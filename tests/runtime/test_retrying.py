@@ -100,6 +100,24 @@ def test_the_larger_wait_counts(theirs: Any, ours_s: float, waits_s: float) -> N
     virtual(main)
 
 
+@pytest.mark.parametrize(("theirs", "least_s", "asked_s"), [(5, 2, 5), (1, 2, 2), (None, 2, 2)])
+def test_tenacity_is_told_the_wait_that_counts(theirs: float | None, least_s: float, asked_s: float) -> None:
+    """Its statistics, and whoever looks at its state, see the wait that there is."""
+    asked: list[float] = []
+
+    async def requeue(seconds: float) -> None:
+        asked.append(seconds)
+
+    async def main() -> None:
+        policy = RetryPolicy(wait=None if theirs is None else tenacity.wait_fixed(theirs))
+        loop = retrying.RetryLoop(policy, requeue, lambda: 0.0)
+        for _ in range(3):
+            await loop.next_turn(ValueError(), least_s)
+
+    virtual(main)
+    assert asked == [asked_s] * 3
+
+
 def test_the_servers_hint_is_the_least_wait_whatever_the_user_says() -> None:
     """wait_none() does not make us come earlier than the server asked."""
 

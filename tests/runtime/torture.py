@@ -21,8 +21,10 @@ import attrs
 
 from ratelimit_client import Limiter
 from ratelimit_client.testing import VirtualLoop, run_virtual
+from tests.sizes import SCALE
 
 Mode = Literal["suspend", "wake"]
+_MOST_SUSPENSIONS = 200
 MODES: tuple[Mode, ...] = ("suspend", "wake")
 
 
@@ -61,8 +63,7 @@ class Victim:
         loop = asyncio.get_running_loop()
 
         def strike(*_: object) -> None:
-            self.struck = True
-            task.cancel()
+            self.struck = task.cancel()  # False when it has ended meanwhile
 
         if self.mode == "wake" and waits_for is not None:
             # Registered before the task's own wake-up, so it runs before it.
@@ -97,14 +98,19 @@ async def _once(build: Callable[[], Scene], at: int, mode: Mode) -> bool:
     return victim.struck
 
 
-def torture(build: Callable[[], Scene], mode: Mode, *, most: int = 200) -> int:
-    """Cancel at every suspension; returns how many there were."""
-    for at in range(1, most):
-        struck, loop = run_virtual(lambda at=at: _once(build, at, mode))  # type: ignore[misc]
-        assert loop.pending_timers == 0, f"a timer was left behind, cancelled at suspension {at}"
+def torture(build: Callable[[], Scene], mode: Mode) -> int:
+    """Cancel at every suspension, in as many orders of the tasks as the size allows; returns how many there were."""
+    counts = [_in_one_order(build, mode, seed) for seed in range(SCALE)]
+    return counts[0]
+
+
+def _in_one_order(build: Callable[[], Scene], mode: Mode, seed: int) -> int:
+    for at in range(1, _MOST_SUSPENSIONS):
+        struck, loop = run_virtual(lambda at=at: _once(build, at, mode), seed=seed)  # type: ignore[misc]
+        assert loop.pending_timers == 0, f"a timer was left behind, cancelled at suspension {at}, seed {seed}"
         if not struck:
             return at - 1
-    raise AssertionError(f"still going after {most} suspensions")
+    raise AssertionError(f"still going after {_MOST_SUSPENSIONS} suspensions")
 
 
 def at_rest(limiter: Limiter) -> None:

@@ -121,6 +121,17 @@ class Job:
         return self.tally.ok + self.tally.failed + self.walk.done_before + self.walk.failed_before
 
     @property
+    def total(self) -> int | None:
+        """Rows of the whole input, by the part of it that was read while nobody has counted them; None for a pipe."""
+        walk = self.walk
+        if self.feeder.input_ended:
+            return walk.rows
+        if self.rows_expected is not None:
+            return max(self.rows_expected, walk.rows)
+        size = self.source.size()
+        return None if size is None or not walk.bytes else max(walk.rows, round(walk.rows * size / walk.bytes))
+
+    @property
     def rows_left(self) -> bool:
         """Is there anything for the same command to do?"""
         return not self.feeder.input_ended or self.finished < self.walk.rows

@@ -14,13 +14,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Collection, Iterator
-from typing import IO
+from typing import IO, Final
 
 import attrs
 
 from ..errors import ConfigurationError
 from .jsonl import CHUNK, Line, Splitter, chunks_of, count_lines, lines_of
 from .row import Flaw, Row, read_row
+
+
+_COUNTED_BYTES: Final = 2 << 30
 
 
 @attrs.define(eq=False)
@@ -69,8 +72,9 @@ class Source:
         return os.fstat(self.fd).st_size - self.start if self.regular else None
 
     def count(self) -> int | None:
-        """Lines of the whole input, None for a pipe."""
-        return count_lines(self.fd, start=self.start) if self.regular else None
+        """Lines of the whole input; None for a pipe, and for a file that takes seconds to count."""
+        size = self.size()
+        return count_lines(self.fd, start=self.start) if size is not None and size <= _COUNTED_BYTES else None
 
     async def batches(self) -> AsyncGenerator[list[Line], None]:
         """The lines in order, as many at a time as one read brought."""

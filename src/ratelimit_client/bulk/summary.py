@@ -66,11 +66,11 @@ def _facts(job: Job, exit_code: int) -> dict[str, Any]:
     calls, refused = _calls(job)
     used = job.meter.utilisation()
     return {
-        "rows": walk.rows if job.feeder.input_ended else job.rows_expected,
+        "rows": job.total,
         "ok": tally.ok,
         "failed": tally.failed + walk.failed_before,
         "skipped": walk.done_before,
-        "pending": max(0, (job.rows_expected or walk.rows) - job.finished),
+        "pending": max(0, (job.total or walk.rows) - job.finished),
         "calls": calls,
         "retries": _retries(job, refused),
         "refused_429": refused,
@@ -156,7 +156,7 @@ def _lines(job: Job, command: Sequence[str], exit_code: int) -> list[str]:
 
 def _rows(job: Job) -> str:
     tally, walk = job.tally, job.walk
-    total = walk.rows if job.feeder.input_ended else job.rows_expected
+    total = job.total
     parts = [f"{tally.ok + walk.done_before} of {total} ok" if total else f"{tally.ok + walk.done_before} ok"]
     if walk.done_before:
         parts.append(f"{walk.done_before} of them before this run")

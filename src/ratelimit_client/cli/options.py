@@ -172,7 +172,7 @@ def quotas_by_model(limits: Sequence[tuple[str, Quota]]) -> dict[str, Quotas]:
     return {model: Quotas.of(quotas) for model, quotas in found.items()}
 
 
-def address(value: str) -> tuple[str, int]:
-    """[HOST:]PORT; this machine only, when no host is given."""
-    host, _, port = value.rpartition(":")
-    return host.strip("[]") or "127.0.0.1", whole(0, 65535)(port)
+def address(value: str) -> str:
+    """[HOST:]PORT."""
+    whole(0, 65535)(value.rpartition(":")[2])
+    return value.strip()

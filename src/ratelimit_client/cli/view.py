@@ -76,7 +76,7 @@ def look(job: Job) -> View:
     seconds = job.seconds
     ended = job.tally.ok + job.tally.failed
     rate = ended / seconds if seconds > 0 else 0.0
-    total = job.walk.rows if job.feeder.input_ended else job.rows_expected
+    total = job.total
     left = None if total is None else max(0, total - job.finished)
     binding = job.meter.binding(_left_by_model(job, left), lambda key, unit: 0.0)
     return View(

@@ -8,6 +8,7 @@ stderr that is gone is nobody's problem but its reader's.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from datetime import UTC, datetime
@@ -49,3 +50,15 @@ class Voice:
             stream.flush()
         except (OSError, ValueError, AttributeError):  # gone, closed, or none at all
             pass
+
+
+class Handler(logging.Handler):
+    """What the library logs, said by a voice."""
+
+    def __init__(self, voice: Voice) -> None:
+        super().__init__(logging.WARNING)
+        self._voice = voice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record, without a traceback."""
+        self._voice.say(record.getMessage(), level=record.levelname.lower())

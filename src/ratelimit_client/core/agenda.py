@@ -25,26 +25,41 @@ def sooner(one: int | None, other: int | None) -> int | None:
 
 @attrs.define(eq=False)
 class Agenda:
-    """What is to be looked at now, later, and when slots are free; and when waiting ends."""
+    """
+    What is to be looked at now, later, and when slots are free; and when waiting ends.
+
+    Entries that no longer hold are swept when they may be more than half of all.
+    """
 
     _now: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
-    _names: set[str] = attrs.field(factory=set)
     _later: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
     _starved: dict[str, KeyState] = attrs.field(factory=dict)
     _ends: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
     _number: int = 0
+    _all: bool = False
+    _sweep_later_at: int = 64
+    _sweep_ends_at: int = 64
 
     @property
     def pending(self) -> bool:
         """Some key is to be looked at now."""
         return bool(self._now)
 
+    @property
+    def starving(self) -> bool:
+        """Some key has calls that only wait for a free slot."""
+        return bool(self._starved) and any(state.queue.ready for state in self._starved.values())
+
     def touch(self, state: KeyState) -> None:
         """Something happened to this key: look at it in the next poll, the least served first."""
-        if state.name not in self._names:
-            self._names.add(state.name)
+        if not state.touched:
+            state.touched = True
             self._number += 1
             heapq.heappush(self._now, (state.service, self._number, state))
+
+    def touch_all(self) -> None:
+        """Something happened to what all keys share: look at every key that waits for time to pass."""
+        self._all = True
 
     def plan(self, state: KeyState, wake_ns: int | None, *, now_ns: int) -> None:
         """Look at this key again at that instant; None: not before something happens."""
@@ -54,6 +69,11 @@ class Agenda:
             state.wake_ns = max(wake_ns, now_ns + 1)
             self._number += 1
             heapq.heappush(self._later, (state.wake_ns, self._number, state))
+            if len(self._later) > self._sweep_later_at:
+                live = {id(entry[2]): entry for entry in self._later if entry[2].wake_ns == entry[0]}
+                self._later = list(live.values())
+                heapq.heapify(self._later)
+                self._sweep_later_at = 64 + 2 * len(self._later)
 
     def starve(self, state: KeyState) -> None:
         """This key has calls that only wait for a free slot."""
@@ -66,6 +86,11 @@ class Agenda:
             if state.wake_ns == at_ns:
                 state.wake_ns = None
                 self.touch(state)
+        if self._all:
+            self._all = False
+            for at_ns, _, state in self._later:
+                if state.wake_ns == at_ns:
+                    self.touch(state)
         if slots and self._starved:
             for state in self._starved.values():
                 self.touch(state)
@@ -74,12 +99,17 @@ class Agenda:
     def take(self) -> KeyState:
         """The least served of the keys to be looked at now."""
         _, _, state = heapq.heappop(self._now)
-        self._names.discard(state.name)
+        state.touched = False
         return state
 
     def end_at(self, ticket: Ticket, at_ns: int) -> None:
         """The ticket may not wait longer than that."""
         heapq.heappush(self._ends, (at_ns, ticket.seq, ticket))
+        if len(self._ends) > self._sweep_ends_at:
+            live = {entry[:2]: entry for entry in self._ends if entry[2].state is State.QUEUED}
+            self._ends = list(live.values())
+            heapq.heapify(self._ends)
+            self._sweep_ends_at = 64 + 2 * len(self._ends)
 
     def next_end(self, *, now_ns: int) -> Ticket | None:
         """A waiting ticket whose end has come, or None; each call takes one."""
@@ -91,7 +121,7 @@ class Agenda:
 
     def next_wakeup(self, *, slots: bool) -> int | None:
         """The first instant at which there is something to do by time alone; 0: now; None: never."""
-        if self._now or (slots and self._starved):
+        if self._now or (slots and self._starved) or (self._all and self._later):
             return 0
         while self._later and self._later[0][2].wake_ns != self._later[0][0]:
             heapq.heappop(self._later)

@@ -231,7 +231,7 @@ class Bucket:
         return now_ns - (-missing // self.limit)
 
     def _inflow_until(self, need: int, holds: list[Hold]) -> int:
-        """Credits that have to flow in before *need* is there beside *holds*, which grow meanwhile until they are full."""
+        """Credits that have to flow in before *need* is there beside *holds*, which grow meanwhile."""
         missing, free, inflow = need - self.credits, 1000, 0
         growing = []
         for hold in holds:
@@ -294,6 +294,10 @@ class Bucket:
         held = 0 if self.escrow is None else min(cap, self.escrow.at(self.refilled))
         self.escrow = Hold(ticket, 1, 2, cap, held, self.refilled)
         self.special = True
+
+    def holds_for(self, ticket: object) -> bool:
+        """The escrow is this ticket's."""
+        return self.escrow is not None and self.escrow.owner is ticket
 
     def drop_hold(self, ticket: object) -> None:
         """The ticket left the queue without its grant: what was set aside is everyone's again."""

@@ -14,7 +14,7 @@ rate of a key without readings, and the quotas shared by all keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -138,7 +138,7 @@ class Budget:
     def foreign_ppm(self, *, now_ns: int) -> int:
         """What others spend, as millionths of the refill. Only requests are exact enough to tell."""
         return max(
-            (line.series.foreign.ppm(line.bucket.limit, now_ns=now_ns) for line in self.all_lines if line.bucket.pays == "requests"),
+            (line.series.foreign_ppm(now_ns=now_ns) for line in self.all_lines if line.bucket.pays == "requests"),
             default=0,
         )
 
@@ -151,10 +151,11 @@ class Budget:
         )
 
     def correct(self, unit: str, units: int, *, now_ns: int) -> None:
-        """Give *units* back to (or, negative, take them from) every bucket of *unit*."""
+        """Give *units* back to (or, negative, take them from) every bucket of *unit*; debt ends at a whole bucket."""
         for bucket in self.by_unit.get(unit, ()):
             bucket.refresh(now_ns=now_ns)
-            bucket.set_level(bucket.credits + units * bucket.window_ns, now_ns=now_ns)
+            least = min(bucket.credits, -bucket.brim)
+            bucket.set_level(max(least, bucket.credits + units * bucket.window_ns), now_ns=now_ns)
 
     # -- admission ------------------------------------------------------------
 
@@ -234,13 +235,13 @@ class Budget:
                     return bucket
         return None
 
-    def share_of(self, ticket: Ticket) -> int:
-        """The dominant share of *ticket*: the largest part of any bucket, in billionths."""
-        share = 1
-        for unit, amount in ticket.cost.pairs:
+    def share_of(self, pairs: Iterable[tuple[str, int]]) -> int:
+        """The dominant share of a cost: the largest part of any bucket, in billionths; all equal without buckets."""
+        share = 0
+        for unit, amount in pairs:
             for bucket in self.by_unit.get(unit, ()):
-                share = max(share, amount * NS // bucket.limit)
-        return share if share > 1 else NS // 1000
+                share = max(share, amount * NS // bucket.limit, 1)
+        return share or NS // 1000
 
     # -- readings -------------------------------------------------------------
 

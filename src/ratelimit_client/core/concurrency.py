@@ -83,6 +83,11 @@ class InFlightWindow:
         return not self.careful and self._base + self._grow < self._top
 
     @property
+    def full(self) -> bool:
+        """The ramp, and not a budget, is what keeps further calls back."""
+        return self.growing and self.in_flight >= self._base
+
+    @property
     def _top(self) -> int:
         return self.ceiling if self.heard else min(self.ceiling, _UNHEARD_MAX)
 

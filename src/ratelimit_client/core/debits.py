@@ -13,7 +13,6 @@ from collections import deque
 
 import attrs
 
-
 # Debits within a 32nd of the jitter are kept as one, made at the time of the last of
 # them: what is known to have arrived lags a little, and the memory is bounded.
 _PARTS = 32

@@ -27,7 +27,8 @@ class KeyState:
         name: the key.
         gate_ns: closed until then by a refusal that named no bucket.
         wake_ns: when it wants to be looked at again; None: when something happens.
-        service: calls granted, for sharing free slots between keys.
+        touched: it is to be looked at in the next poll.
+        service: how often it was served, for sharing free slots between keys; time away counts as served.
         ended: tenants of which no more input comes.
     """
 
@@ -41,6 +42,7 @@ class KeyState:
     evidence: ChargeEvidence = attrs.field(factory=ChargeEvidence)
     gate_ns: int = 0
     wake_ns: int | None = None
+    touched: bool = False
     service: int = 0
     granted: int = 0
     refused: int = 0
@@ -77,12 +79,31 @@ class KeyState:
             return self.window.opens_at_ns(now_ns=now_ns), "ramp"
         return now_ns, None
 
+    def remembers(self, *, now_ns: int) -> bool:
+        """False when a fresh state would be as good: nobody waits or is under way, nothing was learnt, all is full."""
+        budget = self.budget
+        if self.queue.waiting or self.window.in_flight or budget.has_readings or budget.learner.bucket is not None:
+            return True
+        if self.gate_ns > now_ns or self.breaker.open:
+            return True
+        return any(line.bucket.level(now_ns=now_ns) < line.bucket.capacity for line in budget.all_lines)
+
+    def input_goes_on(self, tenant: str) -> None:
+        """A call came of a tenant whose input had ended: the reserve is kept again."""
+        self.ended.discard(tenant)
+        for buckets in self.budget.by_unit.values():
+            for bucket in buckets:
+                bucket.spends_reserve = False
+
     def spends_reserve(self) -> bool:
         """No more input comes, and what is queued costs no more than the reserve."""
         if not self.ended or not self.queue.waiting:
             return False
+        pays = False
         for unit, buckets in self.budget.by_unit.items():
             queued = self.queue.ahead(unit, 2)
             if any(queued * bucket.window_ns > bucket.reserve for bucket in buckets):
                 return False
-        return all(ticket.tenant in self.ended for ticket in self.queue.tickets())
+            pays = pays or queued > 0
+        # Where nothing is paid nothing is kept back; else so few are queued that each may be asked.
+        return pays and all(ticket.tenant in self.ended for ticket in self.queue.tickets())

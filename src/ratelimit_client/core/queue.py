@@ -90,10 +90,13 @@ class Band:
     ready: int = 0
     lanes: dict[str, Lane] = attrs.field(factory=dict)
     order: list[tuple[int, str]] = attrs.field(factory=list)
+    _forget_at: int = 64
 
     def lane(self, tenant: str) -> Lane:
         lane = self.lanes.get(tenant)
         if lane is None:
+            if len(self.lanes) >= self._forget_at:
+                self._forget()
             lane = self.lanes[tenant] = Lane(tenant, self.now_tag)
         return lane
 
@@ -135,16 +138,14 @@ class Band:
     def advance(self, tenant: str, share: int) -> None:
         """Count *share* of service for the tenant."""
         lane = self.lane(tenant)
-        self.now_tag = max(self.now_tag, lane.tag) if lane.ready else self.now_tag
-        lane.tag = max(lane.tag, self.now_tag) + share
-        if lane.ready:
-            self.enlist(lane)
-        if len(self.lanes) > 2 * len(self.order) + 64:
-            self._forget()
+        # Service stands where this call begins: a tenant that comes later has no claim to what others had alone.
+        self.now_tag = max(lane.tag, self.now_tag)
+        lane.tag = self.now_tag + share
 
     def _forget(self) -> None:
         """Lanes that are empty and owe nothing need not be remembered."""
         self.lanes = {name: lane for name, lane in self.lanes.items() if lane.ready or lane.tag > self.now_tag}
+        self._forget_at = 64 + 2 * len(self.lanes)
 
     def in_order(self) -> list[Lane]:
         """The first sixteen lanes with ready tickets, by tag."""
@@ -225,8 +226,8 @@ class FairQueue:
         """The true cost is known: *share* more (or less) service than was charged."""
         band = self._band(ticket.priority)
         lane = band.lanes.get(ticket.tenant)
-        if lane is not None and share > 0:
-            lane.tag += share
+        if lane is not None:
+            lane.tag = max(band.now_tag, lane.tag + share)
             if lane.ready:
                 band.enlist(lane)
 

@@ -143,6 +143,10 @@ class Series:
         self._set_reserve(lesson, now_ns)
         return lesson
 
+    def foreign_ppm(self, *, now_ns: int) -> int:
+        """What others spend of this bucket, in millionths of its refill."""
+        return self.foreign.ppm(self.bucket.limit, self.bucket.window_ns, now_ns=now_ns)
+
     # -- limits ---------------------------------------------------------------
 
     def _use_limit(self, limit: int, sent_ns: int, refused: bool, now_ns: int) -> None:
@@ -168,7 +172,7 @@ class Series:
         if refused or agreed:
             self._lower = None
             bucket.resize(limit, now_ns=now_ns)
-            bucket.source = "header"
+            bucket.source, bucket.firm = "header", agreed
             self._chain = min(self._chain, bucket.brim)
         elif self._lower is None or self._lower[0] != limit:
             self._lower = (limit, sent_ns)
@@ -184,14 +188,15 @@ class Series:
         bucket = self.bucket
         window_ns = bucket.window_ns
         assert reading.remaining is not None
-        floor = int(reading.remaining) * window_ns
+        # No honest server lets a bucket fall below minus itself; a lie must not close it for longer.
+        floor = max(int(reading.remaining), -bucket.limit) * window_ns
         if not self.exact_reset or reading.reset_s is None or bucket.refill is not Refill.CONTINUOUS:
             return floor
         limit = int(reading.limit) if reading.limit is not None else bucket.limit
         # ``reset`` is cut to whole milliseconds, so up to one more may be missing.
         by_reset = limit * window_ns - (to_ns(reading.reset_s) + _MS) * limit
         if floor <= by_reset < floor + window_ns or (floor == 0 and by_reset < 0):
-            return by_reset
+            return max(by_reset, -bucket.brim)
         return floor
 
     def _predict(self, snapshot: Snapshot) -> int:
@@ -211,13 +216,15 @@ class Series:
     def _believe(self, exact: int, reading: Reading, snapshot: Snapshot, first: bool, now_ns: int) -> Lesson:
         bucket = self.bucket
         residual = 0
-        if not first:
+        # Against a limit above the caller's ceiling the server counts other credits than we do.
+        if not first and self._follows():
             predicted = self._predict(snapshot)
             residual = predicted - exact
             self._judge(exact, predicted, reading, snapshot)
-            if not self.asleep and self._follows():
+            if not self.asleep:
                 span_ns = max(0, snapshot.snap_ns - self._snap_ns)
-                self.foreign.add(residual, span_ns, now_ns=now_ns)
+                unsure = (1 + 2 * (snapshot.total - snapshot.mark)) * bucket.window_ns
+                self.foreign.add(residual, span_ns, unsure, now_ns=now_ns)
         else:
             self._anchor = self._chain = exact
         self._total, self._snap_ns = snapshot.total, snapshot.snap_ns
@@ -272,7 +279,7 @@ class Series:
         bucket = self.bucket
         self._surprise += (max(0, lesson.drop) - self._surprise) // 16
         base = bucket.brim // 100
-        others = base * 5 * self.foreign.ppm(bucket.limit, now_ns=now_ns) // 1_000_000
+        others = base * 5 * self.foreign_ppm(now_ns=now_ns) // 1_000_000
         bucket.reserve = min(bucket.brim // 10, base + others + 2 * self._surprise)
 
     # -- windows --------------------------------------------------------------
@@ -281,6 +288,8 @@ class Series:
         """Tell a window from a continuous refill, and learn when a window steps."""
         bucket = self.bucket
         if reading.reset_s is None or bucket.refill is not Refill.WINDOW:
+            return
+        if bucket.stepped_ns is not None and snapshot.snap_ns < bucket.stepped_ns:
             return
         reset_ns = to_ns(reading.reset_s)
         if self.undecided and self._reset_grew(reading, reset_ns, snapshot):
@@ -296,7 +305,7 @@ class Series:
         if known_ns is not None and steps_at_ns > known_ns + bucket.window_ns // 2 and snapshot.snap_ns < known_ns:
             # The server is in its next window already: what it says is said of that one.
             bucket.set_level(bucket.brim, now_ns=now_ns)
-            bucket.stepped_ns = now_ns
+            bucket.stepped_ns = snapshot.snap_ns
         bucket.steps_at_ns = steps_at_ns
 
     def _reset_grew(self, reading: Reading, reset_ns: int, snapshot: Snapshot) -> bool:

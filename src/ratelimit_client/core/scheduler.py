@@ -36,7 +36,7 @@ from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .serving import serve
 from .signals import Signals
 from .ticket import State, Ticket
-from .units import to_s
+from .units import MAX_AMOUNT, to_s
 
 TURN_MAX = 256
 _KEYS_MAX = 100_000
@@ -89,6 +89,8 @@ class Scheduler:
         self._shared: list[Bucket] = [config_bucket(quota, now_ns=now_ns) for quota in shared]
         self._seq = 0
         self._order = 0
+        self._served = 0
+        self._forget_at = _KEYS_MAX
         self.agenda = Agenda()
         self._wanted: frozenset[Kind] = frozenset()
         self._events: deque[Event] = deque()
@@ -132,15 +134,18 @@ class Scheduler:
         ticket.patience_ns = patience_ns
         if self.closed:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
+        if state.ended:
+            state.input_goes_on(tenant)
         queue = state.queue
-        if not queue.waiting and self.in_flight < self.max_in_flight and state.open_for(cost, now_ns=now_ns):
+        slot = self.in_flight < self.max_in_flight and not self.agenda.starving
+        if not queue.waiting and slot and state.open_for(cost, now_ns=now_ns):
             self.grant(state, ticket, now_ns, waited=False)
             return ticket
         if queue.waiting:
             queue.wake(now_ns=now_ns)
         if features is None and (bucket := state.budget.never(ticket)) is not None:
             raise exceeds(ticket, bucket)
-        if not queue.ready and self.in_flight < self.max_in_flight:
+        if not queue.ready and slot:
             ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
             if ready_ns == now_ns:
                 self.grant(state, ticket, now_ns, waited=False)
@@ -161,8 +166,7 @@ class Scheduler:
             check_reachable(state, ticket, now_ns)
             self.agenda.end_at(ticket, ticket.deadline_ns)
         self._limit_patience(state, ticket)
-        ticket.share = state.budget.share_of(ticket)
-        state.ended.discard(ticket.tenant)
+        ticket.share = state.budget.share_of(ticket.cost.pairs)
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
         self.agenda.touch(state)
@@ -178,18 +182,16 @@ class Scheduler:
         window = InFlightWindow(self.max_in_flight)
         window.waits_for_written = self.reports_written
         state = KeyState(key, budget, window)
-        # A new key begins where the least served one stands, or it would take every free slot.
-        state.service = min((other.service for other in self.keys.values() if other.queue.waiting), default=0)
-        if len(self.keys) >= _KEYS_MAX:
-            self._forget_idle()
+        if len(self.keys) >= self._forget_at:
+            self.keys = {name: other for name, other in self.keys.items() if other.remembers(now_ns=now_ns)}
+            self._forget_at = max(_KEYS_MAX, 2 * len(self.keys))
         self.keys[key] = state
         return state
 
-    def _forget_idle(self) -> None:
-        """Keys at rest that have learnt nothing need not be kept."""
-        for name, state in list(self.keys.items()):
-            if not state.queue.waiting and not state.window.in_flight and not state.budget.has_readings:
-                del self.keys[name]
+    def _state_of(self, ticket: Ticket, now_ns: int) -> KeyState:
+        """The key of a ticket that rests; it may have been forgotten meanwhile."""
+        state = self.keys.get(ticket.key)
+        return self._open(ticket.key, now_ns=now_ns) if state is None else state
 
     # -- granting -------------------------------------------------------------
 
@@ -218,7 +220,7 @@ class Scheduler:
         ticket.written_ns = None
         if not waited and not ticket.charged:
             if state.queue.bands:
-                ticket.share = state.budget.share_of(ticket)
+                ticket.share = state.budget.share_of(ticket.cost.pairs)
                 state.queue.charge(ticket)
         else:
             ticket.waited_ns += now_ns - ticket.queued_since_ns
@@ -228,12 +230,16 @@ class Scheduler:
         ticket.probe = state.breaker.open
         if ticket.probe:
             state.breaker.probe_granted(now_ns=now_ns)
+        if self._shared and any(bucket.holds_for(ticket) for bucket in self._shared):
+            self.agenda.touch_all()
         state.budget.charge(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
         if ticket.features is not None:
             ticket.evidence = state.evidence.granted(ticket.features, jitter_ns=self.jitter.ns, now_ns=now_ns)
         state.window.granted(now_ns=now_ns)
         state.granted += 1
-        state.service += 1
+        # A key that was away or is new begins where service stands now, or it would take every free slot.
+        self._served = max(self._served, state.service)
+        state.service = self._served + 1
         self.in_flight += 1
         if self._wanted and Kind.GRANTED in self._wanted:
             self.emit(Kind.GRANTED, state.name, now_ns, waited_ns=ticket.waited_ns, tokens=ticket.amount("tokens"))
@@ -295,13 +301,19 @@ class Scheduler:
         for buckets in state.budget.by_unit.values():
             for bucket in buckets:
                 bucket.drop_hold(ticket)
+        self._moved(state)
+
+    def _moved(self, state: KeyState) -> None:
+        """Something came back to the buckets of this key; those it shares with others are theirs, too."""
         self.agenda.touch(state)
+        if self._shared:
+            self.agenda.touch_all()
 
     # -- what happened --------------------------------------------------------
 
     def cancel(self, ticket: Ticket, *, now_ns: int) -> None:
         """The caller went away: out of the queue, or, before anything was sent, out of its grant."""
-        state = self.keys[ticket.key]
+        state = self._state_of(ticket, now_ns)
         if ticket.state is State.QUEUED:
             self._leave(state, ticket)
         elif ticket.state is State.GRANTED and ticket.written_ns is None:
@@ -337,7 +349,7 @@ class Scheduler:
 
     def failed(self, ticket: Ticket, failure: TransportFailure, *, now_ns: int) -> None:
         """It went out and no usable answer came."""
-        state = self.keys[ticket.key]
+        state = self._state_of(ticket, now_ns)
         learn_from_failure(self, state, failure, now_ns=now_ns)
         self.agenda.touch(state)
 
@@ -347,18 +359,25 @@ class Scheduler:
             state = self.keys[ticket.key]
             state.budget.give_back(ticket, now_ns=now_ns)
             if ticket.probe:
+                ticket.probe = False
                 state.breaker.probe_withdrawn(now_ns=now_ns)
-            self.agenda.touch(state)
+            self._moved(state)
 
     def settle(self, ticket: Ticket, used: Mapping[str, int], *, now_ns: int) -> None:
         """What the call used; it moves a level only where the server settles too, and always fairness."""
-        state = self.keys[ticket.key]
+        state = self._state_of(ticket, now_ns)
+        # An amount that cannot be is not believed.
+        used = {unit: actual for unit, actual in used.items() if 0 <= actual <= MAX_AMOUNT}
         for unit, actual in used.items():
             charged = ticket.amount(unit)
             silent = unit in self.profile.settles or state.budget.unread_for_a_window(unit, now_ns=now_ns)
             if silent and actual != charged:
                 state.budget.correct(unit, charged - actual, now_ns=now_ns)
-                self.agenda.touch(state)
+                self._moved(state)
+        if ticket.share:
+            share = state.budget.share_of({**dict(ticket.cost.pairs), **used}.items())
+            state.queue.correct(ticket, share - ticket.share)
+            ticket.share = share
         if self._wanted and Kind.SETTLED in self._wanted:
             self.emit(Kind.SETTLED, state.name, now_ns, charged=ticket.amount("tokens"), **dict(used))
 
@@ -379,7 +398,7 @@ class Scheduler:
         if ticket.state is not State.RESTING:
             message = "only a released ticket can be sent back"
             raise ValueError(message)
-        state = self.keys[ticket.key]
+        state = self._state_of(ticket, now_ns)
         if self.closed:
             raise Closed("the limiter was closed while the call waited to be sent again")
         ticket.state = State.QUEUED
@@ -404,7 +423,7 @@ class Scheduler:
         now_ns: int,
     ) -> RetryAt | GiveUp:
         """What follows an attempt that did not succeed."""
-        state = self.keys[ticket.key]
+        state = self._state_of(ticket, now_ns)
         return decide(outcome, history, policy, state.retries, state.breaker, dice=self.dice, now_ns=now_ns)
 
     def end_of_input(self, tenant: str = "", *, now_ns: int) -> None:

@@ -26,6 +26,8 @@ _MARK_PER_MILLE = 75
 _GROWTH = 200
 # A pace learns only from answers, so it never gets so slow that none would come.
 _LEAST_PART = 100
+# A pace evens out what a window allows; spread over an hour or a day that would be next to nothing.
+_LONGEST_WINDOW_NS = 600 * NS
 
 
 @attrs.define(eq=False)
@@ -40,7 +42,7 @@ class Sharing:
     def consider(self, bucket: Bucket, foreign_ppm: int, *, now_ns: int) -> bool:
         """Switch on or off by what others spend; True when that changed."""
         if self.pace is None:
-            if foreign_ppm <= _ON_PPM:
+            if foreign_ppm <= _ON_PPM or bucket.window_ns > _LONGEST_WINDOW_NS:
                 return False
             self._start(bucket, foreign_ppm, now_ns)
             return True

@@ -17,7 +17,6 @@ from .bucket import Bucket
 from .cost import Cost
 from .estimate import Features
 
-
 _NOTHING: Mapping[str, tuple[Bucket, ...]] = MappingProxyType({})
 
 

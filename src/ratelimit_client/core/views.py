@@ -43,7 +43,7 @@ def _mode(state: KeyState) -> Mode:
         return Mode.SHARING
     if state.budget.learner.bucket is not None and not state.budget.has_readings:
         return Mode.LEARNT_RATE
-    return Mode.RAMP if state.window.growing else Mode.STEADY
+    return Mode.RAMP if state.window.full else Mode.STEADY
 
 
 def _buckets(state: KeyState, now_ns: int) -> dict[str, BucketStatistics]:
@@ -63,7 +63,7 @@ def _buckets(state: KeyState, now_ns: int) -> dict[str, BucketStatistics]:
 def _bucket(line: Line, now_ns: int) -> BucketStatistics:
     burst = line.lessons.slice.capacity if line.lessons.slice is not None else None
     series = "none" if line.series.last_order < 0 else "asleep" if line.series.asleep else "alive"
-    foreign = line.series.foreign.ppm(line.bucket.limit, now_ns=now_ns) / 1_000_000
+    foreign = line.series.foreign_ppm(now_ns=now_ns) / 1_000_000
     return _plain(
         line.bucket,
         now_ns,

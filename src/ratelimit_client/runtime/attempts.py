@@ -39,6 +39,8 @@ from .desk import Desk
 from .permit import Ask, Permit, Place
 from .retrying import RetryLoop
 
+_SUCCEEDED, _OK = Ending.SUCCEEDED, Reason.OK  # looked at on the hot path, see permit
+
 
 class Attempt(Permit):
     """
@@ -94,7 +96,7 @@ class Attempt(Permit):
         finally:
             # Also when cancelled while reading: the head of the answer is a fact already.
             signals = self.observe(status, response.headers, body or None)
-        if signals.reason is not Reason.OK:
+        if signals.reason is not _OK:
             raise response_error(signals, body)
 
     def again(self) -> None:
@@ -118,8 +120,9 @@ class Attempt(Permit):
             self._release(Ending.IGNORED)
             call.taken_back(self.ticket)
             return False
-        if error is None and self._signals is None:
-            self._release(Ending.SUCCEEDED)
+        signals = self._signals
+        if error is None and (signals is None or signals.reason is _OK):
+            self._release(_SUCCEEDED)
             call.over()
             return False
         failure = self._learn_from(error) if isinstance(error, Exception) else None
@@ -135,7 +138,7 @@ class Attempt(Permit):
         """What the policy is to judge; None after a success, and of what nobody may swallow."""
         if error is not None and failure is None:
             return None
-        refused = self._signals is not None and self._signals.reason is not Reason.OK
+        refused = self._signals is not None and self._signals.reason is not _OK
         return self._signals if refused else failure
 
     def _deadline_exceeded(self) -> DeadlineExceeded:

@@ -119,8 +119,10 @@ class Limiter(Calling):
         self._desk = self._new_desk()
         if on_event is not None:
             self.add_instrument(as_instrument(on_event))
-        self._instruments.gauge("queue_depth", {"client": name}, lambda: self._desk.dispatcher.waiting)
-        self._instruments.gauge("in_flight", {"client": name}, lambda: self._desk.dispatcher.out)
+        # Whoever keeps a gauge is not to keep the limiter.
+        me = weakref.ref(self)
+        self._instruments.gauge("queue_depth", {"client": name}, lambda: limiter.queued if (limiter := me()) else 0)
+        self._instruments.gauge("in_flight", {"client": name}, lambda: limiter.in_flight if (limiter := me()) else 0)
         _limiters.add(self)
 
     def _new_desk(self) -> Desk:

@@ -59,6 +59,7 @@ class Place(enum.IntEnum):
 _OUTSIDE, _GRANTED, _INSIDE, _UNSENT, _OVER = Place
 
 _SUCCEEDED = Ending.SUCCEEDED
+_OK = Reason.OK
 
 _BARE = object()
 """In place of a guard: the call outlives the function that begins it, so there is no body to cancel."""
@@ -282,7 +283,7 @@ class Permit:
 
     def _ending(self, error: BaseException | None, failure: TransportFailure | None) -> Ending:
         signals = self._signals
-        if signals is not None and signals.reason is not Reason.OK:
+        if signals is not None and signals.reason is not _OK:
             overloaded = signals.reason is Reason.OVERLOADED or signals.status in _OVERLOAD_STATUS
             return Ending.DROPPED if overloaded else Ending.IGNORED
         if failure is not None and failure.may_pass:

@@ -66,7 +66,7 @@ def test_what_was_used(usage: object, counts: dict[str, int]):
     """
     tally = Tally()
     tally.used("m", usage)
-    assert +tally.tokens == {("m", kind): count for kind, count in counts.items()}
+    assert dict(tally.tokens) == {("m", kind): count for kind, count in counts.items()}
 
 
 def test_durations():

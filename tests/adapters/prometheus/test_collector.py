@@ -111,9 +111,11 @@ def test_labels_are_bounded():
     A thousand models are 32 and "other"; nothing is lost from the sums.
     """
     registry = CollectorRegistry()
+    kept = []
 
     async def story() -> None:
         limiter = Limiter(per_day(requests=5))
+        kept.append(limiter)
         watch(limiter, registry)
         for number in range(1000):
             async with limiter.permit(f"m{number}") as permit:

@@ -18,7 +18,7 @@ import asyncio
 import inspect
 import os
 import re
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -138,13 +138,13 @@ class Client:
 
     # -- calls --------------------------------------------------------------------------
 
-    async def post(self, path: str, **arguments: Any) -> Reply:
+    def post(self, path: str, **arguments: Any) -> Coroutine[Any, Any, Reply]:
         """``request("POST", path, ...)``."""
-        return await self.request("POST", path, **arguments)
+        return self.request("POST", path, **arguments)
 
-    async def get(self, path: str, **arguments: Any) -> Reply:
+    def get(self, path: str, **arguments: Any) -> Coroutine[Any, Any, Reply]:
         """``request("GET", path, ...)``."""
-        return await self.request("GET", path, **arguments)
+        return self.request("GET", path, **arguments)
 
     async def request(
         self,

@@ -21,7 +21,7 @@ from ...core.failure import FailureKind
 from ...core.retry import RetryPolicy
 from ...core.signals import Signals
 from ...dialects.features import tokens_used
-from ...errors import Closed, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
+from ...errors import Closed, ConfigurationError, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
 from ...runtime.attempts import Attempt
 from .answer import Answer
 from .body import BadBody, meaning
@@ -133,7 +133,7 @@ class Exchange:
             return await self._wire.send(
                 call.method, call.url, {**call.headers, "X-Client-Request-Id": name}, call.raw, fresh=self._stale
             )
-        except Closed:
+        except (Closed, ConfigurationError):
             attempt.unsent()
             raise
         except TransportError as error:

@@ -66,10 +66,14 @@ class Tally:
             return
         for name, value in usage.items():
             if name in _WHOLE:
-                self.tokens[key, _WHOLE[name]] += whole_tokens(value)
+                kind = _WHOLE[name]
             elif name in _PARTS and isinstance(value, dict):
                 part, kind = _PARTS[name]
-                self.tokens[key, kind] += whole_tokens(value.get(part))
+                value = value.get(part)
+            else:
+                continue
+            if amount := whole_tokens(value):
+                self.tokens[key, kind] += amount
 
 
 def outcome_of(error: BaseException) -> str:

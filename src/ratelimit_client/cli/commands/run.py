@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
 import signal
@@ -31,10 +32,11 @@ from ...bulk.walk import Walk
 from ...core.retry import RetryPolicy
 from ...errors import ConfigurationError
 from ..args import Request
+from ..metrics import page
 from ..options import quotas_by_model
 from ..progress import display_for, keep_showing
 from ..view import look
-from ..voice import PROGRAM, Voice
+from ..voice import PROGRAM, Handler, Voice
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # Must not be in the command that resumes: it would throw away what is there.
@@ -46,6 +48,16 @@ def main(request: Request, voice: Voice) -> int:
     options = request.options
     if options["engine"] == "ray":
         raise ConfigurationError("--engine ray is not available yet: leave it out, and this process makes the calls")
+    handler = Handler(voice)
+    logging.getLogger("ratelimit_client").addHandler(handler)
+    try:
+        return _main(request, voice)
+    finally:
+        logging.getLogger("ratelimit_client").removeHandler(handler)
+
+
+def _main(request: Request, voice: Voice) -> int:
+    options = request.options
     source = Source.open(options["input"])
     try:
         client = _client(options)
@@ -155,7 +167,8 @@ async def _run(
     showing = asyncio.create_task(keep_showing(display, lambda: look(job)), name="progress")
     try:
         with _signals(job, command, voice):
-            await job.run()
+            async with page(options["metrics"], job, client, os.path.basename(options["out_path"]), voice):
+                await job.run()
     finally:
         showing.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,0 +1,55 @@
+"""
+The page of metrics of a run.
+
+Law of this file: nothing listens and nothing is loaded unless ``--metrics`` asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from ..adapters.aiohttp.client import Client
+from ..bulk.job import Job
+from .voice import Voice
+
+_STATES: Final = ("pending", "running", "done", "failed")
+
+
+@contextlib.asynccontextmanager
+async def page(address: str | None, job: Job, client: Client, name: str, voice: Voice) -> AsyncIterator[None]:
+    """
+    Serve what *job* and *client* know, while the block runs.
+
+    Args:
+        address: [HOST:]PORT, or None for no page. A port that is taken is a warning.
+        name: the label ``job``.
+    """
+    if address is None:
+        yield
+        return
+    from prometheus_client import CollectorRegistry
+
+    from ..adapters.prometheus import MetricsPage, gauge, watch
+
+    registry = CollectorRegistry()
+    watch(client, registry)
+    for state in _STATES:
+        gauge("bulk_rows", {"job": name, "state": state}, lambda state=state: rows(job, state), registry)  # type: ignore[misc]
+    gauge("bulk_last_progress_timestamp_seconds", {"job": name}, lambda: job.progressed_s, registry)
+    async with MetricsPage(address, registry) as shown:
+        if shown.url is not None:
+            voice.say(f"metrics on {shown.url}")
+        yield
+
+
+def rows(job: Job, state: str) -> float:
+    """Rows of a job in one state."""
+    if state == "running":
+        return len(job.lanes.tasks)
+    if state == "done":
+        return job.tally.ok + job.walk.done_before
+    if state == "failed":
+        return job.tally.failed + job.walk.failed_before
+    return max(0, (job.total or job.walk.rows) - job.finished - len(job.lanes.tasks))

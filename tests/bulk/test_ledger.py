@@ -1,0 +1,137 @@
+"""What an output already holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ratelimit_client.bulk.fingerprints import Seen, State, row_bits
+from ratelimit_client.bulk.jsonl import Line
+from ratelimit_client.bulk.ledger import Edited, Ledger, edited_rows, identities
+from ratelimit_client.bulk.lines import answer_line, error_line
+from ratelimit_client.bulk.row import Flaw, Row, duplicate, read_row
+from ratelimit_client.bulk.source import Source
+from ratelimit_client.errors import ConfigurationError
+from tests.jobs import row, write
+
+
+def made(name: str, content: str = "hello", number: int = 1) -> Row:
+    found = read_row(Line(number, 0, json.dumps(row(name, content)).encode()))
+    assert isinstance(found, Row)
+    return found
+
+
+def answered(*found: Row) -> bytes:
+    return b"".join(answer_line(one, 200, None, b"{}") for one in found)
+
+
+def read(path: Path, text: bytes, state: State = State.DONE) -> Ledger:
+    path.write_bytes(text)
+    ledger = Ledger()
+    fd = os.open(path, os.O_RDWR)
+    try:
+        ledger.read(fd, str(path), state)
+    finally:
+        os.close(fd)
+    return ledger
+
+
+def looks(ledger: Ledger, found: Row | Flaw) -> Seen:
+    return ledger.table.look(found.mark, row_bits(found.id))
+
+
+def test_whole_lines_say_what_is_done(tmp_path: Path) -> None:
+    """
+    A whole object without its newline counts, a torn one does not, zeros count for nothing.
+    """
+    a, b, c = made("a"), made("b"), made("c")
+    for tail in (b"", b"\0\0\0", answered(c)[:40], answered(c)[:40] + b"\0"):
+        ledger = read(tmp_path / "out", answered(a, b) + tail)
+        assert [looks(ledger, one) for one in (a, b, c)] == [Seen.DONE, Seen.DONE, Seen.NEW]
+        assert (ledger.done, ledger.failed, ledger.bad) == (2, 0, [])
+    ledger = read(tmp_path / "out", answered(a, b)[:-1])
+    assert ledger.done == 2
+
+
+def test_bad_lines_are_counted_and_the_first_ten_named(tmp_path: Path) -> None:
+    """
+    Their rows are not done.
+    """
+    ledger = read(tmp_path / "out", answered(made("a")) + b"oops\n" * 15 + answered(made("b")))
+
+    assert ledger.done == 2
+    assert ledger.bad_count == 15
+    assert ledger.bad == [(str(tmp_path / "out"), number) for number in range(2, 12)]
+
+
+@pytest.mark.parametrize("text", [b"notes\n", b"notes", b"{}\n", b'{"id": "x"}', b"\n\n5\n", b'{"id": "rlx'])
+def test_what_is_not_ours_is_refused(tmp_path: Path, text: bytes) -> None:
+    """
+    One whole line without an identity of ours is enough; so is nothing of ours at all.
+    """
+    with pytest.raises(ConfigurationError, match="holds something else"):
+        read(tmp_path / "out", text)
+
+
+@pytest.mark.parametrize("length", range(12))
+def test_a_first_line_that_was_torn_is_ours(tmp_path: Path, length: int) -> None:
+    """
+    However little of it is there.
+    """
+    ledger = read(tmp_path / "out", answered(made("a"))[:length])
+
+    assert (ledger.done, ledger.resumes) == (0, False)
+
+
+def test_errors_of_a_line_are_known_by_the_line(tmp_path: Path) -> None:
+    """
+    A repeated name does not finish the row that came first, and a bad line is known by number and bytes.
+    """
+    first, again = made("a"), duplicate(made("a", "other", number=5), 1)
+    bad = read_row(Line(3, 0, b"oops"))
+    assert isinstance(bad, Flaw)
+    text = b"".join(error_line(one, one.code, "x", **one.lines) for one in (again, bad))
+    ledger = read(tmp_path / "errors", text, State.FAILED)
+
+    assert looks(ledger, first) is Seen.NEW
+    assert looks(ledger, again) is Seen.FAILED
+    assert looks(ledger, bad) is Seen.FAILED
+    assert ledger.failed == 2
+
+
+def test_edited_rows_are_proved_by_reading_again(tmp_path: Path) -> None:
+    """
+    The last line of a name counts; a later line of the same name in the input is a repetition, not an edition.
+    """
+    write(tmp_path / "in", row("same"), row("new"), row("edited", "now"), row("same", "other"), row("again", "2"))
+    (tmp_path / "out").write_bytes(answered(made("same"), made("edited"), made("again", "1"), made("again", "2")))
+    ledger = read(tmp_path / "out", (tmp_path / "out").read_bytes())
+    source = Source.open(str(tmp_path / "in"))
+    fd = os.open(tmp_path / "out", os.O_RDONLY)
+    try:
+        assert edited_rows(source, ledger.table, [fd]) == [Edited(3, "edited")]
+        assert identities(["again", "none"], [fd]) == {"again": {made("again", "2").id}, "none": set()}
+    finally:
+        os.close(fd)
+        source.close()
+
+
+def test_a_name_that_only_looks_edited_is_not(tmp_path: Path) -> None:
+    """
+    Another row's fingerprint in its place: the files tell the truth.
+    """
+    write(tmp_path / "in", row("a"))
+    (tmp_path / "out").write_bytes(answered(made("a")))
+    ledger = Ledger()
+    ledger.table.record(made("a").mark, 1, State.DONE)
+    source = Source.open(str(tmp_path / "in"))
+    fd = os.open(tmp_path / "out", os.O_RDONLY)
+    try:
+        assert ledger.table.look(made("a").mark, row_bits(made("a").id)) is Seen.EDITED
+        assert edited_rows(source, ledger.table, [fd]) == []
+    finally:
+        os.close(fd)
+        source.close()

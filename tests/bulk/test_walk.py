@@ -1,0 +1,85 @@
+"""One walk over the input."""
+
+from __future__ import annotations
+
+import json
+
+from ratelimit_client.bulk.fingerprints import Fingerprints, State, row_bits
+from ratelimit_client.bulk.jsonl import Line
+from ratelimit_client.bulk.row import read_row
+from ratelimit_client.bulk.walk import Step, Walk
+from tests.jobs import row
+
+
+def line(number: int, name: str, **more: object) -> Line:
+    return Line(number, number * 100, json.dumps(row(name, **more)).encode())  # type: ignore[arg-type]
+
+
+def test_every_line_gets_one_end() -> None:
+    """
+    Run, done, failed, flaw, suspect or edited; all are counted as rows.
+    """
+    table = Fingerprints()
+    for one, state in ((line(1, "done"), State.DONE), (line(1, "failed"), State.FAILED), (line(1, "old"), State.DONE)):
+        found = read_row(one)
+        table.record(found.mark, row_bits(found.id), state)
+    walk = Walk(table)
+
+    steps = [
+        walk.take(one)[0]
+        for one in (
+            line(1, "new"),
+            line(2, "done"),
+            line(3, "failed"),
+            Line(4, 400, b"oops"),
+            line(5, "new", content="other"),
+            line(6, "old", content="edited"),
+            line(7, "bad", url="/x"),
+            line(8, "done"),
+        )
+    ]
+    assert steps == [
+        Step.RUN,
+        Step.DONE,
+        Step.FAILED,
+        Step.FLAW,
+        Step.SUSPECT,
+        Step.EDITED,
+        Step.FLAW,
+        Step.SUSPECT,
+    ]
+    assert (walk.rows, walk.done_before, walk.failed_before, walk.offset) == (8, 1, 1, 800)
+    assert [suspect.number for suspect in walk.suspects] == [5, 8]
+
+
+def test_an_edited_row_runs_again_when_told() -> None:
+    """
+    Once: the next line of that name is a suspect.
+    """
+    table = Fingerprints()
+    old = read_row(line(1, "a"))
+    table.record(old.mark, row_bits(old.id), State.DONE)
+    walk = Walk(table, rerun_edited=True)
+
+    assert walk.take(line(1, "a", content="new"))[0] is Step.RUN
+    assert walk.take(line(2, "a", content="new"))[0] is Step.SUSPECT
+
+
+def test_an_edited_row_that_cannot_be_sent_is_a_flaw() -> None:
+    """
+    Told or not, it is never sent.
+    """
+    table = Fingerprints()
+    old = read_row(line(1, "a"))
+    table.record(old.mark, row_bits(old.id), State.DONE)
+
+    assert Walk(table, rerun_edited=True).take(line(1, "a", url="/x"))[0] is Step.FLAW
+
+
+def test_a_repeated_bad_line_is_two_flaws() -> None:
+    """
+    The same bytes in two lines are two lines.
+    """
+    walk = Walk(Fingerprints())
+
+    assert [walk.take(Line(number, 0, b"oops"))[0] for number in (1, 2)] == [Step.FLAW, Step.FLAW]
