@@ -33,6 +33,7 @@ from .units import NS, to_ns
 from .windows import infer_window_ns
 
 _DIMENSIONS_MAX = 32
+_WINDOWS_MAX = 8
 
 
 @attrs.define(eq=False)
@@ -55,6 +56,34 @@ def config_bucket(quota: Quota, *, now_ns: int) -> Bucket:
     return bucket
 
 
+def shared_buckets(quotas: Iterable[Quota], before: Iterable[Bucket] = (), *, now_ns: int) -> list[Bucket]:
+    """Buckets over all keys for these quotas; of those that were there *before* what is used stays used."""
+    known = {(bucket.name, bucket.window_ns): bucket for bucket in before}
+    found = []
+    for quota in quotas:
+        bucket = known.get((quota.unit, quota.window_ns))
+        if bucket is None:
+            bucket = config_bucket(quota, now_ns=now_ns)
+        elif bucket.limit != quota.amount:
+            bucket.resize(quota.amount, now_ns=now_ns)
+            bucket.ceiling, bucket.reserve = quota.amount, bucket.brim // 100
+        found.append(bucket)
+    return found
+
+
+def _allow(line: Line, amount: int, now_ns: int) -> None:
+    """The caller allows *amount*; a server that shows less has the last word."""
+    bucket = line.bucket
+    bucket.ceiling = amount
+    shown = line.series.shown_limit
+    if shown is None or shown >= amount:
+        bucket.resize(amount, now_ns=now_ns)
+        bucket.source, bucket.firm = "config", True
+    elif bucket.limit != shown:
+        bucket.resize(shown, now_ns=now_ns)
+        bucket.source, bucket.firm = "header", False
+
+
 @attrs.define(eq=False)
 class Budget:
     """
@@ -73,27 +102,26 @@ class Budget:
     binding: Bucket | None = None
     _went: dict[str, Line] = attrs.field(factory=dict)
 
-    def add_quota(self, quota: Quota, *, now_ns: int) -> None:
-        """Hold the caller's quota, beside or in place of what headers said of that window."""
-        for line in self.lines.get(quota.unit, ()):
-            if line.bucket.window_ns == quota.window_ns:
-                bucket = line.bucket
-                bucket.ceiling = quota.amount
-                bucket.resize(quota.amount, now_ns=now_ns)
-                bucket.source, bucket.firm = "config", True
-                self.rebuild()
-                return
-        self._add_line(config_bucket(quota, now_ns=now_ns))
-
-    def drop_quotas(self) -> None:
-        """Forget what the caller typed; what a header showed stays, without its ceiling."""
+    def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
+        """Hold these quotas of the caller and no others; what a header showed stays, and what is used stays used."""
+        wanted = {(quota.unit, quota.window_ns): quota for quota in quotas}
         for name, lines in list(self.lines.items()):
-            kept = [line for line in lines if line.series.last_order >= 0]
-            for line in kept:
-                line.bucket.ceiling = None
-                if line.bucket.source == "config":
-                    line.bucket.source, line.bucket.firm = "header", False
+            kept = []
+            for line in lines:
+                bucket = line.bucket
+                quota = wanted.pop((name, bucket.window_ns), None)
+                if quota is not None:
+                    _allow(line, quota.amount, now_ns)
+                elif line.series.last_order >= 0:
+                    bucket.ceiling = None
+                    if bucket.source == "config":
+                        bucket.source, bucket.firm = "header", False
+                else:
+                    continue
+                kept.append(line)
             self.lines[name] = kept
+        for quota in wanted.values():
+            self._add_line(config_bucket(quota, now_ns=now_ns))
         self._went = {name: line for name, line in self._went.items() if line in self.lines.get(name, ())}
         self.rebuild()
 
@@ -142,20 +170,21 @@ class Budget:
             default=0,
         )
 
-    def unread_for_a_window(self, unit: str, *, now_ns: int) -> bool:
-        """No bucket of *unit* had a reading within its window, so nobody else corrects it."""
-        return all(
-            line.series.read_ns is None or now_ns - line.series.read_ns > line.bucket.window_ns
-            for line in self.all_lines
-            if line.bucket.pays == unit
-        )
-
-    def correct(self, unit: str, units: int, *, now_ns: int) -> None:
-        """Give *units* back to (or, negative, take them from) every bucket of *unit*; debt ends at a whole bucket."""
+    def settle(self, unit: str, units: int, *, now_ns: int) -> None:
+        """
+        Give *units* back to (or, negative, take them from) the buckets that the server corrects likewise,
+        and those that no reading has corrected within their window. Debt ends at a whole bucket.
+        """
+        read: set[int] = set()
+        if unit not in self.profile.settles:
+            for line in self.all_lines:
+                if line.series.read_ns is not None and now_ns - line.series.read_ns <= line.bucket.window_ns:
+                    read.update((id(line.bucket), id(line.lessons.slice), id(line.sharing.pace)))
         for bucket in self.by_unit.get(unit, ()):
-            bucket.refresh(now_ns=now_ns)
-            least = min(bucket.credits, -bucket.brim)
-            bucket.set_level(max(least, bucket.credits + units * bucket.window_ns), now_ns=now_ns)
+            if id(bucket) not in read:
+                bucket.refresh(now_ns=now_ns)
+                least = min(bucket.credits, -bucket.brim)
+                bucket.set_level(max(least, bucket.credits + units * bucket.window_ns), now_ns=now_ns)
 
     # -- admission ------------------------------------------------------------
 
@@ -231,7 +260,7 @@ class Budget:
         """The bucket that can never hold the stated cost of *ticket*, as far as that is certain."""
         for unit, amount in ticket.cost.pairs:
             for bucket in self.by_unit.get(unit, ()):
-                if bucket.firm and amount > bucket.limit and bucket.source != "learned":
+                if amount > bucket.limit and (bucket.firm or (bucket.ceiling is not None and amount > bucket.ceiling)):
                     return bucket
         return None
 
@@ -297,7 +326,7 @@ class Budget:
 
     def _window_ns(self, name: str, reading: Reading, ticket: Ticket) -> int | None:
         if reading.window_s is not None:
-            return to_ns(reading.window_s)
+            return to_ns(reading.window_s) or None
         if not self.profile.reset_is_exact or reading.limit is None or reading.remaining is None:
             return None
         if reading.reset_s is None:
@@ -329,10 +358,12 @@ class Budget:
         bucket.resize(bucket.limit, now_ns=now_ns)
         bucket.set_level(level * window_ns, now_ns=now_ns)
         bucket.reserve = bucket.brim // 100
+        bucket.escrow = bucket.bands = None
+        bucket.note_special()
         line.provisional = False
-        line.series = line.lessons.series = Series(
-            bucket, exact_reset=line.series.exact_reset, undecided=line.series.undecided
-        )
+        line.series = Series(bucket, exact_reset=line.series.exact_reset, undecided=line.series.undecided)
+        line.lessons, line.sharing = Lessons(line.series), Sharing()
+        self.rebuild()
         return line
 
     def _new_line(
@@ -352,6 +383,8 @@ class Budget:
                     return line
         if limit is None or limit <= 0 or len(self.lines) >= _DIMENSIONS_MAX:
             return None
+        if len(lines) >= _WINDOWS_MAX:
+            return self._went.get(name)
         refill = self.profile.refill
         if refill is Refill.UNKNOWN:
             refill = Refill.CONTINUOUS if reading.reset_s is None else Refill.WINDOW

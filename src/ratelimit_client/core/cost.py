@@ -57,6 +57,13 @@ class Cost(Mapping[str, int]):
         _set(self, "pairs", tuple(pairs))
 
     @classmethod
+    def of_call(cls, tokens: int) -> Cost:
+        """One request and so many tokens, which the caller knows to be a positive int."""
+        cost = cls.__new__(cls)
+        _set(cost, "pairs", (("requests", 1), ("tokens", tokens)))
+        return cost
+
+    @classmethod
     def of(cls, value: Cost | Mapping[str, int] | None = None, *, tokens: int | None = None) -> Cost:
         """
         The cost a caller meant by ``cost=`` and ``tokens=``.

@@ -105,6 +105,8 @@ class _Rule:
 class Estimator:
     """Prices for the calls of one key, learnt endpoint by endpoint."""
 
+    version: int = attrs.field(default=0, init=False)
+    """Changes whenever a price may have changed."""
     _rules: dict[str | None, _Rule] = attrs.field(factory=dict, init=False)
     _recent: deque[tuple[int, int]] = attrs.field(factory=lambda: deque(maxlen=MEMORY), init=False)
 
@@ -141,7 +143,10 @@ class Estimator:
 
         self._recent.append((charged, self._expected(features, calls)))
         learnable = max(0, _QUARTERS * (charged - features.fixed))
+        before = rule.now
         rule.learn(Evidence(terms, learnable, _STATED_WEIGHT if stated else 1))
+        if rule.now != before:
+            self.version += 1
         return True
 
     @property

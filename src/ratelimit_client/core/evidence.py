@@ -10,6 +10,7 @@ unsure, so a span counts only when it holds many more calls than those.
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import attrs
 
@@ -22,8 +23,7 @@ from .ticket import Ticket
 _SURE_TIMES = 8
 
 
-@attrs.frozen
-class Sum:
+class Sum(NamedTuple):
     """Features of all calls so far. ``changes`` counts how often the endpoint changed."""
 
     chars: int = 0
@@ -36,19 +36,19 @@ class Sum:
 
     def plus(self, features: Features) -> Sum:
         """With one more call."""
+        chars, max_output, fixed, excess, calls, changes, endpoint = self
         return Sum(
-            self.chars + features.chars,
-            self.max_output + features.max_output,
-            self.fixed + features.fixed,
-            self.excess + features.excess,
-            self.calls + 1,
-            self.changes + (features.endpoint != self.endpoint),
+            chars + features.chars,
+            max_output + features.max_output,
+            fixed + features.fixed,
+            excess + features.excess,
+            calls + 1,
+            changes + (features.endpoint != endpoint),
             features.endpoint,
         )
 
 
-@attrs.frozen
-class CallMark:
+class CallMark(NamedTuple):
     """What one call's reading can be compared with: the sum before and with it, and how many may be missing."""
 
     total: Sum

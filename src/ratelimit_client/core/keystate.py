@@ -18,6 +18,9 @@ from .outage import OutageBreaker
 from .queue import FairQueue
 from .retry_budget import RetryBudget
 from .ticket import Ticket
+from .units import NS
+
+_READ_EACH_NS = NS // 200
 
 
 @attrs.define(eq=False)
@@ -29,6 +32,7 @@ class KeyState:
         wake_ns: when it wants to be looked at again; None: when something happens.
         touched: it is to be looked at in the next poll.
         service: how often it was served, for sharing free slots between keys; time away counts as served.
+        read_ns: when readings were last used, see ``reading_due``.
         ended: tenants of which no more input comes.
     """
 
@@ -46,11 +50,21 @@ class KeyState:
     service: int = 0
     granted: int = 0
     refused: int = 0
+    read_ns: int = -1
     ended: set[str] = attrs.field(factory=set)
 
     def price(self, features: Features) -> Cost:
         """What an estimated call is thought to cost now."""
-        return Cost(1, tokens=self.estimator.price(features))
+        return Cost.of_call(self.estimator.price(features))
+
+    def reading_due(self, *, now_ns: int) -> bool:
+        """
+        Whether the readings of one more success are worth a look.
+
+        A reading holds for all debits before it, so of many that come within a few
+        milliseconds one is as good as all. Errors are always looked at.
+        """
+        return not self.budget.has_readings or now_ns - self.read_ns >= _READ_EACH_NS
 
     def open_for(self, cost: Cost, *, now_ns: int) -> bool:
         """True when *cost* may surely go now; False asks for a closer look."""

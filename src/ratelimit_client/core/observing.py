@@ -37,13 +37,10 @@ def learn_from_answer(
     window.answered(now_ns=now_ns)
     _tell_breaker(scheduler, state, signals, now_ns)
     refused = signals.reason is Reason.RATE_LIMITED
-    jitter_ns = scheduler.jitter.ns
-    used = state.budget.read(ticket, signals, refused=refused, jitter_ns=jitter_ns, now_ns=now_ns)
-    for line, _ in used:
-        _read(scheduler, state, ticket, line, now_ns)
-    if used:
-        _share(state, ticket, now_ns)
-        _set_gentle(state, ticket, now_ns)
+    used: list[tuple[Line, Lesson]] = []
+    if signals.reason is not Reason.OK or state.reading_due(now_ns=now_ns):
+        state.read_ns = now_ns
+        used = _use_readings(scheduler, state, ticket, signals, refused, now_ns)
     if refused:
         state.refused += 1
         window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
@@ -57,10 +54,25 @@ def learn_from_answer(
         state.budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
-    _estimate(state, ticket, signals, used, now_ns)
+    if ticket.features is not None and (used or signals.requested is not None):
+        _estimate(state, ticket, signals, used, now_ns)
     if scheduler.wants(Kind.ANSWERED):
         latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
         scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)
+
+
+def _use_readings(
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, refused: bool, now_ns: int
+) -> list[tuple[Line, Lesson]]:
+    """Correct levels by what the answer shows, and draw the conclusions for slices, shares and the ramp."""
+    jitter_ns = scheduler.jitter.ns
+    used = state.budget.read(ticket, signals, refused=refused, jitter_ns=jitter_ns, now_ns=now_ns)
+    for line, _ in used:
+        _read(scheduler, state, ticket, line, now_ns)
+    if used:
+        _share(state, ticket, now_ns)
+        _set_gentle(state, ticket, now_ns)
+    return used
 
 
 def learn_from_failure(scheduler: Scheduler, state: KeyState, failure: TransportFailure, *, now_ns: int) -> None:
@@ -203,8 +215,7 @@ def _estimate(
     state: KeyState, ticket: Ticket, signals: Signals, used: list[tuple[Line, Lesson]], now_ns: int
 ) -> None:
     """What the server charged, as far as this answer shows it."""
-    if ticket.features is None:
-        return
+    assert ticket.features is not None
     if signals.requested is not None and signals.unit == "tokens":
         state.estimator.learn(ticket.features, 1, int(signals.requested), stated=True)
         return

@@ -143,6 +143,11 @@ class Series:
         self._set_reserve(lesson, now_ns)
         return lesson
 
+    @property
+    def shown_limit(self) -> int | None:
+        """The limit the server showed last."""
+        return None if self._seen is None else self._seen[0]
+
     def foreign_ppm(self, *, now_ns: int) -> int:
         """What others spend of this bucket, in millionths of its refill."""
         return self.foreign.ppm(self.bucket.limit, self.bucket.window_ns, now_ns=now_ns)

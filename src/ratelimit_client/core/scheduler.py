@@ -20,7 +20,7 @@ import attrs
 from ..errors import Closed, DeadlineExpiredInQueue, QueueFull
 from .agenda import Agenda
 from .bucket import Bucket
-from .budget import Budget, config_bucket
+from .budget import Budget, shared_buckets
 from .concurrency import Ending, InFlightWindow
 from .cost import Cost
 from .estimate import Features
@@ -86,7 +86,7 @@ class Scheduler:
         self.keys: dict[str, KeyState] = {}
         self.closed = False
         self._quotas: dict[str, Quotas] = _by_key(quotas)
-        self._shared: list[Bucket] = [config_bucket(quota, now_ns=now_ns) for quota in shared]
+        self._shared: list[Bucket] = shared_buckets(shared, now_ns=now_ns)
         self._seq = 0
         self._order = 0
         self._served = 0
@@ -176,9 +176,7 @@ class Scheduler:
     def _open(self, key: str, *, now_ns: int) -> KeyState:
         """Begin a key: its quotas, if the caller gave any, and the ramp."""
         budget = Budget(self.profile, self._shared)
-        budget.rebuild()
-        for quota in self._quotas.get(key, self._quotas.get("*", Quotas())):
-            budget.add_quota(quota, now_ns=now_ns)
+        budget.set_quotas(self._quotas.get(key, self._quotas.get("*", Quotas())), now_ns=now_ns)
         window = InFlightWindow(self.max_in_flight)
         window.waits_for_written = self.reports_written
         state = KeyState(key, budget, window)
@@ -218,6 +216,7 @@ class Scheduler:
         ticket.state = State.GRANTED
         ticket.granted_ns = now_ns
         ticket.written_ns = None
+        ticket.settled = None
         if not waited and not ticket.charged:
             if state.queue.bands:
                 ticket.share = state.budget.share_of(ticket.cost.pairs)
@@ -339,6 +338,10 @@ class Scheduler:
         self.agenda.touch(state)
         return True
 
+    def reading_due(self, ticket: Ticket, *, now_ns: int) -> bool:
+        """Whether ``observe`` would use the readings of a success; if not, they need not be read."""
+        return self.keys[ticket.key].reading_due(now_ns=now_ns)
+
     def observe(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
         """An answer's head, and of an error its body, was read."""
         if ticket.state is State.GRANTED:
@@ -366,14 +369,15 @@ class Scheduler:
     def settle(self, ticket: Ticket, used: Mapping[str, int], *, now_ns: int) -> None:
         """What the call used; it moves a level only where the server settles too, and always fairness."""
         state = self._state_of(ticket, now_ns)
-        # An amount that cannot be is not believed.
+        # An amount that cannot be is not believed; what is said again takes the place of what was said before.
         used = {unit: actual for unit, actual in used.items() if 0 <= actual <= MAX_AMOUNT}
+        before = ticket.settled or {}
         for unit, actual in used.items():
-            charged = ticket.amount(unit)
-            silent = unit in self.profile.settles or state.budget.unread_for_a_window(unit, now_ns=now_ns)
-            if silent and actual != charged:
-                state.budget.correct(unit, charged - actual, now_ns=now_ns)
+            charged = before.get(unit, ticket.amount(unit))
+            if actual != charged:
+                state.budget.settle(unit, charged - actual, now_ns=now_ns)
                 self._moved(state)
+        ticket.settled = {**before, **used}
         if ticket.share:
             share = state.budget.share_of({**dict(ticket.cost.pairs), **used}.items())
             state.queue.correct(ticket, share - ticket.share)
@@ -451,11 +455,10 @@ class Scheduler:
                 self._quotas = given
             for name, state in self.keys.items():
                 if key is None or key == name:
-                    state.budget.drop_quotas()
-                    for quota in self._quotas.get(name, self._quotas.get("*", Quotas())):
-                        state.budget.add_quota(quota, now_ns=now_ns)
+                    quotas_of_key = self._quotas.get(name, self._quotas.get("*", Quotas()))
+                    state.budget.set_quotas(quotas_of_key, now_ns=now_ns)
         if shared is not None:
-            self._shared[:] = [config_bucket(quota, now_ns=now_ns) for quota in shared]
+            self._shared[:] = shared_buckets(shared, self._shared, now_ns=now_ns)
         for state in self.keys.values():
             state.budget.rebuild()
             self.agenda.touch(state)

@@ -66,6 +66,9 @@ def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, n
 
 def _reprice(state: KeyState, ticket: Ticket) -> None:
     assert ticket.features is not None
+    if ticket.priced == state.estimator.version:
+        return
+    ticket.priced = state.estimator.version
     cost = state.price(ticket.features)
     if cost.pairs != ticket.cost.pairs:
         state.queue.reprice(ticket, cost)
@@ -131,7 +134,10 @@ def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[i
 
 def _keep_for_bands(state: KeyState, now_ns: int) -> None:
     """While a worse band waits, a tenth of every bucket's refill is kept for it."""
-    bands, shared = state.queue.waiting_bands(), state.budget.shared
+    shared = state.budget.shared
+    if len(state.queue.bands) < 2 and not shared:
+        return
+    bands = state.queue.waiting_bands()
     heads = {band: head for band in (bands if shared else bands[1:]) if (head := state.queue.head_of(band))}
     for unit, buckets in state.budget.by_unit.items():
         for bucket in buckets:
@@ -143,6 +149,8 @@ def _keep_for_bands(state: KeyState, now_ns: int) -> None:
 
 def _set_reserves(state: KeyState) -> None:
     """The reserve may be spent once what is still queued costs no more than it."""
+    if not state.ended:
+        return
     spends = state.spends_reserve()
     for buckets in state.budget.by_unit.values():
         for bucket in buckets:

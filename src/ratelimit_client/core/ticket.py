@@ -45,7 +45,9 @@ class Ticket:
         marks: (unit, amount, mark, total) of the last grant, see debits.
         paid, levels: the buckets charged at the last grant, by unit, and what was
             predicted in them, in credits and in the same order.
+        priced: the version of the estimator that made its cost.
         charged: its tenant has paid for it; it pays once over all attempts.
+        settled: what the caller said it used since the last grant.
         error: why it ended without a grant.
         waiter: whatever the caller wants to wake; opaque here.
     """
@@ -65,11 +67,13 @@ class Ticket:
     written_ns: int | None = None
     order: int = -1
     charged: bool = False
+    priced: int = -1
     share: int = 0
     probe: bool = False
     marks: tuple[tuple[str, int, int, int], ...] = ()
     paid: Mapping[str, tuple[Bucket, ...]] = _NOTHING
     levels: list[int] | None = None
+    settled: Mapping[str, int] | None = None
     evidence: object = None
     error: Exception | None = None
     waiter: object = None
