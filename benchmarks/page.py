@@ -103,7 +103,10 @@ def _models(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from _table(
         ("", "refused", "used", "Jain"),
-        ((name, f"{refused:.2f} %", f"{used:.1f} %", f"{jain:.3f}") for name, refused, used, jain in found["contention"]),
+        (
+            (name, f"{refused:.2f} %", f"{used:.1f} %", f"{jain:.3f}")
+            for name, refused, used, jain in found["contention"]
+        ),
     )
     yield ""
     refused, over, lost = found["storms"]
@@ -114,11 +117,9 @@ def _models(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "Settings in which simpler rules were caught out."
     yield ""
-    yield from _table(
-        ("", "ours", "a simpler rule"),
-        ((name, ", ".join(f"{value:g}" for value in _short(values)), other) for name, values, other in found["second_look"]),
-    )
+    settings = found["second_look"]
+    yield from _table(("", "ours", "a simpler rule"), ((name, _short(values), other) for name, values, other in settings))
 
 
-def _short(values: Iterable[float]) -> Iterator[float]:
-    return (round(value, 3) for value in values)
+def _short(values: Iterable[float]) -> str:
+    return ", ".join(f"{round(value, 3):g}" for value in values)

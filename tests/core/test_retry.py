@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit_client.core.backoff import Backoff
 from ratelimit_client.core.failure import FailureKind, TransportFailure
 from ratelimit_client.core.outage import OutageBreaker, blames_server
 from ratelimit_client.core.retry import (
@@ -25,7 +24,6 @@ from ratelimit_client.core.retry import (
 from ratelimit_client.core.retry_budget import RetryBudget
 from ratelimit_client.core.signals import Reason, Signals
 from ratelimit_client.core.units import NS as S
-from ratelimit_client.errors import ConfigurationError
 
 MS = S // 1000
 
@@ -385,35 +383,6 @@ def test_a_row_with_one_attempt_still_outlives_the_server() -> None:
     assert key.call(BROKEN) == GiveUp(GiveUpReason.MAX_ATTEMPTS)
     key.break_down()
     assert key.call(BROKEN) == RetryAt(0, Setback.OUTAGE)
-
-
-# The policy ------------------------------------------------------------------
-
-
-def test_the_policy_of_the_contract() -> None:
-    """The numbers a user may rely on."""
-    policy = RetryPolicy()
-
-    assert (policy.max_attempts, policy.backoff, policy.budget) == (5, Backoff(base_s=0.5, cap_s=30), 0.2)
-    assert (policy.max_refusals, policy.max_hint_s, policy.max_outage_s) == (50, 120, 60)
-    assert (policy.retry_on, policy.stop, policy.wait) == (None, None, None)
-
-
-@pytest.mark.parametrize(
-    ("fields", "complaint"),
-    [
-        ({"max_attempts": 0}, "max_attempts is at least 1, such as 5; got 0"),
-        ({"budget": 1.1}, "budget is from 0 to 1, such as 0.2, a fifth of the calls; got 1.1"),
-        ({"budget": math.nan}, "got nan"),
-        ({"max_refusals": -1}, "max_refusals is at least 0, such as 50, or None for no bound"),
-        ({"max_hint_s": -1}, "max_hint_s is at least 0"),
-        ({"max_outage_s": -1}, "max_outage_s is at least 0"),
-    ],
-)
-def test_a_policy_that_cannot_be_is_refused(fields: dict[str, Any], complaint: str) -> None:
-    """The message names the field, the bound, an example and the number."""
-    with pytest.raises(ConfigurationError, match=complaint):
-        RetryPolicy(**fields)
 
 
 # Retry discipline, whatever comes --------------------------------------------

@@ -22,7 +22,6 @@ from ..errors import ConfigurationError
 from .jsonl import CHUNK, Line, Splitter, chunks_of, count_lines, lines_of
 from .row import Flaw, Row, read_row
 
-
 _COUNTED_BYTES: Final = 2 << 30
 
 

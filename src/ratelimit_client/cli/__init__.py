@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from ..errors import ConfigurationError, InvalidQuota, RateLimitClientError
+from ..errors import RateLimitClientError
 from .voice import Voice
 
 # Above the codes of contract and shells: a bug of ours (sysexits.h, EX_SOFTWARE).
@@ -33,15 +33,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .args import read_arguments, voice_for
 
     voice = Voice()
-    try:
+
+    def act() -> int:
         request = read_arguments(sys.argv[1:] if argv is None else argv)
-        voice = voice_for(request)
+        voice.as_json = voice_for(request).as_json
         code: int = import_module(f"{__name__}.commands.{request.command}").main(request, voice)
+        return code
+
+    return guarded(act, voice, debug=bool(os.environ.get("RATELIMIT_CLIENT_DEBUG")))
+
+
+def guarded(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:
+    """
+    The exit code of *act*, whatever happens in it; what went wrong is said by *voice*.
+
+    Args:
+        debug: show where a bug happened.
+    """
+    try:
+        return act()
     except SystemExit as leaving:  # --help and --version
         return leaving.code if isinstance(leaving.code, int) else 0
-    except (ConfigurationError, InvalidQuota) as error:
-        voice.fail(str(error))
-        return 2
     except BrokenPipeError:
         _forget_stdout()
         return 141
@@ -52,14 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         voice.fail(str(error))
         return 2
     except Exception as error:  # noqa: BLE001  # the last line of defence: a bug is a sentence, too
-        if os.environ.get("RATELIMIT_CLIENT_DEBUG"):
+        if debug:
             voice.write("".join(traceback.format_exception(error)))
         voice.fail(
             f"this is a bug: {type(error).__name__}; what was written is safe, the same command goes on. "
             "RATELIMIT_CLIENT_DEBUG=1 shows where it happened"
         )
         return _BUG
-    return code
 
 
 def _forget_stdout() -> None:

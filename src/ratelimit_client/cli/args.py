@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -237,6 +237,3 @@ def _add_run(commands: Any) -> None:
 def voice_for(request: Request) -> Voice:
     """How messages are to be said."""
     return Voice(as_json=request.options.get("log_format") == "json")
-
-
-Command = Callable[[Request, Voice], int]

@@ -55,6 +55,9 @@ class CallMark(NamedTuple):
     unsure: int
 
 
+_NOTHING = Sum()
+
+
 @attrs.define(eq=False)
 class _Anchor:
     mark: CallMark
@@ -66,8 +69,8 @@ class _Anchor:
 class ChargeEvidence:
     """The evidence of one key, taken from one bucket."""
 
-    total: Sum = Sum()
-    _arrived: Sum = Sum()
+    total: Sum = _NOTHING
+    _arrived: Sum = _NOTHING
     _recent: deque[tuple[int, Sum]] = attrs.field(factory=deque)
     _anchors: dict[Bucket, _Anchor] = attrs.field(factory=dict)
 

@@ -93,6 +93,13 @@ class KeyState:
             return self.window.opens_at_ns(now_ns=now_ns), "ramp"
         return now_ns, None
 
+    def patience_ends_ns(self, ticket: Ticket) -> int | None:
+        """When *ticket* stops waiting for a server that does not answer; None: not by itself."""
+        since_ns = self.breaker.since_ns
+        if ticket.patience_ns is None or ticket.deadline_ns is not None or since_ns is None:
+            return None
+        return max(since_ns, ticket.submitted_ns) + ticket.patience_ns
+
     def remembers(self, *, now_ns: int) -> bool:
         """False when a fresh state would be as good: nobody waits or is under way, nothing was learnt, all is full."""
         budget = self.budget

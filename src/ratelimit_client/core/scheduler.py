@@ -268,17 +268,11 @@ class Scheduler:
         """Its deadline has passed, or the outage has lasted longer than it is willing to wait."""
         if ticket.deadline_ns is not None:
             return ticket.deadline_ns <= now_ns
-        ends_ns = self._patience_ends_ns(self.keys[ticket.key], ticket)
+        ends_ns = self.keys[ticket.key].patience_ends_ns(ticket)
         return ends_ns is not None and ends_ns <= now_ns
 
-    def _patience_ends_ns(self, state: KeyState, ticket: Ticket) -> int | None:
-        since_ns = state.breaker.since_ns
-        if ticket.patience_ns is None or ticket.deadline_ns is not None or since_ns is None:
-            return None
-        return max(since_ns, ticket.submitted_ns) + ticket.patience_ns
-
     def _limit_patience(self, state: KeyState, ticket: Ticket) -> None:
-        ends_ns = self._patience_ends_ns(state, ticket)
+        ends_ns = state.patience_ends_ns(ticket)
         if ends_ns is not None:
             self.agenda.end_at(ticket, ends_ns)
 

@@ -117,7 +117,8 @@ def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, no
         return Explanation(True, 0.0, None, 0, "the call can go now")
     wait_ns = _behind(state, cost, priority, now_ns) if ahead else 0
     ready_s = None if ready_ns is None else to_s(max(ready_ns - now_ns, wait_ns))
-    return Explanation(False, ready_s, binding or "queue", ahead, _sentence(state, binding or "queue", ready_s, ahead, now_ns))
+    what = binding or "queue"
+    return Explanation(False, ready_s, what, ahead, _sentence(state, what, ready_s, ahead, now_ns))
 
 
 def _behind(state: KeyState, cost: Cost, priority: int, now_ns: int) -> int:
