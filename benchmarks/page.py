@@ -118,7 +118,8 @@ def _models(found: dict[str, Any]) -> Iterator[str]:
     yield "Settings in which simpler rules were caught out."
     yield ""
     settings = found["second_look"]
-    yield from _table(("", "ours", "a simpler rule"), ((name, _short(values), other) for name, values, other in settings))
+    settled = ((name, _short(values), other) for name, values, other in settings)
+    yield from _table(("", "ours", "a simpler rule"), settled)
 
 
 def _short(values: Iterable[float]) -> str:

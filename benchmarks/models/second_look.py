@@ -135,7 +135,11 @@ ROWS: tuple[tuple[str, Callable[[int], tuple[float, ...]], str], ...] = (
     ("slices of 5 s: refused, time / ideal", slices, "clumped doubling: 10"),
     ("the same, refusals after 150 ms", lambda seed: slices(seed, refusal_s=0.15), "25-53"),
     ("the same, fixed windows", lambda seed: slices(seed, kind=fixed(5)), "25-53"),
-    ("the same, answers of 3 s", lambda seed: slices(seed, answer_s=3.0, in_flight=2000), "ramp that waits for answers: time 1.31"),
+    (
+        "the same, answers of 3 s",
+        lambda seed: slices(seed, answer_s=3.0, in_flight=2000),
+        "ramp that waits for answers: time 1.31",
+    ),
     ("slices, no header: refused, time / ideal", silent_slices, "concurrency AIMD: 66-144"),
 )
 

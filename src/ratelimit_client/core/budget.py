@@ -145,7 +145,7 @@ class Budget:
                         found[line.bucket.pays].append(line.lessons.slice)
                     if line.sharing.pace is not None:
                         found[line.bucket.pays].append(line.sharing.pace)
-        if self.learner.bucket is not None and not self.has_readings:
+        if self.learner.bucket is not None:
             found.setdefault("requests", []).append(self.learner.bucket)
         for bucket in self.shared:
             if bucket.pays is not None:
@@ -231,6 +231,9 @@ class Budget:
                 if levels is not None:
                     levels.append(bucket.credits)
                 if bucket.special:
+                    bucket.refresh(now_ns=now_ns)
+                    if bucket.watched and bucket.credits > bucket.brim >> 1:
+                        bucket.peaks.note((ledger.total - amount) * bucket.window_ns, bucket.limit, now_ns=now_ns)
                     bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
                     continue
                 credits_ = bucket.credits
@@ -246,7 +249,7 @@ class Budget:
         ticket.marks = tuple(marks)
         ticket.paid = by_unit
         ticket.levels = levels
-        if not self.has_readings:
+        if not self.has_readings or self.learner.bucket is not None:
             self.learner.granted(now_ns=now_ns)
 
     def give_back(self, ticket: Ticket, *, now_ns: int) -> None:
@@ -308,6 +311,7 @@ class Budget:
                 learnt.append((line, lesson))
         if learnt and not self.has_readings:
             self.has_readings = True
+            self.learner = RateLearner()
             self.rebuild()
         return learnt
 
@@ -400,6 +404,23 @@ class Budget:
         return self._add_line(bucket, provisional=window_ns is None)
 
     # -- refusals -------------------------------------------------------------
+
+    def shown_rate(self) -> int | None:
+        """The least rate of calls that readings show, per 1000 s; None without readings."""
+        rates = [
+            line.bucket.limit * 1000 * NS // line.bucket.window_ns
+            for line in self.all_lines
+            if line.bucket.pays == "requests" and line.series.last_order >= 0
+        ]
+        return max(1, min(rates)) if rates else None
+
+    def explained(self, ticket: Ticket, signals: Signals) -> Line | None:
+        """The bucket that a refusal which names none shows to have less than the call needed."""
+        for name, reading in signals.readings.items():
+            line, left = self._went.get(name), reading.remaining
+            if line is not None and left is not None and left < ticket.amount(line.bucket.pays):
+                return line
+        return None
 
     def named(self, signals: Signals) -> Line | None:
         """The bucket a refusal names: by its unit, then by the limit or window the text tells."""

@@ -1,9 +1,9 @@
 """
 A rate for servers that say nothing but no.
 
-Law of this file: it learns only from refusals of a key whose server never showed
-a reading. One cut per epoch: a refusal of a call sent before the last cut
-teaches nothing new.
+Law of this file: it learns only from refusals that nothing else explains: no
+bucket is named, and no reading shows one that is empty. One cut per epoch: a
+refusal of a call sent before the last cut teaches nothing new.
 
 Theory. A refusal finds the server's bucket empty. Between two refusals, then, it
 gave out what flowed into it: the calls let out over the time between is its
@@ -14,6 +14,9 @@ when an epoch is too short to tell, it is halved, and the key pauses, twice as l
 each time nothing was admitted. Only admissions earn growth, the more the less is
 known: half as much again a second, a fifth after a short measurement, 5 % after a
 good one. The burst is one call and a half, so a learnt rate is an even one.
+
+Where the server shows a limit, the rate starts at half of that, never exceeds it,
+and is forgotten after a minute without such a refusal.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ _ENOUGH, _PLENTY = 4, 16
 _PAUSE_NS = NS // 10
 _PAUSE_MAX_NS = 30 * NS
 _LEAST_EPOCH_NS = NS // 20
+_FORGOTTEN_NS = 60 * NS
 
 
 @attrs.define(eq=False)
@@ -51,8 +55,8 @@ class RateLearner:
             self._start_ns = now_ns
         self._granted += 1
 
-    def admitted(self, granted_ns: int, *, now_ns: int) -> None:
-        """A call granted then was answered with something else than a refusal."""
+    def admitted(self, granted_ns: int, *, most: int | None = None, now_ns: int) -> None:
+        """A call granted then was answered with something else than a refusal; *most* calls per 1000 s are shown."""
         if granted_ns <= self.cut_ns:
             return
         self._admitted += 1
@@ -64,8 +68,14 @@ class RateLearner:
         slowness = 2 if self._measured < _ENOUGH else 5 if self._measured < _PLENTY else 20
         bucket.limit += bucket.limit * min(NS, now_ns - self._grown_ns) // (slowness * NS)
         self._grown_ns = now_ns
+        if most is not None and bucket.limit > most:
+            bucket.limit = most
 
-    def refused(self, granted_ns: int, *, now_ns: int) -> bool:
+    def outlived(self, *, now_ns: int) -> bool:
+        """Nothing was refused for so long that a limit the server shows is to be believed again."""
+        return self.bucket is not None and now_ns - self.cut_ns >= _FORGOTTEN_NS
+
+    def refused(self, granted_ns: int, *, most: int | None = None, now_ns: int) -> bool:
         """Cut the rate; False when the refused call was sent before the last cut."""
         if granted_ns <= self.cut_ns:
             return False
@@ -75,7 +85,7 @@ class RateLearner:
         rate = let_out * _WINDOW_NS // epoch_ns
         if self.bucket is None:
             # The burst is in this number: half of it is a guess, the next epoch measures.
-            self._set(max(1, rate // 2), now_ns)
+            self._set(max(1, (rate if most is None else most) // 2), now_ns)
         elif let_out >= _ENOUGH:
             self._measured = let_out
             self._set(max(1, rate * 95 // 100), now_ns)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .budget import Line
 from .events import Kind
 from .failure import TransportFailure
+from .learner import RateLearner
 from .outage import blames_server
 from .readings import Lesson
 from .signals import Reason, Signals
@@ -50,8 +51,8 @@ def learn_from_answer(
     elif signals.reason is Reason.QUOTA_EXHAUSTED:
         # Whoever is next would hear the same; a second is enough for the caller to stop or to pay.
         state.gate_ns = max(state.gate_ns, now_ns + NS)
-    elif signals.reason is Reason.OK and not state.budget.has_readings:
-        state.budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
+    elif signals.reason is Reason.OK:
+        _admitted(state, ticket, now_ns)
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
     if ticket.features is not None and (used or signals.requested is not None):
@@ -149,22 +150,39 @@ def _refused(
     used: list[tuple[Line, Lesson]],
     now_ns: int,
 ) -> None:
-    line = state.budget.named(signals)
+    budget = state.budget
+    line = budget.named(signals)
     hint_s = signals.retry_after_s
     until_ns = now_ns
     if hint_s is not None and hint_s > 0:
         until_ns += to_ns(hint_s) + int(_JITTER_NS * scheduler.dice())
-    if line is None:
+    if line is not None:
+        budget.enforce(line)
+        _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
+        if budget.has_readings:
+            return
+    else:
         state.gate_ns = max(state.gate_ns, until_ns)
-        if not state.budget.has_readings and state.budget.learner.refused(ticket.granted_ns, now_ns=now_ns):
-            state.budget.rebuild()
-            if until_ns == now_ns:
-                state.gate_ns = max(state.gate_ns, state.budget.learner.resumes_ns)
-            if scheduler.wants(Kind.RATE_LEARNT):
-                scheduler.emit(Kind.RATE_LEARNT, state.name, now_ns)
-        return
-    state.budget.enforce(line)
-    _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
+        if budget.explained(ticket, signals) is not None:
+            return
+    if budget.learner.refused(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns):
+        budget.rebuild()
+        if until_ns == now_ns:
+            state.gate_ns = max(state.gate_ns, budget.learner.resumes_ns)
+        if scheduler.wants(Kind.RATE_LEARNT):
+            scheduler.emit(Kind.RATE_LEARNT, state.name, now_ns)
+
+
+def _admitted(state: KeyState, ticket: Ticket, now_ns: int) -> None:
+    """What the learner of a rate, if there is anything for it to learn, makes of a success."""
+    budget = state.budget
+    if not budget.has_readings:
+        budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
+    elif budget.learner.outlived(now_ns=now_ns):
+        budget.learner = RateLearner()
+        budget.rebuild()
+    elif budget.learner.bucket is not None:
+        budget.learner.admitted(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns)
 
 
 def _named(

@@ -31,7 +31,7 @@ from .keystate import KeyState
 from .observing import learn_from_answer, learn_from_failure
 from .profile import ServerProfile
 from .quota import Quota, Quotas
-from .refusing import check_reachable, exceeds, would_block
+from .refusing import check_reachable, exceeds, too_late, would_block
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .serving import serve
 from .signals import Signals
@@ -120,7 +120,7 @@ class Scheduler:
             waits: False: raise ``WouldBlock`` instead of queueing.
 
         Raises:
-            Closed, CostExceedsQuota, QueueFull, DeadlineUnreachable, WouldBlock.
+            Closed, CostExceedsQuota, QueueFull, DeadlineExpiredInQueue, DeadlineUnreachable, WouldBlock.
         """
         state = self.keys.get(key)
         if state is None:
@@ -134,6 +134,8 @@ class Scheduler:
         ticket.patience_ns = patience_ns
         if self.closed:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
+        if deadline_ns is not None and deadline_ns <= now_ns:
+            raise too_late()
         if state.ended:
             state.input_goes_on(tenant)
         queue = state.queue

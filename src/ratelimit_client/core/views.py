@@ -41,7 +41,7 @@ def _mode(state: KeyState) -> Mode:
         return Mode.OUTAGE
     if state.budget.shares:
         return Mode.SHARING
-    if state.budget.learner.bucket is not None and not state.budget.has_readings:
+    if state.budget.learner.bucket is not None:
         return Mode.LEARNT_RATE
     return Mode.RAMP if state.window.full else Mode.STEADY
 
@@ -53,7 +53,7 @@ def _buckets(state: KeyState, now_ns: int) -> dict[str, BucketStatistics]:
             label = name if len(lines) == 1 else f"{name} per {to_s(line.bucket.window_ns):g} s"
             found[label] = _bucket(line, now_ns)
     learnt = state.budget.learner.bucket
-    if learnt is not None and not state.budget.has_readings:
+    if learnt is not None:
         found[learnt.name] = _plain(learnt, now_ns)
     for bucket in state.budget.shared:
         found[f"shared {bucket.name}"] = _plain(bucket, now_ns)
