@@ -95,7 +95,9 @@ def tiny_limit(seed: int) -> tuple[float, ...]:
     return (_job(seed, 9, per_minute(requests=3), latency=1.0, refusal_latency=Constant(1.0)).refused,)
 
 
-def slices(seed: int, *, refusal_s: float = 0.02, answer_s: float = 0.15, kind: object = None, in_flight: int = 64) -> tuple[float, ...]:
+def slices(
+    seed: int, *, refusal_s: float = 0.02, answer_s: float = 0.15, kind: object = None, in_flight: int = 64
+) -> tuple[float, ...]:
     """1200 a minute in slices of 5 s, 300 rows, 64 in flight: (refused, time / ideal)."""
     client = _job(
         seed,

@@ -117,6 +117,20 @@ def test_several_unknown_models_and_no_other_stop_it(tmp_path: Path) -> None:
     assert not (tmp_path / "out.errors.jsonl").exists()
 
 
+def test_unknown_models_in_a_pipe(tmp_path: Path) -> None:
+    """
+    A pipe cannot be looked at ahead: judged when it ends, by whether another model's row succeeded.
+    """
+    unknown = [row(f"u{number}", model="no-such-model") for number in range(5)]
+    with serving(models=["gpt-4o-mini"]):
+        for job, code, failed in ((unknown, 3, 0), ([*unknown, row("a")], 1, 5)):
+            out = tmp_path / f"out-{code}"
+            process = start("-", "-o", out, stdin=subprocess.PIPE)
+            process.communicate(b"".join(json.dumps(one).encode() + b"\n" for one in job), timeout=20)
+            assert process.returncode == code
+            assert len(lines(tmp_path / f"out-{code}.errors.jsonl")) == failed
+
+
 def test_a_wait_of_hours_is_reported_and_not_slept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """
     Exit code 75 with the time the server named.

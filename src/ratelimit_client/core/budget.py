@@ -99,6 +99,7 @@ class Budget:
     learner: RateLearner = attrs.field(factory=RateLearner)
     has_readings: bool = False
     by_unit: dict[str, tuple[Bucket, ...]] = attrs.field(factory=dict)
+    least_limit: dict[str, int] = attrs.field(factory=dict)
     binding: Bucket | None = None
     _went: dict[str, Line] = attrs.field(factory=dict)
 
@@ -151,6 +152,15 @@ class Budget:
             if bucket.pays is not None:
                 found.setdefault(bucket.pays, []).append(bucket)
         self.by_unit = {unit: tuple(buckets) for unit, buckets in found.items()}
+        self.note_limits()
+
+    def note_limits(self) -> None:
+        """Note the smallest limit that a server showed of each unit."""
+        self.least_limit = {}
+        for line in self.all_lines:
+            unit = line.bucket.pays
+            if unit is not None and line.bucket.watched:
+                self.least_limit[unit] = min(line.bucket.limit, self.least_limit.get(unit, line.bucket.limit))
 
     @property
     def all_lines(self) -> Iterator[Line]:
@@ -225,6 +235,10 @@ class Budget:
             ledger = self.debits.get(unit)
             if ledger is None:
                 ledger = self.debits[unit] = Debits()
+            if amount > self.least_limit.get(unit, amount):
+                # No server admits, so none charges, more than its bucket holds: a slip must not
+                # leave a debt of hours.
+                amount = self.least_limit[unit]
             mark = ledger.add(amount, jitter_ns=jitter_ns, now_ns=now_ns)
             marks.append((unit, amount, mark, ledger.total))
             for bucket in by_unit.get(unit, ()):
@@ -302,11 +316,13 @@ class Budget:
             ledger = self.debits.get(unit)
             debited = ledger.total if ledger is not None else 0
             snapshot = Snapshot(ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns)
-            limit = line.bucket.limit
+            limit, watched = line.bucket.limit, line.bucket.watched
             grain_ns = to_ns(self.profile.grain_s)
             lesson = line.series.use(reading, snapshot, grain_ns=grain_ns, refused=refused, now_ns=now_ns)
-            if line.lessons.slice is not None and line.bucket.limit != limit:
-                line.lessons.slice.limit = line.bucket.limit
+            if line.bucket.limit != limit or not watched:
+                self.note_limits()
+                if line.lessons.slice is not None:
+                    line.lessons.slice.limit = line.bucket.limit
             if lesson is not None:
                 learnt.append((line, lesson))
         if learnt and not self.has_readings:

@@ -10,8 +10,8 @@ gave out what flowed into it: the calls let out over the time between is its
 rate, whatever its burst (a refusal is heard within a round trip, so what was sent
 before the refused call and not refused was admitted, answered or not). From the
 second epoch on the rate is cut to just below what was measured so. Before that, or
-when an epoch is too short to tell, it is halved, and the key pauses, twice as long
-each time nothing was admitted. Only admissions earn growth, the more the less is
+when an epoch is too short to tell, it is halved. While nothing at all is admitted the
+rate says nothing: the key pauses, twice as long each time. Only admissions earn growth, the more the less is
 known: half as much again a second, a fifth after a short measurement, 5 % after a
 good one. The burst is one call and a half, so a learnt rate is an even one.
 
@@ -29,6 +29,8 @@ from .units import NS
 # Rates are kept in calls per 1000 s, so that 0.001 calls a second is the least.
 _WINDOW_NS = 1000 * NS
 _ENOUGH, _PLENTY = 4, 16
+# The very first call refused: nothing is measured, and one call a second is no flood.
+_FIRST = 2000
 _PAUSE_NS = NS // 10
 _PAUSE_MAX_NS = 30 * NS
 _LEAST_EPOCH_NS = NS // 20
@@ -85,13 +87,15 @@ class RateLearner:
         rate = let_out * _WINDOW_NS // epoch_ns
         if self.bucket is None:
             # The burst is in this number: half of it is a guess, the next epoch measures.
-            self._set(max(1, (rate if most is None else most) // 2), now_ns)
+            self._set(max(1, (rate or _FIRST if most is None else most) // 2), now_ns)
         elif let_out >= _ENOUGH:
             self._measured = let_out
             self._set(max(1, rate * 95 // 100), now_ns)
-        else:
-            self._barren += self._admitted == 0
+        elif self._admitted:
             self._set(max(1, self.bucket.limit // 2), now_ns)
+        else:
+            self._barren += 1
+            self._set(self.bucket.limit, now_ns)
         self.resumes_ns = now_ns + min(_PAUSE_MAX_NS, _PAUSE_NS << min(self._barren, 10))
         self.cut_ns = now_ns
         self._admitted = self._granted = 0

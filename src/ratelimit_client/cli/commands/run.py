@@ -95,6 +95,13 @@ def _hidden(pair: str) -> str:
 
 
 def _client(options: Mapping[str, Any]) -> Client:
+    try:
+        return _new_client(options)
+    except LookupError as error:
+        raise ConfigurationError(f"--dialect: {error.args[0] if error.args else error}") from None
+
+
+def _new_client(options: Mapping[str, Any]) -> Client:
     return Client(
         options["base_url"],
         api_key=options.get("api_key"),

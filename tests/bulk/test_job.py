@@ -1,0 +1,210 @@
+"""The run, looked at from inside while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratelimit_client.adapters.aiohttp.client import Client
+from ratelimit_client.bulk.engines.local import LocalEngine
+from ratelimit_client.bulk.job import Bounds, Job
+from ratelimit_client.bulk.manifest import Manifest
+from ratelimit_client.bulk.output import open_output
+from ratelimit_client.bulk.source import Source
+from ratelimit_client.bulk.stops import Stop, Why
+from ratelimit_client.bulk.summary import summarise
+from ratelimit_client.bulk.walk import Walk
+from ratelimit_client.cli.metrics import rows as rows_in
+from ratelimit_client.cli.view import View, look
+from ratelimit_client.core.retry import RetryPolicy
+from tests.jobs import lines, row, rows, serving, write
+
+
+def job_of(
+    folder: Path,
+    *,
+    bounds: Bounds | None = None,
+    base_url: str | None = None,
+    engine: type[LocalEngine] = LocalEngine,
+    **options: Any,
+) -> Job:
+    source = Source.open(str(folder / "in"))
+    client = Client(base_url, retry=RetryPolicy.bulk(), **options)
+    output = open_output(str(folder / "out"), source, Manifest(input="in", base_url="u"))
+    return Job(
+        source,
+        output,
+        engine(client),
+        Walk(output.ledger.table),
+        bounds=bounds or Bounds(),
+        monotonic_ns=time.monotonic_ns,
+        wall_s=time.time,
+        rows_expected=source.count(),
+    )
+
+
+async def close(job: Job) -> None:
+    job.output.close()
+    job.source.close()
+    await job.engine.client.close()
+
+
+async def until(job: Job, true: Callable[[View], bool], *, within_s: float = 10.0) -> View:
+    """The first view that is as it should be."""
+    async with asyncio.timeout(within_s):
+        while not true(view := look(job)):  # noqa: ASYNC110  # nothing tells when a view changes
+            await asyncio.sleep(0.01)
+    return view
+
+
+def test_a_view_tells_how_it_goes(tmp_path: Path) -> None:
+    """
+    Before the first answer little is known; then the limit, its share, and how long the rest takes.
+    """
+    write(tmp_path / "in", *rows(80))
+
+    async def watch() -> None:
+        job = job_of(tmp_path)
+        before = look(job)
+        assert (before.total, before.done, before.limit, before.eta_s) == (80, 0, None, None)
+        running = asyncio.create_task(job.run())
+        view = await until(job, lambda view: view.done > 10)
+        await asyncio.sleep(1.1)
+        view = look(job)
+        assert view.limit == "60 requests/minute"
+        assert view.share is not None
+        assert 0 < view.share <= 1
+        assert view.queued > 0
+        assert sum(rows_in(job, state) for state in ("pending", "running", "done", "failed")) == 80
+        job.end(Stop(Why.SIGTERM, "enough"))
+        assert look(job).state.startswith("stopping: ")
+        await running
+        view = look(job)
+        assert (view.state, view.eta_s, view.in_flight) == ("ended", 0.0, 0)
+        await close(job)
+
+    with serving("60 requests/min", latency=0.2):
+        asyncio.run(watch())
+
+
+def test_an_outage_is_told(tmp_path: Path) -> None:
+    """
+    In words, with the time it has taken; no row is touched.
+    """
+    write(tmp_path / "in", *rows(30))
+
+    async def watch() -> None:
+        job = job_of(tmp_path, bounds=Bounds(grace_s=0.0), base_url="http://127.0.0.1:9/v1")
+        running = asyncio.create_task(job.run())
+        await until(job, lambda view: view.state.startswith("no answer from the server for"))
+        job.end(Stop(Why.SIGTERM, "enough"))
+        await running
+        await close(job)
+
+    asyncio.run(watch())
+    assert lines(tmp_path / "out") == lines(tmp_path / "out.errors.jsonl") == []
+
+
+def test_cancelled_it_leaves_rows_to_be_done(tmp_path: Path) -> None:
+    """
+    No task goes on behind it, and what was answered is written.
+    """
+    write(tmp_path / "in", *rows(40))
+
+    async def cancel() -> None:
+        job = job_of(tmp_path)
+        running = asyncio.create_task(job.run())
+        await until(job, lambda view: view.in_flight > 0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not job.lanes.tasks
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await close(job)
+
+    with serving(latency=30.0):
+        asyncio.run(cancel())
+    assert lines(tmp_path / "out") == []
+
+
+def test_a_bug_in_a_row_ends_the_run_and_shows(tmp_path: Path) -> None:
+    """
+    It is not taken for a failed row.
+    """
+    write(tmp_path / "in", *rows(10))
+
+    class Broken(LocalEngine):
+        async def call(self, row: Any) -> Any:
+            raise ZeroDivisionError("a bug")
+
+    async def run() -> None:
+        job = job_of(tmp_path, engine=Broken)
+        with pytest.raises(ZeroDivisionError):
+            await job.run()
+        await close(job)
+
+    with serving():
+        asyncio.run(run())
+    assert lines(tmp_path / "out.errors.jsonl") == []
+
+
+def test_of_two_stops_the_first_counts(tmp_path: Path) -> None:
+    """
+    And a stop after the end changes nothing.
+    """
+    write(tmp_path / "in", *rows(3))
+
+    async def run() -> None:
+        job = job_of(tmp_path)
+        await job.run()
+        job.end(Stop(Why.SIGINT, "late"))
+        job.end(Stop(Why.FATAL, "later"))
+        summary = summarise(job, ["ratelimit-client", "run"])
+        assert job.stop is not None
+        assert (job.stop.why, summary.exit_code) == (Why.SIGINT, 0)
+        await close(job)
+
+    with serving():
+        asyncio.run(run())
+
+
+def test_a_changed_snapshot_is_told_in_the_summary(tmp_path: Path) -> None:
+    """
+    When, at which row, and what to do about it.
+    """
+    write(tmp_path / "in", *rows(40))
+
+    async def run() -> list[str]:
+        job = job_of(tmp_path, max_in_flight=4)
+        await job.run()
+        await close(job)
+        return list(summarise(job, ["ratelimit-client", "run"]).lines)
+
+    with serving("6000 requests/min", latency=0.2, snapshots={"gpt-4o-mini": [(0.0, "m-1"), (1.0, "m-2")]}):
+        said = "\n".join(asyncio.run(run()))
+    assert "gpt-4o-mini answered as m-1 (" in said
+    assert "changed to m-2 at 20" in said
+    assert "pinned snapshot" in said
+
+
+def test_large_rows_and_answers_go_through(tmp_path: Path) -> None:
+    """
+    A body of two megabytes.
+    """
+    write(tmp_path / "in", row("big", "x" * (2 << 20)), row("small"))
+
+    async def run() -> None:
+        job = job_of(tmp_path)
+        await job.run()
+        await close(job)
+
+    with serving():
+        asyncio.run(run())
+    assert len(lines(tmp_path / "out")) == 2
+    assert os.path.getsize(tmp_path / "out") > 0
