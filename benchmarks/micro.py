@@ -85,20 +85,17 @@ async def _wait(limiter: Limiter) -> None:
         pass
 
 
-async def _plain_wait(future: asyncio.Future[None]) -> None:
-    await asyncio.shield(future)
-
-
 async def _waiting(limiter: Limiter, order: str) -> dict[str, float]:
     """Park, look at memory and idleness, cancel in some order."""
     gc.collect()
     gc.disable()
     before = _resident()
     tasks = [asyncio.ensure_future(_wait(limiter)) for _ in range(WAITERS)]
-    while limiter.statistics().queued < WAITERS:
+    while limiter.queued < WAITERS:
         await asyncio.sleep(0)
     each = (_resident() - before) / WAITERS
     gc.enable()
+    gc.collect()
     cpu = time.process_time()
     await asyncio.sleep(2)
     idle = time.process_time() - cpu

@@ -70,14 +70,14 @@ def serving(limits: Any = "100000 requests/min", *, port: int = 0, **options: An
     told: dict[str, Any] = {}
 
     async def serve() -> None:
-        stop = asyncio.Event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         async with serve_model(server, port=port) as url:
             told.update(url=str(url), stop=lambda: loop.call_soon_threadsafe(stop.set))
             ready.set()
             await stop.wait()
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    # asyncio.run cancels what still answers when the server stops.
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     assert ready.wait(10)
     before = {name: os.environ.get(name) for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY")}
@@ -91,7 +91,6 @@ def serving(limits: Any = "100000 requests/min", *, port: int = 0, **options: An
                 os.environ[name] = value
         told["stop"]()
         thread.join(10)
-        loop.close()
 
 
 def run(*arguments: str | Path) -> int:

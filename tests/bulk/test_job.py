@@ -41,7 +41,7 @@ def job_of(
         source,
         output,
         engine(client),
-        Walk(output.ledger.table),
+        Walk(output.ledger.table, glances=output.ledger.resumes),
         bounds=bounds or Bounds(),
         monotonic_ns=time.monotonic_ns,
         wall_s=time.time,

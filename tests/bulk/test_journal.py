@@ -211,3 +211,28 @@ def test_what_a_full_disk_took_of_a_line_is_not_written_twice(tmp_path: Path) ->
         return got
 
     asyncio.run(write())
+
+
+def test_a_failed_sync_is_never_forgotten() -> None:
+    """
+    What was not synced may be lost although later writes and syncs succeed.
+    """
+    told: list[OSError] = []
+
+    async def write() -> Journal:
+        out, into = os.pipe()  # a pipe cannot be synced
+        journal = Journal(into, "pipe", on_failure=told.append)
+        journal.append(b"one\n")
+        journal.flush()
+        await journal.sync()
+        assert journal.failed is told[0]
+        journal.append(b"two\n")
+        journal.flush()
+        assert os.read(out, 100) == b"one\ntwo\n"
+        assert journal.failed is not None
+        journal.close()
+        os.close(out)
+        return journal
+
+    assert asyncio.run(write()).failed is not None
+    assert len(told) == 1

@@ -12,7 +12,7 @@ import pytest
 
 from ratelimit_client.bulk.engines.local import LocalEngine
 from ratelimit_client.bulk.jsonl import Line
-from ratelimit_client.bulk.lanes import AHEAD, AHEAD_IN_ALL, PARKED, Lanes
+from ratelimit_client.bulk.lanes import AHEAD, AHEAD_IN_ALL, AHEAD_OF_DEADLINE, PARKED, Lanes
 from ratelimit_client.bulk.row import Row, read_row
 from ratelimit_client.bulk.tally import Tally
 from tests.jobs import row as row_of
@@ -26,6 +26,8 @@ def row(number: int, model: str = "m", size: int = 10) -> Row:
 
 class Engine:
     """Lets calls out when the test says so."""
+
+    deadline_s: float | None = None
 
     def __init__(self) -> None:
         self.out: Counter[str] = Counter()
@@ -211,5 +213,24 @@ def test_while_paused_nothing_begins() -> None:
         assert len(bench.begun) == 1
         await bench.end(bench.begun[0])
         assert (bench.emptied, bench.lanes.tasks) == (1, {})
+
+    asyncio.run(bench())
+
+
+def test_with_a_deadline_hardly_any_wait() -> None:
+    """
+    It runs while a row waits in the queue.
+    """
+
+    async def bench() -> None:
+        bench = Bench()
+        bench.engine.deadline_s = 30.0
+        for number in range(20):
+            bench.lanes.offer(row(number))
+        assert len(bench.lanes.tasks) == AHEAD_OF_DEADLINE
+        bench.engine.let_out("m")
+        assert len(bench.lanes.tasks) == AHEAD_OF_DEADLINE + 1
+        await asyncio.sleep(0)
+        await bench.close()
 
     asyncio.run(bench())

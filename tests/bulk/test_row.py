@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelimit_client.bulk.jsonl import Line, Splitter
-from ratelimit_client.bulk.row import Flaw, Row, duplicate, mark_of, read_row
+from ratelimit_client.bulk.row import Flaw, Row, duplicate, glance, mark_of, read_row
 
 URL = "/v1/chat/completions"
 
@@ -227,3 +227,20 @@ def test_a_duplicate_names_both_lines_and_is_known_by_its_own() -> None:
     assert "line 7" in again.message
     assert "line 3" in again.message
     assert again.mark != row.mark
+
+
+def test_a_glance_knows_usual_lines_and_nothing_false() -> None:
+    """
+    The same mark and identity as a close look, or none; a line that carries more gives an identity nobody has.
+    """
+    usual = json.dumps({"custom_id": "é1", "method": "POST", "url": URL, "body": {"a": {"b": "}"}}}, ensure_ascii=False)
+    compact = row_text().replace(": ", ":").replace(", ", ",")
+    for text in (usual, compact):
+        row = read(text)
+        assert glance(line(text)) == (row.mark, row.id)
+    for text in (row_text(custom_id='a"b'), "oops", row_text() + " ", '{"custom_id": "a"}', row_text(method="GET")):
+        assert glance(line(text)) is None
+    more = row_text()[:-1] + ', "metadata": {}}'
+    found = glance(line(more))
+    assert found is not None
+    assert found[1] != read(more).id

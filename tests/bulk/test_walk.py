@@ -83,3 +83,22 @@ def test_a_repeated_bad_line_is_two_flaws() -> None:
     walk = Walk(Fingerprints())
 
     assert [walk.take(Line(number, 0, b"oops"))[0] for number in (1, 2)] == [Step.FLAW, Step.FLAW]
+
+
+def test_what_is_done_is_passed_at_a_glance() -> None:
+    """
+    The same ends as with a close look, without the row; a second line of that name is still a suspect.
+    """
+    table = Fingerprints()
+    for name, state in (("done", State.DONE), ("failed", State.FAILED)):
+        found = read_row(line(1, name))
+        table.record(found.mark, row_bits(found.id), state)
+    walk = Walk(table, glances=True)
+
+    taken = [
+        walk.take(one)
+        for one in (line(1, "done"), line(2, "failed"), line(3, "new"), line(4, "done"), line(5, "done", content="x"))
+    ]
+    assert [step for step, _ in taken] == [Step.DONE, Step.FAILED, Step.RUN, Step.SUSPECT, Step.SUSPECT]
+    assert [row is None for _, row in taken] == [True, False, False, False, False]
+    assert (walk.rows, walk.done_before, walk.failed_before) == (5, 1, 1)

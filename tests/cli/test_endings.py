@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ratelimit_client.testing import Faults, shortest
+from ratelimit_client.testing import Faults, shortest, sliced
 from tests.jobs import KEY, lines, names, row, rows, run, serving, start, write
 from tests.sizes import SCALE
 
@@ -208,6 +208,27 @@ def test_a_deadline_is_the_rows_own(tmp_path: Path) -> None:
     with serving(latency=5.0):
         assert run(tmp_path / "in", "-o", tmp_path / "out", "--deadline", "0.3") == 1
     assert {line["error"]["code"] for line in lines(tmp_path / "out.errors.jsonl")} == {"deadline_exceeded"}
+
+
+def test_a_deadline_does_not_run_while_others_go_first(tmp_path: Path) -> None:
+    """
+    Rows that wait for the limit are not begun long before their turn.
+    """
+    write(tmp_path / "in", *rows(30))
+    with serving("20 requests/s", latency=0.05, enforcement=sliced(0.1)):
+        assert run(tmp_path / "in", "-o", tmp_path / "out", "--limit", "20/s", "--deadline", "1") == 0
+    assert len(names(tmp_path / "out")) == 30
+
+
+def test_rows_without_a_model_are_rows(tmp_path: Path) -> None:
+    """
+    The server says what it thinks of them.
+    """
+    bare = [row(f"r{number}") | {"url": "/v1/moderations", "body": {"input": "x"}} for number in range(100)]
+    write(tmp_path / "in", *bare)
+    with serving(latency=0.01) as server:
+        assert run(tmp_path / "in", "-o", tmp_path / "out") in (0, 1)
+    assert server.tally.calls == 100
 
 
 # -- signals ------------------------------------------------------------------------------

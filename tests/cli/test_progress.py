@@ -154,6 +154,16 @@ def test_a_voice_that_nobody_hears_breaks_nothing() -> None:
     assert json.loads(stream.getvalue())["message"] == "oops"
 
 
+def test_a_server_cannot_steer_the_terminal() -> None:
+    """
+    Escapes, bells and overrides of direction are shown, not sent.
+    """
+    stream = io.StringIO()
+    Voice(stream=stream).write("a\x1b[2J\x07\u202e\nb é")
+
+    assert stream.getvalue() == "a\\x1b[2J\\x07\\u202e\nb é\n"
+
+
 def test_what_the_library_logs_is_said() -> None:
     """
     Without a traceback.

@@ -68,8 +68,7 @@ class Feeder:
             async for lines in batches:
                 for line in lines:
                     step, row = self.walk.take(line)
-                    self.source.remember(row)
-                    if not await self._carry_out(step, row):
+                    if row is not None and not await self._carry_out(step, row):
                         return False
                     in_a_row += 1
                     if in_a_row >= _LINES_IN_A_ROW:
@@ -79,6 +78,7 @@ class Feeder:
 
     async def _carry_out(self, step: Step, row: Row | Flaw) -> bool:
         """End one line; False when the run has to end."""
+        self.source.remember(row)
         if step is Step.EDITED:
             return await self._edited(row)
         if step is Step.SUSPECT:

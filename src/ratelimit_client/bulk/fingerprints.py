@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 from array import array
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Final
 
 _SEGMENT_BITS: Final = 12
@@ -39,6 +39,8 @@ _ROW_MASK: Final = ((1 << _ROW_BITS) - 1) << _ROW_SHIFT
 _TAG_SHIFT: Final = _ROW_SHIFT + _ROW_BITS
 
 _FIRST_SLOTS: Final = 8
+_SEGMENT_SHIFT: Final = 64 - _SEGMENT_BITS
+_NOWHERE: Final = ()
 
 
 class State(enum.IntEnum):
@@ -57,6 +59,9 @@ class Seen(enum.Enum):
     FAILED = "failed"
     EDITED = "edited"  # finished under another identity
     REPEATED = "repeated"  # the name was met earlier in this walk
+
+
+_PENDING: Final = State.PENDING << _STATE_SHIFT
 
 
 def row_bits(id_: str) -> int:
@@ -84,63 +89,50 @@ class Fingerprints:
 
     def record(self, mark: int, row: int, state: State) -> None:
         """Note a line of OUT or of the errors file; of several in one file the last counts, OUT overrides."""
-        number, tag = mark >> (64 - _SEGMENT_BITS), (mark >> _MARK_SHIFT) & _TAG_MASK
+        number, tag = mark >> _SEGMENT_SHIFT, (mark >> _MARK_SHIFT) & _TAG_MASK
         slot = tag << _TAG_SHIFT | row << _ROW_SHIFT | state << _STATE_SHIFT
-        places = list(self._places(number, tag))
         segment = self._segments[number]
-        for place in places:
-            assert segment is not None
-            held = segment[place]
-            if (held ^ slot) & _STATE_MASK == 0:
-                segment[place] = slot
-                return
-            if state is State.FAILED and (held ^ slot) & _ROW_MASK == 0:
-                return  # the answer in OUT overrides
-
-        self._names += not places
+        known = False
+        if segment is not None:
+            for place in _places(segment, tag):
+                known = True
+                held = segment[place]
+                if (held ^ slot) & _STATE_MASK == 0:
+                    segment[place] = slot
+                    return
+                if state is State.FAILED and (held ^ slot) & _ROW_MASK == 0:
+                    return  # the answer in OUT overrides
+        self._names += not known
         self._insert(number, slot)
 
     def visit(self, mark: int, row: int) -> Seen:
         """Meet a row of the input: say what it is and remember that it was met."""
-        number, tag = mark >> (64 - _SEGMENT_BITS), (mark >> _MARK_SHIFT) & _TAG_MASK
+        number, tag = mark >> _SEGMENT_SHIFT, (mark >> _MARK_SHIFT) & _TAG_MASK
         segment = self._segments[number]
         verdict = Seen.NEW
-        for place in self._places(number, tag):
-            assert segment is not None
-            held = segment[place]
-            if held & _SEEN:
-                return Seen.REPEATED
-            segment[place] = held | _SEEN
-            verdict = _better(verdict, held, row)
-
+        if segment is not None:
+            for place in _places(segment, tag):
+                held = segment[place]
+                if held & _SEEN:
+                    return Seen.REPEATED
+                segment[place] = held | _SEEN
+                verdict = _better(verdict, held, row)
         if verdict is Seen.NEW:
             self._names += 1
-            self._insert(number, tag << _TAG_SHIFT | row << _ROW_SHIFT | State.PENDING << _STATE_SHIFT | _SEEN)
+            self._insert(number, tag << _TAG_SHIFT | row << _ROW_SHIFT | _PENDING | _SEEN)
         return verdict
 
     def look(self, mark: int, row: int) -> Seen:
-        """What ``visit`` would say of a name not met yet; remembers nothing."""
-        number, tag = mark >> (64 - _SEGMENT_BITS), (mark >> _MARK_SHIFT) & _TAG_MASK
-        segment = self._segments[number]
+        """What ``visit`` would say, REPEATED included; remembers nothing."""
+        segment = self._segments[mark >> _SEGMENT_SHIFT]
         verdict = Seen.NEW
-        for place in self._places(number, tag):
-            assert segment is not None
-            verdict = _better(verdict, segment[place], row)
+        if segment is not None:
+            for place in _places(segment, (mark >> _MARK_SHIFT) & _TAG_MASK):
+                held = segment[place]
+                if held & _SEEN:
+                    return Seen.REPEATED
+                verdict = _better(verdict, held, row)
         return verdict
-
-    def _places(self, number: int, tag: int) -> Iterator[int]:
-        """The places of a segment that hold *tag*."""
-        segment = self._segments[number]
-        if segment is None:
-            return
-        slots = len(segment)
-        place = tag * slots >> _TAG_BITS
-        while held := segment[place]:
-            if held >> _TAG_SHIFT == tag:
-                yield place
-            place += 1
-            if place == slots:
-                place = 0
 
     def _insert(self, number: int, slot: int) -> None:
         segment = self._segments[number]
@@ -150,6 +142,20 @@ class Fingerprints:
             segment = self._segments[number] = _grown(segment)
         self._held[number] += 1
         _put(segment, slot)
+
+
+def _places(segment: array[int], tag: int) -> Sequence[int]:
+    """The places of a segment that hold *tag*: none, one or two."""
+    slots = len(segment)
+    place = tag * slots >> _TAG_BITS
+    found: Sequence[int] = _NOWHERE
+    while held := segment[place]:
+        if held >> _TAG_SHIFT == tag:
+            found = (*found, place)
+        place += 1
+        if place == slots:
+            place = 0
+    return found
 
 
 def _better(verdict: Seen, held: int, row: int) -> Seen:

@@ -160,6 +160,7 @@ class Journal:
     durable: bool = True
     on_failure: Callable[[OSError], None] | None = None
     failed: OSError | None = None
+    _unsafe: bool = False
     _waiting: list[bytes] = attrs.field(factory=list)
     _scheduled: bool = False
     _dirty: bool = False
@@ -186,7 +187,8 @@ class Journal:
             while text:
                 text = text[_write_some(self.fd, text) :]
                 self._dirty = True
-            self.failed = None
+            if not self._unsafe:
+                self.failed = None
         except OSError as error:
             self._waiting = [bytes(text)]
             self._fail(error)
@@ -202,7 +204,7 @@ class Journal:
             try:
                 await asyncio.get_running_loop().run_in_executor(None, os.fsync, self.fd)
             except OSError as error:
-                self._fail(error)
+                self._fail_to_sync(error)
 
     def close(self) -> None:
         """Write and sync what is left; ``failed`` tells whether all of it arrived."""
@@ -211,9 +213,14 @@ class Journal:
             try:
                 os.fsync(self.fd)
             except OSError as error:
-                self._fail(error)
+                self._fail_to_sync(error)
         if self.durable:
             os.close(self.fd)
+
+    def _fail_to_sync(self, error: OSError) -> None:
+        """What was not synced may be lost, and a later sync that succeeds would not say so: there is no way back."""
+        self._unsafe = True
+        self._fail(error)
 
     def _fail(self, error: OSError) -> None:
         told = self.failed is not None

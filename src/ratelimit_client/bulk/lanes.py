@@ -25,6 +25,8 @@ from .row import Row
 from .tally import Tally
 
 AHEAD: Final = 64
+# A deadline runs while a row waits in the queue, so with one hardly any may wait there.
+AHEAD_OF_DEADLINE: Final = 2
 AHEAD_IN_ALL: Final = 512
 AHEAD_BYTES: Final = 32 << 20
 PARKED: Final = 1024
@@ -127,7 +129,8 @@ class Lanes:
             return False
         ahead = lane.begun - self.engine.in_flight(lane.model)
         in_all = len(self.tasks) - self.engine.in_flight()
-        return ahead < AHEAD and in_all < AHEAD_IN_ALL and (self._bytes < AHEAD_BYTES or ahead <= 0)
+        most = AHEAD if self.engine.deadline_s is None else AHEAD_OF_DEADLINE
+        return ahead < most and in_all < AHEAD_IN_ALL and (self._bytes < AHEAD_BYTES or ahead <= 0)
 
     def _begin(self, lane: Lane, row: Row) -> None:
         self.tally.start(row.model)

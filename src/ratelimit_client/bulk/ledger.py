@@ -25,7 +25,7 @@ from .fingerprints import Fingerprints, Seen, State, row_bits
 from .journal import Tail, look_at_tail
 from .jsonl import lines_of
 from .lines import Finished, read_line
-from .row import mark_of, mark_of_line
+from .row import glance, mark_of, mark_of_line, read_row
 from .source import Source
 
 _FIRST: Final = b'{"id": "rlc_'
@@ -115,7 +115,11 @@ class Edited:
 def edited_rows(source: Source, table: Fingerprints, finished_fds: Iterable[int]) -> list[Edited]:
     """All finished rows of a regular input that were edited since, in order."""
     suspects: dict[str, tuple[int, str]] = {}
-    for row in source.after(0):
+    for line in source.lines():
+        guess = glance(line)
+        if guess is not None and table.look(guess[0], row_bits(guess[1])) is Seen.DONE:
+            continue
+        row = read_row(line)
         if row.custom_id is not None and table.look(row.mark, row_bits(row.id)) is Seen.EDITED:
             suspects.setdefault(row.custom_id, (row.number, row.id))
     if not suspects:

@@ -30,6 +30,11 @@ from .scan import Member, NotJSON, members
 # slash, a dot segment, an escape) or smuggle a query.
 _URL: Final = re.compile(r"/v1/[a-z0-9_-][a-z0-9_/-]*")
 
+_USUAL: Final = re.compile(
+    rb'\{"custom_id": ?"([^"\\\x00-\x1f]+)", ?"method": ?("POST"), ?"url": ?("[a-z0-9_/-]+"), ?"body": ?(\{.*\})\}',
+    re.DOTALL,
+)
+
 # As long as the longest URL that servers commonly take; longer ones are data in the wrong place.
 _CUSTOM_ID_CAP: Final = 4096
 
@@ -123,6 +128,21 @@ def duplicate(row: Row | Flaw, first_line: int) -> Flaw:
         carried=row.carried,
         lines={"line": row.number, "first_line": first_line},
     )
+
+
+def glance(line: Line) -> tuple[int, str] | None:
+    """
+    Mark and identity of a line in the usual layout, four times faster than ``read_row``; None for any other.
+
+    A guess: what is taken for the body may be more than that. Then the identity is
+    one that no finished row has, so "finished" is believed and nothing else.
+    """
+    found = _USUAL.fullmatch(line.data)
+    if found is None:
+        return None
+    name, method, url, body = found.groups()
+    mark = int.from_bytes(sha256(name).digest()[:8], "big")
+    return mark, "rlc_" + sha256(method + url + body).hexdigest()[:20]
 
 
 def read_row(line: Line) -> Row | Flaw:

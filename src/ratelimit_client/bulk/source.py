@@ -105,6 +105,10 @@ class Source:
         """The same row without what ``again`` can bring back."""
         return attrs.evolve(row, body=b"") if self.regular and isinstance(row, Row) else row
 
+    def lines(self) -> Iterator[Line]:
+        """The lines of a file, from the first."""
+        return lines_of(self.fd, start=self.start)
+
     def after(self, offset: int) -> Iterator[Row | Flaw]:
         """The rows of a file from the line that begins at *offset*; none of a pipe."""
         if self.regular:

@@ -146,6 +146,7 @@ def _lines(job: Job, command: Sequence[str], exit_code: int) -> list[str]:
         ("rows", _rows(job)),
         *_failures(job),
         ("time", _time(job)),
+        ("calls", _calls_line(job)),
         *_limit_lines(job),
         *_model_lines(job),
         *_ending(job),
@@ -177,16 +178,22 @@ def _failures(job: Job) -> list[tuple[str, str]]:
 
 
 def _time(job: Job) -> str:
-    calls, refused = _calls(job)
     rows = job.tally.ok + job.tally.failed
-    rate = f", {rows / job.seconds:.1f} rows/s" if rows and job.seconds else ""
-    words = [f"{duration(job.seconds)}{rate}", f"{calls} calls", f"{refused} refused (429)"]
-    retries = _retries(job, refused)
-    if retries:
-        words.append(f"{retries} retried")
-    words.append(f"longest wait {duration(job.tally.slowest_wait_s)}")
+    words = [duration(job.seconds)]
+    if rows and job.seconds:
+        words.append(f"{rows / job.seconds:.1f} rows/s")
     if job.tally.tokens:
         words.append(f"{job.tally.tokens:,} tokens".replace(",", " "))
+    return ", ".join(words)
+
+
+def _calls_line(job: Job) -> str:
+    calls, refused = _calls(job)
+    retries = _retries(job, refused)
+    words = [f"{calls} sent", f"{refused} refused (429)"]
+    if retries:
+        words.append(f"{retries} retried")
+    words.append(f"longest wait in the queue {duration(job.tally.slowest_wait_s)}")
     return ", ".join(words)
 
 
@@ -196,32 +203,29 @@ def _limit_lines(job: Job) -> list[tuple[str, str]]:
         return [("limit", "none known: the server showed none and none was given")]
     share, key, name = used
     gauge = job.meter.gauges[key, name]
-    of = f" of {shown(key)}" if len({key for key, _ in job.meter.gauges}) > 1 else ""
+    of = f" ({shown(key)})" if len({key for key, _ in job.meter.gauges}) > 1 else ""
     amount = f"{gauge.limit:,}".replace(",", " ")
-    limit = f"{amount} {name} per {window(gauge.window_s)}{of}"
-    return [("limit", f"{share:.0%} of {limit} used ({_source(gauge.source)})")]
-
-
-def _source(source: str) -> str:
-    return {"config": "as given", "header": "as the server shows it", "learned": "learnt", "prior": "as known"}.get(
-        source, source
-    )
+    return [("limit", f"{share:.0%} of {amount} {name}/{window(gauge.window_s)} used{of}")]
 
 
 def _model_lines(job: Job) -> list[tuple[str, str]]:
     found = []
     for asked, names in list(job.tally.snapshots.items())[:_SHOWN_MODELS]:
         answered = ", ".join(f"{shown(name) or 'unnamed'} ({snapshot.rows})" for name, snapshot in names.items())
-        found.append(("model", f"{shown(asked) or 'unnamed'} answered as {answered}"))
+        as_asked = list(names) == [asked]
+        found.append(("model", answered if as_asked else f"{shown(asked) or 'unnamed'} answered as {answered}"))
         found += [("", text) for text in _changes(list(names.items()))]
+    more = len(job.tally.snapshots) - _SHOWN_MODELS
+    if more > 0:
+        found.append(("", f"and {more} more models"))
     return found
 
 
 def _changes(names: list[tuple[str, Snapshot]]) -> list[str]:
     """One sentence for each time another snapshot began to answer."""
     return [
-        f"changed to {shown(name)} at {_date(snapshot.first_s)}, first row {shown(snapshot.first_id)}: "
-        "ask for a pinned snapshot to keep answers alike"
+        f"changed to {shown(name)} at {_date(snapshot.first_s)} (row {shown(snapshot.first_id)}): "
+        "a pinned snapshot keeps answers alike"
         for name, snapshot in names[1:]
     ]
 

@@ -17,7 +17,7 @@ import attrs
 
 from .fingerprints import Fingerprints, Seen, row_bits
 from .jsonl import Line
-from .row import Flaw, Row, mark_of_line, read_row
+from .row import Flaw, Row, glance, mark_of_line, read_row
 
 # Rows that wait for their proof: enough to make reading the input again rare, few enough to hold.
 SUSPECTS_CAP: Final = 20_000
@@ -40,6 +40,7 @@ class Walk:
     Args:
         table: names finished by earlier runs; names met are noted there.
         rerun_edited: run rows that were edited since they finished.
+        glances: lines that are done need not be read closely; only where the input can be read again.
         rows: lines met that are not blank.
         offset, bytes: where the line met last begins, and where it ends.
         done_before, failed_before: rows met that earlier runs finished.
@@ -48,6 +49,7 @@ class Walk:
 
     table: Fingerprints
     rerun_edited: bool = False
+    glances: bool = False
     rows: int = 0
     offset: int = 0
     bytes: int = 0
@@ -55,11 +57,13 @@ class Walk:
     failed_before: int = 0
     suspects: list[Row | Flaw] = attrs.field(factory=list)
 
-    def take(self, line: Line) -> tuple[Step, Row | Flaw]:
-        """The next line of the input."""
+    def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
+        """The next line of the input; it is not read closely when it is finished at a glance."""
         self.rows += 1
         self.offset = line.offset
         self.bytes = line.offset + len(line.data)
+        if self.glances and (step := self._glance(line)) is not None:
+            return step, None
         row = read_row(line)
         seen = self.table.visit(row.mark, row_bits(row.id))
         if seen is Seen.NEW:
@@ -73,6 +77,18 @@ class Walk:
         if seen is Seen.REPEATED:
             return self._repeated(row), row
         return self._edited(row), row
+
+    def _glance(self, line: Line) -> Step | None:
+        guess = glance(line)
+        if guess is None:
+            return None
+        mark, row = guess[0], row_bits(guess[1])
+        seen = self.table.look(mark, row)
+        if seen is Seen.DONE:
+            self.table.visit(mark, row)
+            self.done_before += 1
+            return Step.DONE
+        return None
 
     def _repeated(self, row: Row | Flaw) -> Step:
         if self.table.visit(mark_of_line(row.number, row.id), row_bits(row.id)) is Seen.FAILED:

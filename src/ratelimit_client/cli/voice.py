@@ -43,13 +43,19 @@ class Voice:
         self.say(message, level="error")
 
     def write(self, text: str) -> None:
-        """Text as it is, and a newline."""
+        """Text and a newline; what could steer a terminal (a server's words may be among it) is shown escaped."""
         stream = self.stream or sys.stderr
         try:
-            stream.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+            stream.write("".join(map(_harmless, text)) + "\n")
             stream.flush()
         except (OSError, ValueError, AttributeError):  # gone, closed, or none at all
             pass
+
+
+def _harmless(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 class Handler(logging.Handler):

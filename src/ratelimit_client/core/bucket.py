@@ -17,7 +17,9 @@ it is full and leaves it in debt. Time repays both.
 
 *Holds* are credits set aside out of the level: an escrow for the one blocked
 call that waits longest, and a tenth of the refill for each worse band that
-waits. They grow with ``refilled``, the sum of all that ever flowed in.
+waits. They grow with ``refilled``, the sum of all that ever flowed in. While the
+escrow is for a call of a better band, a worse one gets that tenth and no more:
+what flows beside the holds is the better one's.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class Hold:
         part, whole: the hold grows by part/whole of what flows into the bucket.
         cap: it never holds more credits than this.
         amount: credits held when ``since`` (the bucket's ``refilled``) was noted.
+        band: of the call that an escrow is for.
     """
 
     owner: object
@@ -52,11 +55,17 @@ class Hold:
     cap: int
     amount: int
     since: int
+    band: int = 0
 
     def at(self, refilled: int) -> int:
         """Credits held once *refilled* credits have ever flowed into the bucket."""
         grown = self.amount + (refilled - self.since) * self.part // self.whole
         return grown if grown < self.cap else self.cap
+
+    def inflow_until(self, credits_: int, refilled: int) -> int:
+        """Credits that have to flow into the bucket before *credits_*, or all it may hold, are held."""
+        missing = min(credits_, self.cap) - self.at(refilled)
+        return -(-missing * self.whole // self.part) if missing > 0 else 0
 
     def spend(self, credits_: int, refilled: int) -> None:
         """The owner drew *credits_*; what was held for it is used first."""
@@ -215,7 +224,14 @@ class Bucket:
         if self.credits >= need and self.escrow is None and self.bands is None and self.stepped_ns is None:
             return now_ns
         self.refresh(now_ns=now_ns)
-        return self._ready_after_refresh(need, owner, band, now_ns)
+        ready_ns = self._ready_after_refresh(need, owner, band, now_ns)
+        inflow = self._own_share_missing(cost, owner, band)
+        if not inflow:
+            return ready_ns
+        # A window gets nothing but its step.
+        by_itself = self.refill is not Refill.WINDOW
+        own_ns = now_ns - (-inflow // self.limit) if by_itself else self._window_ready_ns(self.brim, now_ns)
+        return max(ready_ns, own_ns)
 
     def _ready_after_refresh(self, need: int, owner: object, band: int, now_ns: int) -> int:
         holds = self._holds_of_others(owner, band)
@@ -229,6 +245,14 @@ class Bucket:
         if holds:
             missing = self._inflow_until(need, holds)
         return now_ns - (-missing // self.limit)
+
+    def _own_share_missing(self, cost: int, owner: object, band: int) -> int:
+        """Credits that have to flow in before a call that a better band's waits before can pay from its band's share."""
+        escrow = self.escrow
+        if escrow is None or self.bands is None or escrow.owner is owner or escrow.band >= band:
+            return 0
+        own = self.bands.get(band)
+        return 0 if own is None else own.inflow_until(cost, self.refilled)
 
     def _inflow_until(self, need: int, holds: list[Hold]) -> int:
         """Credits that have to flow in before *need* is there beside *holds*, which grow meanwhile."""
@@ -287,12 +311,12 @@ class Bucket:
 
     # -- holds ----------------------------------------------------------------
 
-    def hold_for(self, ticket: object, amount: int, *, now_ns: int) -> None:
+    def hold_for(self, ticket: object, amount: int, *, band: int = 0, now_ns: int) -> None:
         """Open the escrow for a blocked head, half of the refill; one that comes before takes over what is held."""
         self.refresh(now_ns=now_ns)
         cap = min(amount * self.window_ns, self.brim)
         held = 0 if self.escrow is None else min(cap, self.escrow.at(self.refilled))
-        self.escrow = Hold(ticket, 1, 2, cap, held, self.refilled)
+        self.escrow = Hold(ticket, 1, 2, cap, held, self.refilled, band)
         self.special = True
 
     def holds_for(self, ticket: object) -> bool:
@@ -339,10 +363,10 @@ class Bucket:
             self.credits = credits_
 
     def resize(self, limit: int, *, now_ns: int) -> None:
-        """The quota changed. Used units stay used: a larger bucket does not start fuller."""
+        """The quota changed. Used units stay used: a larger bucket does not start fuller, a smaller one owes itself."""
         self.refresh(now_ns=now_ns)
         self.limit = limit
         self.brim = limit * self.window_ns
         self.peaks.clear()
-        self.credits = min(self.brim, self.credits)
+        self.credits = max(-self.brim, min(self.brim, self.credits))
         self.reserve = min(self.reserve, self.brim)

@@ -226,6 +226,15 @@ class Budget:
                     self.binding = bucket
         return ready_ns
 
+    def lacking(self, ticket: Ticket, *, now_ns: int) -> set[str]:
+        """The units in which some bucket has no room for *ticket* yet."""
+        return {
+            unit
+            for unit, amount in ticket.cost.pairs
+            for bucket in self.by_unit.get(unit, ())
+            if bucket.ready_at_ns(amount, owner=ticket, band=ticket.priority, now_ns=now_ns) > now_ns
+        }
+
     def charge(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
         """Take the cost out of every bucket, and note what was believed and what the server had seen."""
         marks = []
@@ -321,8 +330,8 @@ class Budget:
             lesson = line.series.use(reading, snapshot, grain_ns=grain_ns, refused=refused, now_ns=now_ns)
             if line.bucket.limit != limit or not watched:
                 self.note_limits()
-                if line.lessons.slice is not None:
-                    line.lessons.slice.limit = line.bucket.limit
+                if line.lessons.follow(now_ns=now_ns):
+                    self.rebuild()
             if lesson is not None:
                 learnt.append((line, lesson))
         if learnt and not self.has_readings:

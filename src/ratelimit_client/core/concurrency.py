@@ -57,7 +57,7 @@ class InFlightWindow:
     heard: bool = False
     careful: bool = False
     gentle_above: int | None = None
-    _base: int = _FIRST
+    _base: int = attrs.field(init=False)
     _grow: int = 0
     _grow_ns: int = 0
     _spread_ns: int = 1
@@ -66,6 +66,10 @@ class InFlightWindow:
     _pressed: bool = False
     _slowest_ns: int = 0
     _cut_ns: int = -1
+
+    @_base.default
+    def _first(self) -> int:
+        return min(_FIRST, self.ceiling)
 
     @property
     def silence_ns(self) -> int:
@@ -102,6 +106,7 @@ class InFlightWindow:
             self._grow = 0
         if self._pressed and self._base < self._top and self._round_over(now_ns):
             self._begin_round(now_ns)
+            return self._base + 1
         return self._base
 
     def _round_over(self, now_ns: int) -> bool:
@@ -129,17 +134,25 @@ class InFlightWindow:
         return self.in_flight < self.allowed(now_ns=now_ns)
 
     def opens_at_ns(self, *, now_ns: int) -> int | None:
-        """When one more call may go if nothing else happens; None: not before something does."""
+        """
+        When one more call may go if nothing else happens; None: not before something does.
+
+        With more in flight than the window allows, after a cut, it is the first instant that could help.
+        """
         if self.in_flight < self.allowed(now_ns=now_ns):
             return now_ns
-        if self._grow:
-            wanted = self.in_flight - self._base
-            if 0 < wanted < self._grow:
-                return max(now_ns + 1, self._grow_ns - (-wanted * self._spread_ns // (self._grow - 1)))
-            return max(now_ns + 1, self._grow_ns + self._spread_ns)
-        if self._base >= self._top or self.careful or self._round_ns is None:
+        wanted = self.in_flight - self._base
+        if wanted < self._grow:
+            return self._grow_ns - (-wanted * self._spread_ns // (self._grow - 1))
+        # Nothing of the present growth is left for it; another round begins after it.
+        least_ns = self._grow_ns + self._spread_ns if self._grow else now_ns + 1
+        if self.size >= self._top:
             return None
-        return max(now_ns + 1, self._round_ns + self.silence_ns)
+        if self._answers >= self.size:
+            return least_ns
+        if self.careful or self._round_ns is None:
+            return None
+        return max(least_ns, self._round_ns + self.silence_ns)
 
     # -- what happened --------------------------------------------------------
 
@@ -178,5 +191,5 @@ class InFlightWindow:
 
     def restart(self) -> None:
         """Begin with the ramp again, as after an outage."""
-        self._base, self._grow, self._answers, self._round_ns = _FIRST, 0, 0, None
+        self._base, self._grow, self._answers, self._round_ns = self._first(), 0, 0, None
         self.careful = False

@@ -32,7 +32,9 @@ _ENOUGH, _PLENTY = 4, 16
 # The very first call refused: nothing is measured, and one call a second is no flood.
 _FIRST = 2000
 _PAUSE_NS = NS // 10
-_PAUSE_MAX_NS = 30 * NS
+# Long enough for a server of one call a minute that charges refused calls, too.
+_PAUSE_MAX_NS = 300 * NS
+_DOUBLINGS_MAX = 12
 _LEAST_EPOCH_NS = NS // 20
 _FORGOTTEN_NS = 60 * NS
 
@@ -96,7 +98,7 @@ class RateLearner:
         else:
             self._barren += 1
             self._set(self.bucket.limit, now_ns)
-        self.resumes_ns = now_ns + min(_PAUSE_MAX_NS, _PAUSE_NS << min(self._barren, 10))
+        self.resumes_ns = now_ns + min(_PAUSE_MAX_NS, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
         self.cut_ns = now_ns
         self._admitted = self._granted = 0
         return True

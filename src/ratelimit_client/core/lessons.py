@@ -133,6 +133,17 @@ class Lessons:
         self.slice.brim = units * self.slice.window_ns
         self.slice.reserve = self.slice.brim // 100
 
+    def follow(self, *, now_ns: int) -> bool:
+        """The limit changed: a slice flows at the new rate, and one as large as the limit is none. True: it is gone."""
+        if self.slice is None:
+            return False
+        self.slice.refresh(now_ns=now_ns)
+        self.slice.limit = self.bucket.limit
+        if self.slice.capacity < self.bucket.limit:
+            return False
+        self.slice = None
+        return True
+
     def grow(self, *, now_ns: int) -> None:
         """5 % of the limit comes back for each full window without a refusal; a whole one is no slice."""
         if self.slice is None:

@@ -9,13 +9,14 @@ keeps its rank and blocks nobody before its not-before time.
 Theory. Lanes follow start-time fair queueing: a lane's *tag* is the service it
 had, in millionths of a bucket; the smallest tag is next, a grant moves the tag
 on by what the call costs, and a lane that was away starts at the tag being
-served now, so absence earns nothing. Every step is O(log n); a cancelled ticket
-is only marked and dropped when met, or swept when most are dead.
+served now, so absence earns nothing. Every step is O(log n) in lanes and in
+tickets sent back, and O(1) in all others; a cancelled ticket is only marked and dropped when met, or swept when most are dead.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 
 import attrs
@@ -30,50 +31,100 @@ Kinds = tuple[str, ...]
 
 
 @attrs.define(eq=False)
+class Line:
+    """
+    Tickets by rank. Nearly all come in the order of their rank and stand in ``fresh``.
+
+    A ticket that was sent back has an old rank and goes to ``back``, a heap.
+    """
+
+    fresh: deque[Ticket] = attrs.field(factory=deque)
+    back: list[tuple[int, Ticket]] = attrs.field(factory=list)
+
+    def push(self, ticket: Ticket) -> None:
+        """Put it where its rank belongs."""
+        fresh = self.fresh
+        if not fresh or fresh[-1].seq < ticket.seq:
+            fresh.append(ticket)
+        else:
+            heapq.heappush(self.back, (ticket.seq, ticket))
+
+    def head(self) -> Ticket | None:
+        """The first live ticket; dead ones before it are dropped."""
+        fresh, back = self.fresh, self.back
+        while fresh and not waits(fresh[0]):
+            fresh.popleft()
+        while back and not waits(back[0][1]):
+            heapq.heappop(back)
+        if back and (not fresh or back[0][0] < fresh[0].seq):
+            return back[0][1]
+        return fresh[0] if fresh else None
+
+    def pop(self, ticket: Ticket) -> bool:
+        """Take *ticket* if it is the head."""
+        if self.fresh and self.fresh[0] is ticket:
+            self.fresh.popleft()
+        elif self.back and self.back[0][1] is ticket:
+            heapq.heappop(self.back)
+        else:
+            return False
+        return True
+
+    def sweep(self) -> None:
+        """Drop all dead tickets."""
+        self.fresh = deque(ticket for ticket in self.fresh if waits(ticket))
+        self.back = [entry for entry in self.back if waits(entry[1])]
+        heapq.heapify(self.back)
+
+    def live(self) -> Iterator[Ticket]:
+        """Every live ticket, in no order."""
+        yield from (ticket for ticket in self.fresh if waits(ticket))
+        yield from (ticket for _, ticket in self.back if waits(ticket))
+
+
+@attrs.define(eq=False)
 class Lane:
-    """The waiting calls of one tenant in one band, one heap for each set of units they need."""
+    """The waiting calls of one tenant in one band, one line for each set of units they need."""
 
     tenant: str
     tag: int = 0
     ready: int = 0
     listed: int | None = None
-    heaps: dict[Kinds, list[tuple[int, Ticket]]] = attrs.field(factory=dict)
+    lines: dict[Kinds, Line] = attrs.field(factory=dict)
 
     def push(self, ticket: Ticket) -> None:
-        kinds = tuple(unit for unit, _ in ticket.cost.pairs)
-        heapq.heappush(self.heaps.setdefault(kinds, []), (ticket.seq, ticket))
+        kinds = tuple([unit for unit, _ in ticket.cost.pairs])
+        line = self.lines.get(kinds)
+        if line is None:
+            line = self.lines[kinds] = Line()
+        line.push(ticket)
 
     def heads(self) -> list[Ticket]:
-        """The first live ticket of each heap, oldest first."""
+        """The first live ticket of each line, oldest first."""
         found = []
-        for kinds in list(self.heaps):
-            heap = self.heaps[kinds]
-            while heap and not waits(heap[0][1]):
-                heapq.heappop(heap)
-            if heap:
-                found.append(heap[0])
+        for kinds, line in list(self.lines.items()):
+            head = line.head()
+            if head is not None:
+                found.append(head)
             else:
-                del self.heaps[kinds]
+                del self.lines[kinds]
         if len(found) > 1:
-            found.sort(key=_first)
-        return [ticket for _, ticket in found]
+            found.sort(key=_rank)
+        return found
 
     def pop(self, ticket: Ticket) -> None:
         """Take *ticket*, which is one of the heads."""
-        for heap in self.heaps.values():
-            if heap and heap[0][1] is ticket:
-                heapq.heappop(heap)
+        for line in self.lines.values():
+            if line.pop(ticket):
                 return
 
     def sweep(self) -> None:
-        for kinds, heap in list(self.heaps.items()):
-            live = [entry for entry in heap if waits(entry[1])]
-            heapq.heapify(live)
-            self.heaps[kinds] = live
+        for line in self.lines.values():
+            line.sweep()
 
 
-def _first(entry: tuple[int, Ticket]) -> int:
-    return entry[0]
+def _rank(ticket: Ticket) -> int:
+    return ticket.seq
 
 
 def waits(ticket: Ticket) -> bool:
@@ -280,7 +331,7 @@ class FairQueue:
         if band is None:
             return True
         lane = band.lanes.get(ticket.tenant)
-        return lane is not None and lane.ready == self.ready and len(lane.heaps) <= 1
+        return lane is not None and lane.ready == self.ready and len(lane.lines) <= 1
 
     def ahead(self, unit: str, priority: int) -> int:
         """Units waiting in the same and all better bands."""
@@ -294,8 +345,8 @@ class FairQueue:
         """Every waiting ticket, in no order. O(n)."""
         for band in self.bands.values():
             for lane in band.lanes.values():
-                for heap in lane.heaps.values():
-                    yield from (ticket for _, ticket in heap if waits(ticket) and ticket not in self._rests)
+                for line in lane.lines.values():
+                    yield from (ticket for ticket in line.live() if ticket not in self._rests)
         yield from self._rests
 
     def _band(self, number: int) -> Band:

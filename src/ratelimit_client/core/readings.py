@@ -243,10 +243,14 @@ class Series:
         return Lesson(drop, residual, self.asleep, exact, snapshot.snap_ns)
 
     def _level_now(self, exact: int, seen: int, snapshot: Snapshot, now_ns: int) -> int:
-        """The level of now, when the server had *exact* credits and had seen *seen* units of our debits."""
+        """
+        The level of now, when the server had *exact* credits and had seen *seen* units of our debits.
+
+        It is no further below zero than a full bucket: what is more than that, the server refuses.
+        """
         bucket = self.bucket
         debited = snapshot.debited * bucket.window_ns
-        level = exact - debited + seen * bucket.window_ns
+        level = max(-bucket.brim, exact - debited + seen * bucket.window_ns)
         if bucket.refill is not Refill.CONTINUOUS:
             return level
         level += bucket.limit * max(0, now_ns - snapshot.snap_ns)

@@ -82,28 +82,41 @@ def _pass_by(
 
     Returns when to look again, and whether the bound stopped it.
     """
-    wake_ns = sooner(state.queue.wakes_at_ns(), _blocked_at(state, first, now_ns))
+    wakes_ns = state.queue.wakes_at_ns()
+    wake_ns = sooner(wakes_ns, _blocked_at(state, first, now_ns))
     if state.gate_ns > now_ns or state.breaker.open:
         return wake_ns, False
     # Calls of other keys may pass by in a shared bucket: there even a call that is alone here needs its escrow.
-    if state.queue.alone(first) and not state.budget.shared:
+    binding = state.budget.binding
+    if state.queue.alone(first) and not state.budget.shared and (binding is None or binding.escrow is None):
         return wake_ns, False
     granted = 0
     progress = True
     while progress and granted < most:
         progress = False
+        wake_ns = wakes_ns
         blocked: list[Ticket] = []
         escrowed: set[int] = set()
+        lane: tuple[int, str] | None = None
+        closed: set[str] = set()
         for ticket in list(state.queue.heads()):
             if scheduler.in_flight >= scheduler.max_in_flight:
                 scheduler.agenda.starve(state)
-                return wake_ns, False
-            if granted < most and _let_go(scheduler, state, ticket, turn, now_ns):
+                return wakes_ns, False
+            if (ticket.priority, ticket.tenant) != lane:
+                lane, closed = (ticket.priority, ticket.tenant), set()
+            # Inside a lane nobody passes in a bucket where an earlier call waits.
+            if not closed.isdisjoint(ticket.cost):
+                continue
+            gone = granted < most and _let_go(scheduler, state, ticket, turn, now_ns)
+            while not gone and _hold(state, ticket, blocked, escrowed, now_ns):
+                gone = granted < most and _let_go(scheduler, state, ticket, turn, now_ns)
+            if gone:
                 granted += 1
                 progress = True
                 continue
-            _hold(state, ticket, blocked, escrowed, now_ns)
             blocked.append(ticket)
+            closed |= state.budget.lacking(ticket, now_ns=now_ns)
             wake_ns = sooner(wake_ns, _blocked_at(state, ticket, now_ns))
     return wake_ns, granted >= most
 
@@ -113,36 +126,42 @@ def _blocked_at(state: KeyState, ticket: Ticket, now_ns: int) -> int | None:
     return ready_ns if ready_ns is None else max(ready_ns, now_ns + 1)
 
 
-def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[int], now_ns: int) -> None:
+def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[int], now_ns: int) -> bool:
     """
-    Open the escrow of the bucket that blocks *ticket*, unless one *before* it in the order has it.
+    Open the escrow of the bucket that blocks *ticket*, unless one *before* it in the order has it; True when opened.
 
     An owner that comes later, or is no longer first in its lane, gives it up: it would
     keep from this one what it cannot use itself. A call of another key keeps it.
     """
     if state.budget.ready_at_ns(ticket, now_ns=now_ns) <= now_ns:
-        return
+        return False
     bucket = state.budget.binding
     if bucket is None or id(bucket) in escrowed:
-        return
+        return False
     escrowed.add(id(bucket))
     owner = bucket.escrow.owner if bucket.escrow is not None else None
-    if isinstance(owner, Ticket) and (owner.key != ticket.key or owner in before):
-        return
-    bucket.hold_for(ticket, ticket.amount(bucket.pays), now_ns=now_ns)
+    if owner is ticket or (isinstance(owner, Ticket) and (owner.key != ticket.key or owner in before)):
+        return False
+    bucket.hold_for(ticket, ticket.amount(bucket.pays), band=ticket.priority, now_ns=now_ns)
+    return True
 
 
 def _keep_for_bands(state: KeyState, now_ns: int) -> None:
-    """While a worse band waits, a tenth of every bucket's refill is kept for it."""
+    """
+    While a worse band waits, a tenth of every bucket's refill is kept for it.
+
+    Once it has that, it keeps it until it no longer waits, though the better calls be gone for a moment.
+    """
     shared = state.budget.shared
     if len(state.queue.bands) < 2 and not shared:
         return
     bands = state.queue.waiting_bands()
-    heads = {band: head for band in (bands if shared else bands[1:]) if (head := state.queue.head_of(band))}
+    heads = {band: head for band in bands if (head := state.queue.head_of(band))}
     for unit, buckets in state.budget.by_unit.items():
         for bucket in buckets:
             # In a shared bucket a better band may wait in another key.
-            costs = {band: head.amount(unit) for band, head in heads.items() if band != bands[0] or bucket in shared}
+            kept = bands if bucket in shared else (bucket.bands or ())
+            costs = {band: head.amount(unit) for band, head in heads.items() if band != bands[0] or band in kept}
             if costs or bucket.bands is not None:
                 bucket.keep_for_bands(costs, owner=state.name, now_ns=now_ns)
 

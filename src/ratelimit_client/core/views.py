@@ -151,7 +151,8 @@ def _because(state: KeyState, binding: str, now_ns: int) -> str:
             return "max_in_flight calls are under way"
         case "queue":
             return "others are first"
-    for buckets in state.budget.by_unit.values():
+    last = state.budget.binding  # of several of one name, the one that was looked at last made it wait
+    for buckets in ((last,) if last is not None else (), *state.budget.by_unit.values()):
         for bucket in buckets:
             if bucket.name == binding:
                 level = bucket.level(now_ns=now_ns)

@@ -217,6 +217,8 @@ class Dialect:
     sentences: tuple[Sentence, ...] = attrs.field(default=(), converter=_compiled)
     forbidden_is_limit: bool = True
     vocabulary: Vocabulary = attrs.field(init=False, repr=False)
+    shapes: dict[tuple[Any, ...], Any] = attrs.field(init=False, repr=False, factory=dict)
+    """What ``ordinary`` remembers: by the names of an answer, where it tells what."""
 
     @vocabulary.default
     def _own_vocabulary(self) -> Vocabulary:

@@ -31,6 +31,7 @@ MAX_SPAN_S = 31 * 86_400.0
 """No rate limit is further away than this; a greater distance is an error of a clock or a unit."""
 
 _LONGEST_TEXT = 80
+_LONGEST_PLAIN = 18
 _LONGEST_NUMBER = 18
 
 _ATTO = 10**18
@@ -113,6 +114,8 @@ def parse_number(text: str) -> float | None:
 
 def parse_duration(text: str) -> float | None:
     """Seconds of a Go duration (``1m13.588s``, ``17ms``, ``2d``), to the nearest float; None when it is none."""
+    if len(text) <= _LONGEST_PLAIN and (plain_s := _plain_duration(text)) is not None:
+        return plain_s
     if len(text) > _LONGEST_TEXT or not _DURATION.fullmatch(text):
         return None
 
@@ -122,6 +125,26 @@ def parse_duration(text: str) -> float | None:
         digits = int((whole or "0") + decimals)
         total += digits * _UNIT_ATTOSECONDS[unit] // 10 ** len(decimals)
     return total / _ATTO
+
+
+def _plain_duration(text: str) -> float | None:
+    """``8.64s``, ``17ms``, ``1m13.588s``: what servers mostly write, without a regular expression; None otherwise."""
+    minutes = "0"
+    if text.endswith("ms"):
+        number, per_second = text[:-2], 1000
+    elif text.endswith("s"):
+        number, per_second = text[:-1], 1
+        if "m" in number:
+            minutes, _, number = number.partition("m")
+    else:
+        return None
+    whole, dot, decimals = number.partition(".")
+    digits = minutes + whole + decimals
+    if not (digits.isdigit() and digits.isascii() and minutes and whole) or (dot and not decimals):
+        return None
+    # A quotient of whole numbers is rounded once, so it is the same float by whichever way.
+    scale = per_second * 10 ** len(decimals)
+    return (int(minutes) * 60 * scale + int(whole + decimals)) / scale
 
 
 def parse_when(text: str, unit: Unit = Unit.BY_SIZE) -> When | None:
@@ -153,10 +176,13 @@ def number_when(value: float, unit: Unit = Unit.BY_SIZE) -> When:
 @lru_cache(maxsize=2048)
 def _parse_when(text: str, unit: Unit) -> When | None:
     text = text.strip(" \t")
-    value = parse_number(text)
-    if value is not None:
-        return number_when(value, unit)
-    span_s = parse_duration(text)
+    if text.endswith("s"):  # no number does
+        span_s = parse_duration(text)
+    else:
+        value = parse_number(text)
+        if value is not None:
+            return number_when(value, unit)
+        span_s = parse_duration(text)
     if span_s is not None:
         return When(Form.DURATION, span_s)
     at_s = _parse_date(text)

@@ -4,7 +4,7 @@ From the values of a dimension as they came to a `Reading`.
 Law of this file: fields are dropped one by one. -1, 0 as a limit, text, empty: the
 field says nothing, and a dimension whose limit and remaining both say nothing is not
 shown at all, for a bare ``reset: 0`` beside them is no news either. More left than the
-limit is the limit. A reset counts only within 31 days.
+limit is the limit. A reset or a window counts only within 31 days.
 
 The window of a dimension is, best first, what a header says, what the table or the
 name says, or what the numbers determine: that only where the reset is a duration,
@@ -14,6 +14,7 @@ since then it is the time to full, cut to whole milliseconds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -25,6 +26,7 @@ from .headers import MOST_DIMENSIONS, Collected, Row, amount, moment, span_s
 from .ietf import Fields
 
 _LIMIT, _REMAINING, _RESET, _RESET_AFTER, _USED, _WINDOW = (field.index for field in OF_A_DIMENSION)
+_DURATION = Form.DURATION
 _AGE, _RATELIMIT, _POLICY = Field.AGE.index, Field.RATELIMIT.index, Field.POLICY.index
 
 
@@ -55,17 +57,24 @@ def _of_ordinary_row(table: Dialect, dimension: str, row: Row) -> Reading | None
     limit_raw, remaining_raw, reset_raw, after, used, window = row
     if after is not None or used is not None or window is not None:
         return None
+    return ordinary_reading(table, table.window_s(dimension), limit_raw, remaining_raw, reset_raw)
+
+
+def ordinary_reading(
+    table: Dialect, window_s: float | None, limit_raw: Any, remaining_raw: Any, reset_raw: Any
+) -> Reading | None:
+    """The reading of two plain numbers and a duration; None when they are anything else."""
     if not limit_raw.__class__ is remaining_raw.__class__ is reset_raw.__class__ is str:
         return None
     limit = parse_number(limit_raw)
     remaining = parse_number(remaining_raw)
     when = parse_when(reset_raw, table.numbers)
-    if limit is None or remaining is None or when is None or when.form is not Form.DURATION:
+    if limit is None or remaining is None or when is None or when.form is not _DURATION:
         return None
     reset_s = when.seconds
     if not 0 < limit >= remaining or reset_s > MAX_SPAN_S:
         return None
-    return Reading(limit, remaining, reset_s, table.window_s(dimension) or infer_window_s(limit, remaining, reset_s))
+    return Reading(limit, remaining, reset_s, window_s or infer_window_s(limit, remaining, reset_s))
 
 
 def _of_row(table: Dialect, dimension: str, row: Row, now_s: Callable[[], float | None]) -> tuple[Reading | None, bool]:
@@ -81,7 +90,7 @@ def _of_row(table: Dialect, dimension: str, row: Row, now_s: Callable[[], float 
     window_s = window_s or table.window_s(dimension)
     if not window_s and when is not None and when.form is Form.DURATION:
         window_s = _by_numbers(limit, remaining, reset_s)
-    return Reading(limit, remaining, reset_s, window_s or None), doubtful or doubt or clamped
+    return Reading(limit, remaining, reset_s, _window(window_s)), doubtful or doubt or clamped
 
 
 def _amounts(row: Row) -> tuple[float | None, float | None, float | None, bool]:
@@ -136,6 +145,11 @@ def _possible(limit: float | None, remaining: float | None) -> tuple[float | Non
     return limit, remaining, False
 
 
+def _window(window_s: float | None) -> float | None:
+    """A window that a limit can have."""
+    return window_s if window_s and window_s <= MAX_SPAN_S else None
+
+
 def _by_numbers(limit: float | None, remaining: float | None, reset_s: float | None) -> float | None:
     if limit is None or remaining is None or not reset_s:
         return None
@@ -155,9 +169,9 @@ def _of_fields(collected: Collected, readings: dict[str, Reading]) -> bool:
         reset_s = level.get("reset_s")
         reset_s = None if reset_s is None or reset_s > MAX_SPAN_S else reset_s
         if limit is not None or remaining is not None or reset_s:
-            readings[name] = Reading(limit, remaining, reset_s, level.get("window_s") or None)
+            readings[name] = Reading(limit, remaining, reset_s, _window(level.get("window_s")))
         doubtful |= clamped
-    _of_unnamed_policies(fields.quotas, readings)
+    _of_unnamed_policies([quota for quota in fields.quotas if _window(quota[1])], readings)
     return doubtful
 
 

@@ -27,6 +27,7 @@ from .generic import GENERIC
 from .headers import Collected
 from .ietf import IETF
 from .openai import OPENAI
+from .ordinary import read_ordinary
 
 _PROMISED = (
     "azure",
@@ -128,7 +129,12 @@ def read(
         >>> signals.readings["requests"].window_s
         60.0
     """
-    table, collected = _collected(dialect, url, headers)
+    table = _told(dialect, url)
+    if table is not None and body is None and (status or 0) < 300 and hasattr(headers, "values"):
+        signals = read_ordinary(table, status or 0, headers)
+        if signals is not None:
+            return signals
+    table, collected = _collected(table or dialect, url, headers)
     return conclude(table, status or 0, collected, body, now_wall_s if now_wall_s is not None else sent_wall_s)
 
 

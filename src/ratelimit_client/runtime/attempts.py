@@ -39,6 +39,7 @@ from .desk import Desk
 from .permit import Ask, Permit, Place
 from .retrying import RetryLoop
 
+_CLOSED = "the limiter was closed while it waited to be sent again"
 _SUCCEEDED, _OK = Ending.SUCCEEDED, Reason.OK  # looked at on the hot path, see permit
 
 
@@ -144,6 +145,7 @@ class Attempt(Permit):
     def _deadline_exceeded(self) -> DeadlineExceeded:
         error = super()._deadline_exceeded()
         error.attempts = self.number
+        error.request_id = error.request_id or self._call.request_id
         return error
 
 
@@ -168,6 +170,7 @@ class Attempts:
         "_policy",
         "_ticket",
         "replayable",
+        "request_id",
     )
 
     def __init__(self, desk: Desk, ask: Ask, policy: RetryPolicy) -> None:
@@ -182,6 +185,8 @@ class Attempts:
         self._next: int | None = None
         """The least instant of the next attempt; None when there is none to be."""
         self.replayable = True
+        self.request_id: str | None = None
+        """The server's name for the last attempt that it answered."""
 
     def __aiter__(self) -> Attempts:
         return self
@@ -228,17 +233,18 @@ class Attempts:
             if self._loop is None:
                 self._loop = RetryLoop(self._policy, self._requeue, self._elapsed_s)
             await self._loop.next_turn(self._error, self._left_s())
-        except DeadlineExpiredInQueue as error:
-            if self._error is None:
+        except Exception as error:
+            last = self._error
+            if last is error:
+                self._tell_how_it_ended(last, f"not tried again: {GiveUpReason.STOPPED}")
+            if last is None or last is error or not isinstance(error, DeadlineExpiredInQueue | Closed):
                 raise
-            if ticket.deadline_ns is None:  # the policy's patience with a server that is gone
-                raise self._error from error
-            raise self._expired(error) from self._error
-        except Closed as error:
+            if isinstance(error, DeadlineExpiredInQueue) and ticket.deadline_ns is not None:
+                raise self._expired(error) from last
             # "Nothing was sent" would be wrong of a call that was tried: its last outcome is its end.
-            if self._error is None:
-                raise
-            raise self._error from error
+            why = _CLOSED if isinstance(error, Closed) else GiveUpReason.OUTAGE
+            self._tell_how_it_ended(last, f"not tried again: {why}", getattr(error, "waited_s", 0.0))
+            raise last from error
 
     async def _requeue(self, seconds: float) -> None:
         """Back into the queue, and return when the turn has come. This is what tenacity calls its sleep."""
@@ -293,6 +299,8 @@ class Attempts:
         if verdict is None:
             return False
         failed = error if isinstance(error, Exception) else None
+        if signals is not None:
+            self.request_id = signals.request_id or self.request_id
         if failed is None and signals is not None:
             failed = response_error(signals)  # observed, and the body ended as if nothing were wrong
         self._error = failed
@@ -300,20 +308,20 @@ class Attempts:
             self._next = verdict.not_before_ns
             return True
         if failed is not None:
-            self._tell_how_it_ended(failed, signals, verdict)
+            self._tell_how_it_ended(failed, self._because(verdict))
         return False
 
-    def _tell_how_it_ended(self, error: Exception, signals: Signals | None, verdict: GiveUp) -> None:
+    def _tell_how_it_ended(self, error: Exception, because: str, waited_s: float = 0.0) -> None:
         """Fill in what only the loop knows: how often it was tried, how long it waited, why it ends."""
         assert self._current is not None
         assert self._ticket is not None
-        attempts, waited_s = self._current.number, to_s(self._ticket.waited_ns)
+        attempts, signals = self._current.number, self._current.signals
+        waited_s = max(waited_s, to_s(self._ticket.waited_ns))
         if hasattr(error, "attempts"):
             error.attempts = attempts
         if isinstance(error, ResponseError):
             error.waited_s = waited_s
             if signals is not None and error.signals is signals:
-                because = self._because(verdict)
                 error.args = (sentence(signals, attempts=attempts, waited_s=waited_s, because=because),)
 
     def _because(self, verdict: GiveUp) -> str:
@@ -331,8 +339,7 @@ class Attempts:
             f"the deadline passed in the queue after {attempts} {'try' if attempts == 1 else 'tries'} and "
             f"{error.waited_s:.1f} s of waiting; the last one ended so: {self._error}"
         )
-        signals = self._current.signals
-        return DeadlineExceeded(message, attempts=attempts, request_id=signals.request_id if signals else None)
+        return DeadlineExceeded(message, attempts=attempts, request_id=self.request_id)
 
     def __repr__(self) -> str:
         if self._current is None:

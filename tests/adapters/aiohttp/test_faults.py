@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 
@@ -119,8 +120,9 @@ TABLE = [
 ]
 
 
-def client_of(server: RawServer) -> Client:
-    return Client(server.url, api_key="sk-canary-0123", timeout=Timeout(idle_s=IDLE_S), retry=RetryPolicy.none())
+def client_of(server: RawServer, session: aiohttp.ClientSession | None = None) -> Client:
+    options: dict[str, Any] = {"timeout": Timeout(idle_s=IDLE_S), "retry": RetryPolicy.none(), "session": session}
+    return Client(server.url, api_key="sk-canary-0123", **options)
 
 
 @pytest.mark.parametrize("run", [on_real_sockets, in_virtual_time])
@@ -132,12 +134,29 @@ def test_a_fault_ends_as_it_should(row: Row, run: Callable[[Any], Any]):
 
     async def story() -> tuple[Any, Any]:
         async with RawServer(row.steps, [answer(b'{"n":2}')]) as server, client_of(server) as client:
-            first = await ended(client)
-            second = await client.post("/echo", json={"n": 2})
-        return first, second
+            return await ended(client), await client.post("/echo", json={"n": 2})
 
-    first, second = run(story)
+    judge(row, *run(story))
 
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_a_fault_ends_alike_on_a_session_of_the_users(row: Row):
+    """
+    The same, through aiohttp's session instead of connections of our own.
+    """
+
+    async def story() -> tuple[Any, Any]:
+        async with (
+            RawServer(row.steps, [answer(b'{"n":2}')]) as server,
+            aiohttp.ClientSession() as session,
+            client_of(server, session) as client,
+        ):
+            return await ended(client), await client.post("/echo", json={"n": 2})
+
+    judge(row, *in_virtual_time(story))
+
+
+def judge(row: Row, first: Any, second: Any) -> None:
     assert second.data == {"n": 2}
     if row.ends is None:
         assert json.loads(JSON) == first.data

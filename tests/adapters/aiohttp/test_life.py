@@ -165,7 +165,7 @@ def test_a_client_that_was_forgotten():
             client = Client(server.url, api_key=KEY)
             await client.get("/v1/x")
             assert server.open_connections == 1
-            with pytest.warns(ResourceWarning, match="Unclosed connector"):
+            with pytest.warns(ResourceWarning, match="unclosed connections to"):
                 del client
                 gc.collect()
             await asyncio.wait_for(server.left_alone(), 5)

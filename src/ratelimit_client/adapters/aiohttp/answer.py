@@ -9,6 +9,8 @@ bytes there were, or nothing, but never an exception of aiohttp.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Protocol
 
 import aiohttp
 
@@ -19,6 +21,22 @@ _MOST_OF_AN_ERROR = 64 * 1024
 _PAUSE_AFTER = 4 * 2**20
 
 
+class Line(Protocol):
+    """The connection an answer comes on."""
+
+    def moved(self) -> int:
+        """A number that changes when something came."""
+        ...
+
+    def alive(self) -> bool:
+        """Can more of the body still come, or has its end been told?"""
+        ...
+
+    def close_line(self, *, whole: bool) -> None:
+        """Give it back when the answer is *whole*, else drop it."""
+        ...
+
+
 class Answer:
     """
     The head of an answer, and its body on demand.
@@ -26,13 +44,16 @@ class Answer:
     It has ``status``, ``headers`` and ``read()``, which is all that ``attempt.check`` asks for.
     """
 
-    __slots__ = ("_dog", "_response", "headers", "status")
+    __slots__ = ("_content", "_dog", "_line", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, dog: Watchdog) -> None:
-        self._response = response
+    def __init__(
+        self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, line: Line, dog: Watchdog
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self._content = content
+        self._line = line
         self._dog = dog
-        self.status = response.status
-        self.headers = response.headers
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}>"
@@ -78,25 +99,18 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection back, or drop it when there is more on it than was read."""
-        if not self._response.closed:
-            self._response.close()
+        content = self._content
+        self._line.close_line(whole=content.is_eof() and content.exception() is None)
 
     async def _fill(self, kept: Kept) -> None:
-        content = self._response.content
+        content = self._content
         if content.is_eof() and content.exception() is None:
             kept.add(content.read_nowait())
             return
 
-        with self._dog.watch(lambda: content.total_bytes, self._alive):
+        with self._dog.watch(self._line.moved, self._line.alive):
             while not content.at_eof():
                 kept.add(await content.readany())
                 if kept.since_pause > _PAUSE_AFTER:
                     kept.since_pause = 0
                     await asyncio.sleep(0)
-
-    def _alive(self) -> bool:
-        """Can more of the body still come, or has its end been told?"""
-        connection, content = self._response.connection, self._response.content
-        if connection is None or content.is_eof() or content.exception() is not None:
-            return True
-        return connection.transport is not None and not connection.transport.is_closing()

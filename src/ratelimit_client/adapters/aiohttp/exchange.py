@@ -131,7 +131,12 @@ class Exchange:
         name = f"{call.name}-{self._sent}"
         try:
             return await self._wire.send(
-                call.method, call.url, {**call.headers, "X-Client-Request-Id": name}, call.raw, fresh=self._stale
+                call.method,
+                call.url,
+                {**call.headers, "X-Client-Request-Id": name},
+                call.raw,
+                fresh=self._stale,
+                written=attempt.written,
             )
         except (Closed, ConfigurationError):
             attempt.unsent()

@@ -59,7 +59,7 @@ def told(error: Exception, origin: str, idle_s: float | None) -> RateLimitClient
 def _of_protocol(error: Exception, origin: str) -> RateLimitClientError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _unsent(f"the proxy in front of {origin} answered {error.status}", FailureKind.OTHER)
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.http_exceptions.HttpProcessingError):
         return _lost(f"what {origin} sent is no HTTP: {_of_parser(error.message)}", FailureKind.PROTOCOL)
     if isinstance(error, aiohttp.InvalidURL | LeftOrigin):
         return ConfigurationError(f"the request was not for {origin}; nothing was sent")

@@ -26,6 +26,7 @@ from . import codec
 
 JSON = "application/json"
 _PIECE = 256 * 1024
+_FIRST_PIECE = 16 * 1024
 
 
 @attrs.frozen
@@ -77,22 +78,34 @@ async def prepare(json: Any, data: Any, files: Any) -> Content | None:
 
 class Pieces(Payload):
     """
-    A large body, written piece by piece.
+    A body that a session writes, piece by piece.
 
     aiohttp writes bytes in one go, and above 1 MiB warns that this stops the loop.
     Pieces also show how far the upload has come, which is how a server that stopped
-    reading is noticed.
+    reading is noticed; once it is out, aiohttp's own read timeout takes over.
+
+    Args:
+        raw: the body.
+        begun: called when the first piece has been written, and with it the head.
     """
 
-    def __init__(self, raw: bytes, sent: Callable[[int], None]) -> None:
+    def __init__(self, raw: bytes, begun: Callable[[], object]) -> None:
         super().__init__(raw, content_type="application/octet-stream")
-        self._size = len(raw)
-        self._sent = sent
+        self._length = len(raw)
+        self._size = self._length  # what aiohttp asks for
+        self._begun = begun
+        self._written = self._looks = 0
 
     @classmethod
     def fits(cls, raw: bytes) -> bool:
         """Is *raw* small enough to be written in one go?"""
         return len(raw) <= _PIECE
+
+    def moved(self) -> int:
+        """A number that changes as long as the body goes out; afterwards with every look."""
+        if self._written >= self._length:
+            self._looks += 1
+        return self._written + self._looks
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
@@ -105,11 +118,14 @@ class Pieces(Payload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """All of it, or the first *content_length* bytes."""
         raw = memoryview(self._value)[:content_length]
-        for start in range(0, len(raw), _PIECE):
+        # The first piece is small, so that nothing is waited for before it is told.
+        await writer.write(raw[:_FIRST_PIECE])
+        self._begun()
+        for start in range(_FIRST_PIECE, len(raw), _PIECE):
+            self._written = start
             await writer.write(raw[start : start + _PIECE])
             await writer.drain()
-            self._sent(start)
-        self._sent(len(raw))
+        self._written = self._length
 
 
 async def _from_form(form: FormData) -> Content:

@@ -16,6 +16,7 @@ from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.payload import JSON, Content
 from ...adapters.aiohttp.reply import Reply
 from ...core.statistics import LimiterStatistics
+from ...runtime.calling import DEFAULT_KEY
 from ..row import Row
 
 
@@ -44,7 +45,7 @@ class LocalEngine:
                 "POST",
                 row.url,
                 Content(row.body, JSON),
-                key=row.model,
+                key=row.model or DEFAULT_KEY,
                 features=row.features,
                 priority=self.priority,
                 deadline_s=self.deadline_s,
@@ -56,7 +57,7 @@ class LocalEngine:
         """Calls that are out, of one model or of all."""
         if model is None:
             return self.client.limiter.in_flight
-        state = self.client.limiter._desk.dispatcher.scheduler.keys.get(model)
+        state = self.client.limiter._desk.dispatcher.scheduler.keys.get(model or DEFAULT_KEY)
         return 0 if state is None else state.window.in_flight
 
     def on_room(self, tell: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ told none of them and has to find out.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -62,10 +63,11 @@ def _out(job: Path | None, folder: Path) -> Path:
 
 def _words(url: str, job: Path) -> str:
     limits = "\n".join(
-        f"    {'any other model' if model == '*' else model:<24} {', '.join(str(quota) for quota in quotas)}"
+        f"  {'any other model' if model == '*' else model:<24}{', '.join(str(quota) for quota in quotas)}"
         for model, quotas in _LIMITS.items()
     )
+    shown = os.path.relpath(job) if job.is_relative_to(Path.cwd()) else job
     return (
-        f"A model server listens on {url}. Its limits, which nobody tells the client:\n{limits}\n"
-        f"    ratelimit-client run {job} -o ...\n"
+        f"A model server on {url} holds these limits,\nand nobody tells them to the client:\n{limits}\n\n"
+        f"$ ratelimit-client run {shown} -o ...\n"
     )

@@ -155,7 +155,11 @@ def _job(options: Mapping[str, Any], source: Source, output: Output, client: Cli
         source,
         output,
         LocalEngine(client, priority=options["priority"], deadline_s=options["deadline"]),
-        Walk(output.ledger.table, rerun_edited=options["rerun_edited"]),
+        Walk(
+            output.ledger.table,
+            rerun_edited=options["rerun_edited"],
+            glances=source.regular and output.ledger.resumes,
+        ),
         bounds=bounds,
         monotonic_ns=time.monotonic_ns,
         wall_s=time.time,

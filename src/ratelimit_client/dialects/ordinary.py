@@ -1,0 +1,125 @@
+"""
+The ordinary answer, read in one go.
+
+Law of this file: it says what the engine says, or nothing. Whatever is out of the
+ordinary (a repeated header, an empty value, a date, a field of structured headers)
+is left to the engine.
+
+Theory. A server writes the headers of its successes in one order, with one spelling,
+and changes the numbers. So what each header means is worked out once for each list
+of names, as a *shape*: at which place stands which field. An answer of a known shape
+costs a look-up and the reading of its numbers. A dialect remembers at most
+`MOST_SHAPES` shapes, so that a hostile server cannot make it grow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ..core.signals import Reading, Signals
+from .dialect import Dialect, Field
+from .headers import MOST_DIMENSIONS, amount
+from .levels import ordinary_reading
+
+MOST_SHAPES = 256
+_MOST_HEADERS = 128
+
+Names = tuple[Any, ...]
+
+_LEVELS = {Field.LIMIT: 0, Field.REMAINING: 1, Field.RESET: 2}
+_TEXTS = (Field.PROCESSING_MS, Field.REQUEST_ID, Field.ORGANIZATION, Field.PROJECT, Field.VERSION)
+# What says nothing on a success, or nothing without an instant to compare it with.
+_SILENT = frozenset({Field.UNIT, Field.RETRY_AFTER, Field.RETRY_AFTER_MS, Field.DATE, Field.MARK})
+
+
+@attrs.frozen(eq=False)
+class Shape:
+    """
+    Where an answer of one list of names has what it tells.
+
+    Args:
+        dimensions: name, the places of limit, remaining and reset, and the window where the table or the name says it.
+        processing, request_id, organization, project, version: a place each, or -1.
+    """
+
+    dimensions: tuple[tuple[str, int, int, int, float | None], ...]
+    processing: int = -1
+    request_id: int = -1
+    organization: int = -1
+    project: int = -1
+    version: int = -1
+
+
+def read_ordinary(table: Dialect, status: int, headers: Any) -> Signals | None:
+    """What a success says whose headers are some mapping; None when it is out of the ordinary."""
+    names = tuple(headers)
+    try:
+        shape = table.shapes[names]
+    except KeyError:
+        shape = _learn(table, names)
+    except TypeError:  # a name that is a list, say
+        return None
+    if shape is None:
+        return None
+
+    # The value of what is not there is None; a place of -1 finds it at the end.
+    values = [*headers.values(), None]
+    readings: dict[str, Reading] = {}
+    for dimension, limit, remaining, reset, window_s in shape.dimensions:
+        reading = ordinary_reading(table, window_s, values[limit], values[remaining], values[reset])
+        if reading is None:
+            return None
+        readings[dimension] = reading
+
+    processing_ms = values[shape.processing]
+    texts = values[shape.request_id], values[shape.organization], values[shape.project], values[shape.version]
+    for text in texts:
+        if text is not None and (text.__class__ is not str or not text or text != text.strip()):
+            return None
+    if processing_ms is not None:
+        if not processing_ms:
+            return None
+        processing_ms = amount(processing_ms)[0]
+    request_id, organization, project, version = texts
+    return Signals(
+        status=status,
+        readings=readings,
+        processing_s=None if processing_ms is None else processing_ms / 1e3,
+        request_id=request_id,
+        organization=organization,
+        project=project,
+        version=version,
+    )
+
+
+def _learn(table: Dialect, names: Names) -> Shape | None:
+    """The shape of answers with these names, remembered while there is room."""
+    if len(names) > _MOST_HEADERS or len(table.shapes) >= MOST_SHAPES:
+        return None
+    shape = table.shapes[names] = _shape_of(table, names)
+    return shape
+
+
+def _shape_of(table: Dialect, names: Names) -> Shape | None:
+    rows: dict[str, list[int]] = {}
+    places = dict.fromkeys(_TEXTS, -1)
+    ranks = dict.fromkeys(_TEXTS, 0)
+    for place, name in enumerate(names):
+        slot = table.vocabulary[name]
+        if slot is None or slot.field in _SILENT:
+            continue
+        if (level := _LEVELS.get(slot.field)) is not None:
+            row = rows.setdefault(slot.dimension, [-1, -1, -1])
+            if row[level] >= 0:
+                return None
+            row[level] = place
+        elif slot.field not in places or (places[slot.field] >= 0 and slot.rank == ranks[slot.field]):
+            return None
+        elif places[slot.field] < 0 or slot.rank < ranks[slot.field]:
+            places[slot.field], ranks[slot.field] = place, slot.rank
+    if len(rows) > MOST_DIMENSIONS or any(-1 in row for row in rows.values()):
+        return None
+    dimensions = tuple((name, *row, table.window_s(name)) for name, row in rows.items())
+    return Shape(dimensions, *(places[field] for field in _TEXTS))  # type: ignore[arg-type]

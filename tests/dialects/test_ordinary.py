@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from ratelimit_client.dialects import Dialect, lookup, names, read
+from ratelimit_client.dialects.engine import conclude
+from ratelimit_client.dialects.headers import Collected
+from ratelimit_client.dialects.ordinary import MOST_SHAPES, read_ordinary
+from tests.dialects.samples import SAMPLES
+from tests.dialects.test_fuzz import NAMES, raw_values
+
+OPENAI = {
+    "Date": "Mon, 05 Aug 2019 09:27:05 GMT",
+    "x-request-id": "req_1",
+    "openai-organization": "acme",
+    "openai-processing-ms": "13",
+    "x-ratelimit-limit-requests": "500",
+    "x-ratelimit-remaining-requests": "498",
+    "x-ratelimit-reset-requests": "240ms",
+    "x-ratelimit-limit-tokens": "30000",
+    "x-ratelimit-remaining-tokens": "29000",
+    "x-ratelimit-reset-tokens": "2s",
+}
+LIST = [name for name in names() if name != "auto"]
+
+
+def by_the_engine(table, status, headers):
+    collected = Collected(table.vocabulary)
+    collected.take(headers)
+    return conclude(table, status, collected, None, None)
+
+
+def fresh(name: str) -> Dialect:
+    """A table that has seen nothing."""
+    return attrs.evolve(lookup(name))
+
+
+def test_an_ordinary_answer_is_read_in_one_go():
+    """Numbers, windows, names: all that the engine says, from a dict and from aiohttp's headers alike."""
+    table = fresh("openai")
+    for headers in (OPENAI, CIMultiDictProxy(CIMultiDict(OPENAI))):
+        found = read_ordinary(table, 200, headers)
+        assert found is not None
+        assert found == by_the_engine(table, 200, headers)
+        assert found.readings["requests"].window_s == 60.0
+        assert (found.request_id, found.organization, found.processing_s) == ("req_1", "acme", 0.013)
+    assert len(table.shapes) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"age": "3"},
+        {"x-ratelimit-reset-requests": "1791072000"},
+        {"x-ratelimit-reset-requests": ""},
+        {"x-ratelimit-remaining-requests": "-1"},
+        {"x-ratelimit-remaining-requests": "501"},
+        {"x-ratelimit-limit-images": "5"},
+        {"X-RateLimit-Limit-Requests": "5"},
+        {"x-request-id": " req_1"},
+        {"x-request-id": ["req_1", "req_2"]},
+        {"openai-processing-ms": ""},
+        {"request-id": "2", "x-request-id": ""},
+        {"x-should-retry": "false"},
+        {"RateLimit": '"a";r=1'},
+    ],
+    ids=str,
+)
+def test_what_is_out_of_the_ordinary_is_left_to_the_engine(change):
+    """It says nothing rather than something else."""
+    table, headers = fresh("openai"), {**OPENAI, **change}
+    assert read_ordinary(table, 200, headers) is None
+    assert read(200, headers, dialect=table) == by_the_engine(table, 200, headers)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_recorded_answers(sample):
+    """Whatever it says of a recorded answer, taken for a success, the engine says."""
+    for name in LIST:
+        table = fresh(name)
+        assert read_ordinary(table, 200, sample.headers) in (None, by_the_engine(table, 200, sample.headers))
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), raw_values, max_size=12), st.sampled_from(LIST))
+def test_any_answer(headers, name):
+    """Whatever headers there are."""
+    table = fresh(name)
+    for _ in range(2):
+        assert read_ordinary(table, 204, headers) in (None, by_the_engine(table, 204, headers))
+
+
+def test_it_remembers_so_many_shapes_and_no_more():
+    """A server that spells its headers anew each time costs time, not memory."""
+    table = fresh("generic")
+    for number in range(2 * MOST_SHAPES):
+        read(200, {f"x-{number}": "1", **OPENAI}, dialect=table)
+    assert len(table.shapes) == MOST_SHAPES
+    assert read(200, {"x-999": "1", **OPENAI}, dialect=table).readings.keys() == {"requests", "tokens"}
+    assert read_ordinary(table, 200, {("a",): "1", **OPENAI}) is None
