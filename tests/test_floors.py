@@ -35,8 +35,8 @@ ROOF = len(STOREYS)
 FROM_THE_ROOF = {"__version__"}
 """What anybody may import from the package itself."""
 
-UP_FOR_TYPES = {("errors", "core.signals")}
-"""ResponseError carries the Signals of its answer; the class is needed for an annotation only."""
+UP_FOR_TYPES = {("errors", "core.signals"), ("errors", "core.failure")}
+"""Errors carry the Signals of an answer, or the FailureKind of none; the classes are needed for annotations only."""
 
 PURE = ("errors", "core", "dialects")
 UNWORLDLY = {"asyncio", "time", "random", "socket", "logging", "secrets", "selectors", "ssl", "threading", "os"}

@@ -36,6 +36,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .core.failure import FailureKind
     from .core.signals import Signals
 
 
@@ -181,24 +182,30 @@ class TransportError(RateLimitClientError):
     """
     No answer, or an answer that is not HTTP.
 
-    Fields: ``attempts``, ``unsent`` (True only when no byte of the request was written).
+    Fields: ``attempts``, ``unsent`` (True only when no byte of the request was
+    written), ``kind`` (a ``FailureKind``: what went wrong, or None when it was not
+    told), ``stale`` (a kept-alive connection that the server had hung up on).
     """
 
     attempts: int = 1
     unsent: bool = False
+    kind: FailureKind | None = None
+    stale: bool = False
 
 
 class IncompleteResponse(RateLimitClientError):
     """
     A success whose body was cut short, is no JSON though it says so, or exceeds the cap.
 
-    Fields: ``status``, ``request_id``, ``body_excerpt``, ``attempts``.
+    Fields: ``status``, ``request_id``, ``body_excerpt``, ``attempts``, ``kind`` (a
+    ``FailureKind``: INCOMPLETE, or OTHER when another attempt would bring the same).
     """
 
     status: int
     request_id: str | None = None
     body_excerpt: str = ""
     attempts: int = 1
+    kind: FailureKind | None = None
 
 
 class StreamError(RateLimitClientError):

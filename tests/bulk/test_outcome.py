@@ -12,6 +12,7 @@ from ratelimit_client.bulk.jsonl import Line
 from ratelimit_client.bulk.outcome import Failed, Pending, Unknown, read_error
 from ratelimit_client.bulk.row import Row, read_row
 from ratelimit_client.bulk.stops import EXIT_CODES, Why
+from ratelimit_client.core.failure import FailureKind
 from ratelimit_client.core.signals import Reason, Signals
 from tests.jobs import row as row_of
 
@@ -42,6 +43,8 @@ STOPS = [
     (answer(errors.Throttled, 429, Reason.RATE_LIMITED, retry_after_s=7300.0), Why.LONG_WAIT),
     (errors.ConfigurationError("the key callable failed"), Why.CONFIGURATION),
     (errors.StoreUnavailable("gone"), Why.CONFIGURATION),
+    (errors.TransportError("not proved", kind=FailureKind.TLS), Why.CONFIGURATION),
+    (errors.TransportError("the proxy said 407", kind=FailureKind.OTHER), Why.CONFIGURATION),
 ]
 
 
@@ -81,6 +84,7 @@ def test_the_wait_is_told_in_hours() -> None:
         (errors.DeadlineUnreachable("late", ready_in_s=3.0), "deadline_exceeded", None),
         (errors.CostExceedsQuota("too much", unit="tokens"), "cost_exceeds_quota", None),
         (errors.TransportError("no answer", attempts=5), "no_answer", None),
+        (errors.TransportError("no answer", kind=FailureKind.TIMEOUT), "no_answer", None),
         (errors.IncompleteResponse("cut", status=200, attempts=5), "incomplete_response", None),
     ],
 )

@@ -80,6 +80,21 @@ def test_a_key_that_is_not_accepted_stops_it(tmp_path: Path, capfd: pytest.Captu
     assert KEY not in said
 
 
+def test_a_server_that_cannot_prove_who_it_is_fails_no_row(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    It would be the same for every row: the run stops with 2.
+    """
+    write(tmp_path / "in", *rows(20))
+    with serving() as server:
+        url = os.environ["OPENAI_BASE_URL"].replace("http://", "https://")
+        assert run(tmp_path / "in", "-o", tmp_path / "out", "--base-url", url) == 2
+    assert server.tally.calls == 0
+    assert not (tmp_path / "out.errors.jsonl").exists()
+    assert "could not prove who it is" in capfd.readouterr().err
+
+
 def test_one_unknown_model_fails_its_rows_only(tmp_path: Path) -> None:
     """
     Also when its rows come first.
@@ -239,7 +254,7 @@ def test_a_signal_drains(tmp_path: Path, number: signal.Signals, code: int) -> N
     """
     What is out is waited for and written; it prints the command that goes on, and that finishes the job.
     """
-    write(tmp_path / "in", *rows(400))
+    write(tmp_path / "in", *rows(160))
     with serving(latency=0.3) as server:
         process = start(tmp_path / "in", "-o", tmp_path / "out", "--max-in-flight", "8")
         wait_for(tmp_path / "out", 4)
@@ -247,13 +262,13 @@ def test_a_signal_drains(tmp_path: Path, number: signal.Signals, code: int) -> N
         _, err = process.communicate(timeout=20)
         assert process.returncode == code, err
         done = len(names(tmp_path / "out"))
-        assert done == server.tally.admitted < 400
+        assert done == server.tally.admitted < 160
         said = err.decode()
         assert f"{number.name}: waiting" in said
         assert said.count(f"ratelimit-client run {tmp_path / 'in'} -o {tmp_path / 'out'} --max-in-flight 8") == 2
         assert "Traceback" not in said
         assert run(tmp_path / "in", "-o", tmp_path / "out", "--max-in-flight", "64") == 0
-        assert server.tally.admitted == 400
+        assert server.tally.admitted == 160
 
 
 def test_a_second_signal_aborts(tmp_path: Path) -> None:

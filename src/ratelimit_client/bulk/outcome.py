@@ -8,8 +8,11 @@ set-up or the run stops the run, and the row stays to be done.
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
+from ..core.failure import FailureKind
 from ..errors import (
     AuthenticationFailed,
     Closed,
@@ -31,7 +34,10 @@ from ..errors import (
 from .row import Row
 from .stops import Stop, Why
 
-DEADLINE = "deadline_exceeded"
+DEADLINE: Final = "deadline_exceeded"
+
+# A certificate that does not verify, a proxy that refuses: it would be the same for every row.
+_SET_UP: Final = frozenset({FailureKind.TLS, FailureKind.OTHER})
 
 
 @attrs.frozen
@@ -82,6 +88,8 @@ def read_error(row: Row, error: RateLimitClientError, *, stopping: bool) -> Fail
         return Failed(DEADLINE, text)
     if isinstance(error, CostExceedsQuota):
         return Failed("cost_exceeds_quota", text)
+    if isinstance(error, TransportError) and getattr(error, "kind", None) in _SET_UP:
+        return Pending(Stop(Why.CONFIGURATION, text))
     if isinstance(error, IncompleteResponse | TransportError):
         code = "incomplete_response" if isinstance(error, IncompleteResponse) else "no_answer"
         return Pending() if stopping else Failed(code, text, attempts=error.attempts)

@@ -252,7 +252,8 @@ class Bucket:
         if escrow is None or self.bands is None or escrow.owner is owner or escrow.band >= band:
             return 0
         own = self.bands.get(band)
-        return 0 if own is None else own.inflow_until(cost, self.refilled)
+        # Into a full bucket nothing flows; the share would never grow, and the better one waits for something else.
+        return 0 if own is None else min(own.inflow_until(cost, self.refilled), self.brim - self.credits)
 
     def _inflow_until(self, need: int, holds: list[Hold]) -> int:
         """Credits that have to flow in before *need* is there beside *holds*, which grow meanwhile."""

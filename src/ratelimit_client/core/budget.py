@@ -82,6 +82,7 @@ def _allow(line: Line, amount: int, now_ns: int) -> None:
     elif bucket.limit != shown:
         bucket.resize(shown, now_ns=now_ns)
         bucket.source, bucket.firm = "header", False
+    bucket.reserve = bucket.brim // 100
 
 
 @attrs.define(eq=False)

@@ -434,6 +434,12 @@ class Scheduler:
 
     # -- set-up while running -------------------------------------------------
 
+    def adopt(self, profile: ServerProfile) -> None:
+        """It is another kind of server than was thought; what was learnt stays."""
+        self.profile = profile
+        for state in self.keys.values():
+            state.budget.profile = profile
+
     def set_quotas(
         self,
         quotas: Quotas | Iterable[Quota] | Mapping[str, Quotas] | None = None,
@@ -490,8 +496,5 @@ class Scheduler:
 
 
 def _by_key(quotas: Quotas | Iterable[Quota] | Mapping[str, Quotas]) -> dict[str, Quotas]:
-    if isinstance(quotas, Mapping):
-        return {key: Quotas.of(each) for key, each in quotas.items()}
-    return {"*": Quotas(quotas)}
-
-
+    by_key = quotas if isinstance(quotas, Mapping) else {"*": Quotas(quotas)}
+    return {key: Quotas.of(each) for key, each in by_key.items()}

@@ -111,7 +111,7 @@ def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, no
         return Explanation(False, None, bucket.name, 0, reason)
     ahead = sum(band.ready for band in state.queue.bands.values() if band.number <= priority)
     ready_ns, binding = state.blocked_until(probe, now_ns=now_ns)
-    if binding is None and scheduler.in_flight >= scheduler.max_in_flight:
+    if binding in (None, "ramp") and scheduler.in_flight >= scheduler.max_in_flight:
         ready_ns, binding = None, "slots"
     if binding is None and not ahead:
         return Explanation(True, 0.0, None, 0, "the call can go now")
@@ -136,7 +136,7 @@ def _behind(state: KeyState, cost: Cost, priority: int, now_ns: int) -> int:
 def _sentence(state: KeyState, binding: str, ready_s: float | None, ahead: int, now_ns: int) -> str:
     when = "until something comes back" if ready_s is None else f"{ready_s:.1f} s"
     line = f"waits {when}: {_because(state, binding, now_ns)}"
-    return f"{line}; {ahead} calls are ahead" if ahead else line
+    return f"{line}; {ahead} {'call is' if ahead == 1 else 'calls are'} ahead" if ahead else line
 
 
 def _because(state: KeyState, binding: str, now_ns: int) -> str:

@@ -224,6 +224,11 @@ class Dialect:
     def _own_vocabulary(self) -> Vocabulary:
         return Vocabulary(self)
 
+    @property
+    def is_vendors(self) -> bool:
+        """Whether it is one vendor's own, and not a language that any server may speak beside its own."""
+        return bool(self.hosts)
+
     def speaks_at(self, host: str) -> bool:
         """Whether *host* (lower case) is one of this vendor's."""
         return any(host == own or (own.startswith(".") and host.endswith(own)) for own in self.hosts)

@@ -143,8 +143,9 @@ def _plain_duration(text: str) -> float | None:
     if not (digits.isdigit() and digits.isascii() and minutes and whole) or (dot and not decimals):
         return None
     # A quotient of whole numbers is rounded once, so it is the same float by whichever way.
-    scale = per_second * 10 ** len(decimals)
-    return (int(minutes) * 60 * scale + int(whole + decimals)) / scale
+    scale: int = per_second * 10 ** len(decimals)
+    seconds: float = (int(minutes) * 60 * scale + int(whole + decimals)) / scale
+    return seconds
 
 
 def parse_when(text: str, unit: Unit = Unit.BY_SIZE) -> When | None:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.concurrency import Ending
 from ..core.failure import TransportFailure
@@ -37,7 +37,9 @@ from ..errors import Closed, DeadlineExceeded, DeadlineExpiredInQueue, ResponseE
 from .answers import error_body, response_error, sentence, status_of
 from .desk import Desk
 from .permit import Ask, Permit, Place
-from .retrying import RetryLoop
+
+if TYPE_CHECKING:
+    from .retrying import RetryLoop
 
 _CLOSED = "the limiter was closed while it waited to be sent again"
 _SUCCEEDED, _OK = Ending.SUCCEEDED, Reason.OK  # looked at on the hot path, see permit
@@ -231,6 +233,8 @@ class Attempts:
                 await self._requeue(0.0)
                 return
             if self._loop is None:
+                from .retrying import RetryLoop  # and with it tenacity, which a program without failures never needs
+
                 self._loop = RetryLoop(self._policy, self._requeue, self._elapsed_s)
             await self._loop.next_turn(self._error, self._left_s())
         except Exception as error:

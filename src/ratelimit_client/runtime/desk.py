@@ -16,7 +16,6 @@ import attrs
 from .. import dialects
 from ..core.retry import RetryPolicy
 from ..core.signals import Signals
-from ..core.ticket import Ticket
 from ..core.units import NS, to_ns
 from ..dialects.dialect import Dialect
 from ..dialects.generic import GENERIC
@@ -24,6 +23,27 @@ from ..errors import DeadlineExpiredInQueue
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .pacing import Pacing
+
+
+@attrs.define(eq=False)
+class Told:
+    """What a success says, read when somebody asks: few do, and the limiter learns nothing from most."""
+
+    status: int
+    headers: Any
+    dialect: Dialect | None
+    wall_ns: int
+    _signals: Signals | None = None
+
+    @property
+    def signals(self) -> Signals:
+        """All of it."""
+        found = self._signals
+        if found is None:
+            now_s = self.wall_ns / NS
+            found = dialects.read(self.status, self.headers, dialect=self.dialect or GENERIC, now_wall_s=now_s)
+            self._signals = found
+        return found
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -42,34 +62,56 @@ class Desk:
     dialect: Dialect | None
     pacing: Pacing | None
     policy: RetryPolicy
+    _sure: bool = attrs.field(init=False)
+    """The dialect was given, or is a vendor's own: nothing is left to find out."""
     patience_ns: int | None = attrs.field(init=False)
     """How long a call without a deadline waits for a server that is gone."""
+
+    @_sure.default
+    def _given(self) -> bool:
+        return self.dialect is not None
 
     @patience_ns.default
     def _patience_of_policy(self) -> int | None:
         return patience_of(self.policy)
 
-    def read(self, ticket: Ticket, status: int, headers: Any, body: Any) -> Signals:
+    def read(self, status: int, headers: Any, body: Any) -> Signals:
         """What an answer says, in the one vocabulary for all servers; never raises for what it says."""
-        if not hasattr(headers, "items"):
-            headers = list(headers)
         dialect = self.dialect
-        if dialect is None:
+        if dialect is None or not self._sure:
+            if not hasattr(headers, "items"):
+                headers = list(headers)
             dialect = self._recognise(headers)
-        now_s = self.clock.wall_ns() / NS
-        taken_s = max(0, self.clock.monotonic_ns() - ticket.granted_ns) / NS
-        return dialects.read(status, headers, body, dialect=dialect, now_wall_s=now_s, sent_wall_s=now_s - taken_s)
+        return dialects.read(status, headers, body, dialect=dialect, now_wall_s=self.clock.wall_ns() / NS)
+
+    def told(self, status: int, headers: Any) -> Told:
+        """What a success says, to be read later if it can wait."""
+        if self._sure:
+            return Told(status, headers, self.dialect, self.clock.wall_ns())
+        return Told(status, headers, None, 0, self.read(status, headers, None))
 
     def _recognise(self, headers: Any) -> Dialect:
-        """Whose answer this is. Once it is known, this limiter speaks that language for good."""
-        dialect = dialects.detect(headers=headers)
-        if dialect is not GENERIC:
-            self.dialect = dialect
-            scheduler = self.dispatcher.scheduler
-            scheduler.profile = dialect.profile
-            for state in scheduler.keys.values():
-                state.budget.profile = dialect.profile
-        return dialect
+        """
+        Whose answer this is.
+
+        Once a vendor is known this limiter speaks its language for good. A language that
+        any gateway may add to answers which are not its own holds only until then.
+        """
+        found = dialects.detect(headers=headers)
+        if found is GENERIC:
+            return self.dialect or GENERIC
+        self._sure = found.is_vendors
+        if found is not self.dialect:
+            self.dialect = found
+            self.dispatcher.scheduler.adopt(found.profile)
+        return found
+
+    def reports_written(self) -> None:
+        """From now on whoever makes calls says of each when its first byte was written."""
+        scheduler = self.dispatcher.scheduler
+        scheduler.reports_written = True
+        for state in scheduler.keys.values():
+            state.window.waits_for_written = True
 
     async def pace(self, pacing: Pacing, deadline_ns: int | None) -> None:
         """

@@ -23,6 +23,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ..core.concurrency import Ending
 from ..core.cost import Cost
@@ -37,6 +39,9 @@ from .alarm import Alarm
 from .clock import Clock
 from .instruments import FanOut
 from .loop_bound import LoopBound
+
+if TYPE_CHECKING:
+    from .desk import Told
 
 _GRANTED = State.GRANTED  # a look-up in an enum's class costs more than all else in a line
 
@@ -155,7 +160,8 @@ class Dispatcher(LoopBound):
 
     def written(self, ticket: Ticket) -> None:
         """The first byte of the request reached the socket."""
-        self.scheduler.written(ticket, now_ns=self._now_ns())
+        if self.scheduler.written(ticket, now_ns=self._now_ns()) and self.waiting:
+            self.turn_soon()
 
     def unsent(self, ticket: Ticket) -> None:
         """Nothing was written: its charge comes back."""
@@ -174,6 +180,16 @@ class Dispatcher(LoopBound):
         self.scheduler.observe(ticket, signals, now_ns=self._now_ns())
         if self.waiting:
             self.turn_soon()
+
+    def succeeded(self, ticket: Ticket, told: Told) -> Signals:
+        """A success was answered; returns as much of what it says as was looked at."""
+        now_ns = self._now_ns()
+        due = self.scheduler.reading_due(ticket, now_ns=now_ns)
+        signals = told.signals if due else _success(told.status)
+        self.scheduler.observe(ticket, signals, now_ns=now_ns)
+        if self.waiting:
+            self.turn_soon()
+        return signals
 
     def settle(self, ticket: Ticket, used: Mapping[str, int]) -> None:
         """What the call really used."""
@@ -350,6 +366,12 @@ class Dispatcher(LoopBound):
         self._rest()
         if self.instruments.listening:
             self.instruments.deliver(self.scheduler)
+
+
+@lru_cache(maxsize=128)
+def _success(status: int) -> Signals:
+    """A success of which nothing else was looked at."""
+    return Signals(status=status)
 
 
 def _resolve(waiter: asyncio.Future[None], error: Exception | None) -> bool:

@@ -95,12 +95,11 @@ def failure_of(error: BaseException) -> TransportFailure:
 def _own(error: RateLimitClientError) -> TransportFailure:
     """An adapter's errors say it themselves; all others mean that nothing is to be retried."""
     if isinstance(error, TransportError):
-        told = getattr(error, "kind", None)
-        kind = told if isinstance(told, FailureKind) else _of_cause(error)
-        stale = bool(getattr(error, "stale", False))
-        return TransportFailure(kind=kind, unsent=error.unsent, stale=stale, error=error)
-    kind = _INCOMPLETE if isinstance(error, IncompleteResponse) else FailureKind.OTHER
-    return TransportFailure(kind=kind, error=error)
+        kind = _of_cause(error) if error.kind is None else error.kind
+        return TransportFailure(kind=kind, unsent=error.unsent, stale=error.stale, error=error)
+    if isinstance(error, IncompleteResponse):
+        return TransportFailure(kind=error.kind or _INCOMPLETE, error=error)
+    return TransportFailure(kind=FailureKind.OTHER, error=error)
 
 
 def _of_cause(error: TransportError) -> FailureKind:

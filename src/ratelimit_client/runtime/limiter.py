@@ -115,6 +115,7 @@ class Limiter(Calling):
         self._clock = _clock_here() if clock is None else clock
         self._dice = random.random if dice is None else dice
         self._instruments = FanOut()
+        self._written_told = False
         self._costs: dict[int | None, Cost] = {}
         self._desk = self._new_desk()
         if on_event is not None:
@@ -138,13 +139,26 @@ class Limiter(Calling):
         )
         scheduler.subscribe(self._instruments.wanted())
         dispatcher = Dispatcher(scheduler, self._clock, name=self.name, instruments=self._instruments)
-        return Desk(
+        desk = Desk(
             dispatcher=dispatcher,
             clock=self._clock,
             dialect=self._dialect,
             pacing=self._pacing,
             policy=self._retry,
         )
+        if self._written_told:
+            desk.reports_written()
+        return desk
+
+    def reports_written(self) -> None:
+        """
+        Whoever makes calls through it says of each when its first byte was written (``permit.written()``).
+
+        Then the ramp is timed from there, and how far calls overtake each other on their
+        way is measured instead of assumed. Clients say this; it cannot be taken back.
+        """
+        self._written_told = True
+        self._desk.reports_written()
 
     # -- what it knows -----------------------------------------------------------
 

@@ -13,10 +13,13 @@ loop gets a fresh one here.
 from __future__ import annotations
 
 import asyncio
-
-from aiolimiter import AsyncLimiter
+import sys
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aiolimiter import AsyncLimiter
 
 
 class Pacing:
@@ -48,11 +51,15 @@ class Pacing:
         """What a caller gave for ``pacing=``: starts a second, an AsyncLimiter of one's own, or nothing."""
         if value is None or isinstance(value, Pacing):
             return value
-        if isinstance(value, AsyncLimiter):
-            pacing = cls(value.max_rate / value.time_period)
-            pacing._given = value
-            return pacing
-        return cls(value)
+        if isinstance(value, int | float):
+            return cls(value)
+        # Whoever has one has imported it.
+        kind = getattr(sys.modules.get("aiolimiter"), "AsyncLimiter", None)
+        if kind is None or not isinstance(value, kind):
+            raise ConfigurationError(f"pacing= is starts a second, a Pacing or an AsyncLimiter, not {value!r:.100}")
+        pacing = cls(value.max_rate / value.time_period)
+        pacing._given = value
+        return pacing
 
     async def acquire(self) -> None:
         """Return when this call may start; when cancelled, nothing was taken."""
@@ -76,6 +83,8 @@ class Pacing:
             return self._given
         loop = asyncio.get_running_loop()
         if self._limiter is None or self._loop is not loop:
+            from aiolimiter import AsyncLimiter  # most programs never pace
+
             self._limiter = AsyncLimiter(self._burst, self._burst / self._per_second)
             self._loop = loop
         return self._limiter
@@ -86,5 +95,5 @@ class Pacing:
         return f"Pacing({self._per_second!r}, burst={self._burst!r})"
 
 
-PacingLike = Pacing | AsyncLimiter | float | None
+PacingLike: TypeAlias = "Pacing | AsyncLimiter | float | None"
 """What ``Limiter(pacing=)`` takes."""

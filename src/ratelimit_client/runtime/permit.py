@@ -30,7 +30,7 @@ from ..core.ticket import Ticket
 from ..core.units import NS
 from ..errors import DeadlineExceeded, ResponseError, WouldBlock
 from .deadline import DeadlineGuard
-from .desk import Desk
+from .desk import Desk, Told
 from .dispatcher import ROW
 from .failures import answer_on, failure_of
 from .waiting import Waiting
@@ -81,7 +81,7 @@ class Permit:
     the queue only.
     """
 
-    __slots__ = ("_ask", "_desk", "_guard", "_place", "_signals", "_ticket")
+    __slots__ = ("_ask", "_desk", "_guard", "_place", "_signals", "_ticket", "_told")
 
     def __init__(self, desk: Desk, ask: Ask) -> None:
         self._desk = desk
@@ -89,6 +89,7 @@ class Permit:
         self._place = _OUTSIDE
         self._ticket: Ticket | None = None
         self._signals: Signals | None = None
+        self._told: Told | None = None
         self._guard: Any = None
 
     # -- in -----------------------------------------------------------------------
@@ -197,7 +198,7 @@ class Permit:
     @property
     def signals(self) -> Signals | None:
         """What the latest observed answer said."""
-        return self._signals
+        return self._signals if self._told is None else self._told.signals
 
     def observe(self, status: int, headers: Any, body: Any = None) -> Signals:
         """
@@ -209,10 +210,23 @@ class Permit:
             body: of an error, when it is at hand: text, bytes or parsed JSON. It
                 names the limit that was reached.
         """
-        ticket = self.ticket
-        self._signals = signals = self._desk.read(ticket, status, headers, body)
-        self._desk.dispatcher.observe(ticket, signals)
+        ticket, desk = self._ticket or self.ticket, self._desk
+        self._told = None
+        self._signals = signals = desk.read(status, headers, body)
+        desk.dispatcher.observe(ticket, signals)
         return signals
+
+    def succeeded(self, status: int, headers: Any) -> Told:
+        """
+        As ``observe``, of an answer that is a success by its status.
+
+        Its headers are read now if the limiter learns from them, and else when somebody
+        asks what is returned for its ``signals``.
+        """
+        ticket, desk = self._ticket or self.ticket, self._desk
+        self._told = told = desk.told(status, headers)
+        self._signals = desk.dispatcher.succeeded(ticket, told)
+        return told
 
     def written(self) -> None:
         """The first byte of the request reached the socket (optional; it makes the ramp exact)."""
@@ -297,7 +311,8 @@ class Permit:
             f"the deadline passed while the call of {ticket.key!r} was under way, {total_s:.1f} s after it was asked "
             f"for, {ticket.waited_ns / NS:.1f} s of them in the queue; it was cancelled and what it cost stays charged"
         )
-        request_id = self._signals.request_id if self._signals is not None else None
+        signals = self.signals
+        request_id = signals.request_id if signals is not None else None
         return DeadlineExceeded(message, attempts=1, request_id=request_id)
 
     def __del__(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratelimit_client.adapters.aiohttp.watchdog import Stalled, Watchdog
+from ratelimit_client.adapters.aiohttp.watchdog import Stalled, TaskWatch, Watchdog
 from ratelimit_client.testing import VirtualLoop, run_virtual
 
 
@@ -22,21 +22,30 @@ def run(story: Callable[[VirtualLoop], Coroutine[Any, Any, None]], *, left: int 
     assert ((), left) == (loop.left_behind.tasks, loop.left_behind.timers)
 
 
-def always() -> bool:
-    return True
+class Wait(TaskWatch):
+    """A wait of the present task on a connection that is alive, or not."""
+
+    __slots__ = ("_alive",)
+
+    def __init__(self, dog: Watchdog, moved: Callable[[], int], alive: Callable[[], bool] = lambda: True) -> None:
+        super().__init__(dog, moved)
+        self._alive = alive
+
+    def alive(self) -> bool:
+        return self._alive()
 
 
 def test_silence_is_found():
     """
-    A wait in which nothing moves ends after idle_s, or up to a second later.
+    A wait in which nothing moves ends after idle_s, or up to two seconds later.
     """
 
     async def story(loop: VirtualLoop) -> None:
         dog = Watchdog(600.0, loop)
-        with pytest.raises(Stalled, match="no byte for 600 s"), dog.watch(lambda: 0, always):
+        with pytest.raises(Stalled, match="no byte for 600 s"), Wait(dog, lambda: 0):
             await loop.create_future()
 
-        assert 600 <= loop.elapsed_s <= 601
+        assert 600 <= loop.elapsed_s <= 602
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
@@ -51,7 +60,7 @@ def test_one_byte_a_second_is_no_silence():
 
     async def story(loop: VirtualLoop) -> None:
         dog = Watchdog(2.0, loop)
-        with dog.watch(lambda: int(loop.elapsed_s), always):
+        with Wait(dog, lambda: int(loop.elapsed_s)):
             await asyncio.sleep(100)
         await asyncio.sleep(2)
 
@@ -65,11 +74,11 @@ def test_a_connection_that_died_without_a_word():
 
     async def story(loop: VirtualLoop) -> None:
         dog = Watchdog(600.0, loop)
-        with pytest.raises(Stalled, match="the middle"), dog.watch(lambda: 0, lambda: loop.elapsed_s < 10):
+        with pytest.raises(Stalled, match="the middle"), Wait(dog, lambda: 0, lambda: loop.elapsed_s < 10):
             await loop.create_future()
         assert 10 < loop.elapsed_s <= 12
 
-        with dog.watch(lambda: 0, lambda: int(loop.elapsed_s) % 2 == 0):
+        with Wait(dog, lambda: 0, lambda: int(loop.elapsed_s) % 2 == 0):
             await asyncio.sleep(50)
         await asyncio.sleep(2)
 
@@ -83,9 +92,9 @@ def test_no_idle_time_no_silence():
 
     async def story(loop: VirtualLoop) -> None:
         dog = Watchdog(None, loop)
-        with dog.watch(lambda: 0, always):
+        with Wait(dog, lambda: 0):
             await asyncio.sleep(5000)
-        with pytest.raises(Stalled), dog.watch(lambda: 0, lambda: False):
+        with pytest.raises(Stalled), Wait(dog, lambda: 0, lambda: False):
             await loop.create_future()
         await asyncio.sleep(2)
 
@@ -108,7 +117,7 @@ def test_a_blocked_loop_blames_nobody():
             moved[0] = 1
 
         blocker = asyncio.create_task(block())
-        with pytest.raises(Stalled), dog.watch(lambda: moved[0], always):
+        with pytest.raises(Stalled), Wait(dog, lambda: moved[0]):
             await loop.create_future()
         await blocker
         assert 6.8 + 2.0 <= loop.elapsed_s <= 6.8 + 2.0 + 1.0
@@ -128,7 +137,7 @@ def test_somebody_elses_cancellation_passes_through(when: float):
 
         async def wait() -> None:
             try:
-                with dog.watch(lambda: 0, always):
+                with Wait(dog, lambda: 0):
                     await loop.create_future()
             except Stalled:
                 ended.append("stalled")
@@ -158,7 +167,7 @@ def test_at_the_same_instant_the_caller_wins():
         dog = Watchdog(2.0, loop)
 
         async def wait() -> None:
-            with dog.watch(moved, always):
+            with Wait(dog, moved):
                 await loop.create_future()
 
         looked: list[float] = []
@@ -185,13 +194,13 @@ def test_one_timer_for_all_and_none_at_rest():
     async def story(loop: VirtualLoop) -> None:
         dog = Watchdog(600.0, loop)
         for _ in range(1000):
-            with dog.watch(lambda: 0, always):
+            with Wait(dog, lambda: 0):
                 await asyncio.sleep(0)
         assert loop.pending_timers == 1
         await asyncio.sleep(1.5)
         assert loop.pending_timers == 0
 
-        with dog.watch(lambda: 0, always):
+        with Wait(dog, lambda: 0):
             await asyncio.sleep(0)
         dog.close()
         dog.close()

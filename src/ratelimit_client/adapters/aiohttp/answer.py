@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 
 from .body import MOST_BYTES, BadBody, Kept
-from .watchdog import Stalled, Watchdog
+from .watchdog import Stalled
 
 _MOST_OF_AN_ERROR = 64 * 1024
 _PAUSE_AFTER = 4 * 2**20
@@ -24,16 +24,8 @@ _PAUSE_AFTER = 4 * 2**20
 class Line(Protocol):
     """The connection an answer comes on."""
 
-    def moved(self) -> int:
-        """A number that changes when something came."""
-        ...
-
-    def alive(self) -> bool:
-        """Can more of the body still come, or has its end been told?"""
-        ...
-
     def close_line(self, *, whole: bool) -> None:
-        """Give it back when the answer is *whole*, else drop it."""
+        """Give it back when the answer is *whole*, else drop it. Idempotent."""
         ...
 
 
@@ -44,16 +36,13 @@ class Answer:
     It has ``status``, ``headers`` and ``read()``, which is all that ``attempt.check`` asks for.
     """
 
-    __slots__ = ("_content", "_dog", "_line", "headers", "status")
+    __slots__ = ("_content", "_line", "headers", "status")
 
-    def __init__(
-        self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, line: Line, dog: Watchdog
-    ) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, line: Line) -> None:
         self.status = status
         self.headers = headers
         self._content = content
         self._line = line
-        self._dog = dog
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}>"
@@ -65,7 +54,12 @@ class Answer:
         Raises:
             BadBody: it is not.
         """
-        kept = Kept(self.headers.get("Content-Encoding", ""), most)
+        coding = self.headers.get("Content-Encoding", "")
+        content = self._content
+        if not coding and content.is_eof() and content.total_bytes <= most and content.exception() is None:
+            return content.read_nowait()  # plain, and here already
+
+        kept = Kept(coding, most)
         try:
             await self._fill(kept)
             return kept.whole()
@@ -108,9 +102,8 @@ class Answer:
             kept.add(content.read_nowait())
             return
 
-        with self._dog.watch(self._line.moved, self._line.alive):
-            while not content.at_eof():
-                kept.add(await content.readany())
-                if kept.since_pause > _PAUSE_AFTER:
-                    kept.since_pause = 0
-                    await asyncio.sleep(0)
+        while not content.at_eof():
+            kept.add(await content.readany())
+            if kept.since_pause > _PAUSE_AFTER:
+                kept.since_pause = 0
+                await asyncio.sleep(0)

@@ -16,6 +16,7 @@ is JSON has to be JSON to the last brace.
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import Any
 
 from . import codec
@@ -121,7 +122,7 @@ def meaning(raw: bytes, content_type: str, *, must_be_data: bool) -> Any:
         BadBody: it says it is JSON and is not, says nothing by saying ``null``, or is
             the page of a proxy where an answer was due.
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _kind_of(content_type)
     if kind == "application/json" or kind.endswith("+json"):
         return _json(raw)
     if must_be_data and kind in ("text/html", "application/xhtml+xml"):
@@ -130,6 +131,11 @@ def meaning(raw: bytes, content_type: str, *, must_be_data: bool) -> Any:
         # Nothing said what it is; a bracket says it for itself.
         return _json(raw)
     return None
+
+
+@lru_cache(maxsize=64)
+def _kind_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _json(raw: bytes) -> Any:

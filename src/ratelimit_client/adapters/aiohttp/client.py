@@ -39,7 +39,7 @@ from .door import Door
 from .exchange import Call, Exchange
 from .headers import check, checked, merged, standing
 from .names import Names
-from .payload import Content, prepare
+from .payload import JSON, Content, as_json, prepare
 from .reply import Reply
 from .tally import Tally, outcome_of
 from .timeouts import Timeout
@@ -130,6 +130,7 @@ class Client:
         elif quotas or shared or max_in_flight is not None:
             raise ConfigurationError("a client with a limiter of its own takes its quotas and max_in_flight from there")
         self._limiter = limiter
+        limiter.reports_written()
         self._most_bytes = MOST_BYTES
         self._names = Names()
         self._door = Door()
@@ -188,7 +189,8 @@ class Client:
             sent. DeadlineExceeded: it was sent, and time ran out. TransportError,
             IncompleteResponse: no answer, or not all of it.
         """
-        content = await prepare(json, data, files)
+        alone = json is not None and data is None and files is None
+        content = as_json(json) if alone else await prepare(json, data, files)
         stated = cost is not None or tokens is not None
         shown = json
         if isinstance(json, bytes) and (key is None or not stated):
@@ -222,19 +224,21 @@ class Client:
         **rest: Any,
     ) -> Call:
         """What ``send`` takes: a request checked and ready. *rest* are the further fields of a ``Call``."""
-        method = method.upper()
-        if not _METHOD.fullmatch(method):
-            raise ConfigurationError(f"{method!r:.40} is no method of HTTP")
+        if method != "POST":
+            method = method.upper()
+            if not _METHOD.fullmatch(method):
+                raise ConfigurationError(f"{method!r:.40} is no method of HTTP")
 
         name = self._names.fresh()
-        own: dict[str, str] = {}
-        if content is not None and content.content_type:
-            own["Content-Type"] = content.content_type
+        complete = self._standing.copy()
+        if content is not None and (kind := content.content_type):
+            if kind is not JSON:
+                check("Content-Type", kind)
+            complete["Content-Type"] = kind
         if method not in _SAFE:
             if idempotency_key is not None:
                 check("Idempotency-Key", idempotency_key)
-            own["Idempotency-Key"] = idempotency_key or name
-        complete = {**self._standing, **own}
+            complete["Idempotency-Key"] = idempotency_key or name
         return Call(
             method=method,
             url=self._base.url(path, params),
@@ -247,7 +251,8 @@ class Client:
 
     async def send(self, call: Call) -> Reply:
         """Run a call that was made with ``call``; otherwise as ``request``."""
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         outcome = "success"
         try:
             self._door.enter()
@@ -262,7 +267,7 @@ class Client:
             outcome = outcome_of(error)
             raise
         finally:
-            self.tally.add(call.key, outcome, asyncio.get_running_loop().time() - began)
+            self.tally.add(call.key, outcome, loop.time() - began)
         self.tally.used(call.key, reply.usage)
         return reply
 

@@ -8,7 +8,7 @@ and the limiter's loop decides what follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from ...core.signals import Signals
 from ...dialects.features import tokens_used
 from ...errors import Closed, ConfigurationError, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
 from ...runtime.attempts import Attempt
+from ...runtime.secret import Secret
 from .answer import Answer
 from .body import BadBody, meaning
 from .credentials import Credentials
@@ -70,7 +71,7 @@ class Call:
 class Exchange:
     """What one call remembers between its attempts."""
 
-    __slots__ = ("_call", "_credentials", "_most", "_renewed", "_sent", "_stale", "_tally", "_why", "_wire")
+    __slots__ = ("_call", "_credentials", "_key", "_most", "_renewed", "_sent", "_stale", "_tally", "_why", "_wire")
 
     def __init__(self, call: Call, wire: Wire, credentials: Credentials, tally: Tally, most: int) -> None:
         self._call = call
@@ -78,6 +79,7 @@ class Exchange:
         self._credentials = credentials
         self._tally = tally
         self._most = most
+        self._key: Secret | None = None
         self._sent = 0
         self._stale = False
         self._renewed = False
@@ -98,70 +100,73 @@ class Exchange:
             self._tally.retries[self._call.key, self._why] += 1
             self._why = None
         try:
-            return await self._once(attempt)
+            try:
+                answer = await self._send(attempt)
+            except (Closed, ConfigurationError):
+                attempt.unsent()
+                raise
+            try:
+                if 200 <= answer.status < 300:
+                    return await self._reply(answer, attempt)
+                await self._refused(answer, attempt)
+            finally:
+                answer.close()
         except ResponseError as error:
             self._why = str(error.reason)
             if isinstance(error, QuotaExhausted):
                 self._tally.exhausted[self._call.key] += 1
             raise
         except (TransportError, IncompleteResponse) as error:
-            self._why = str(getattr(error, "kind", FailureKind.OTHER))
+            self._tell_of_failure(error)
             raise
+        return None
 
-    async def _once(self, attempt: Attempt) -> Reply | None:
-        key = self._credentials.key
-        answer = await self._send(attempt)
-        try:
-            if 200 <= answer.status < 300:
-                return await self._reply(answer, attempt)
-            if answer.status == 401 and not self._renewed and await self._credentials.renew(key):
-                self._renewed = True
-                self._why = "auth"
-                return None
-            if answer.status < 400:
-                raise _elsewhere(answer, attempt.observe(answer.status, answer.headers))
-            await attempt.check(answer)
-        finally:
-            answer.close()
-        raise AssertionError("check raises for every answer that is no success")
-
-    async def _send(self, attempt: Attempt) -> Answer:
+    def _send(self, attempt: Attempt) -> Coroutine[Any, Any, Answer]:
         call = self._call
         self._sent += 1
-        name = f"{call.name}-{self._sent}"
-        try:
-            return await self._wire.send(
-                call.method,
-                call.url,
-                {**call.headers, "X-Client-Request-Id": name},
-                call.raw,
-                fresh=self._stale,
-                written=attempt.written,
-            )
-        except (Closed, ConfigurationError):
-            attempt.unsent()
-            raise
-        except TransportError as error:
+        self._key = self._credentials.key
+        return self._wire.send(
+            call.method,
+            call.url,
+            {**call.headers, "X-Client-Request-Id": f"{call.name}-{self._sent}"},
+            call.raw,
             # The pool may hold more connections that the server has hung up on.
-            self._stale = getattr(error, "stale", False)
+            fresh=self._stale,
+            written=attempt.written,
+        )
+
+    def _tell_of_failure(self, error: TransportError | IncompleteResponse) -> None:
+        self._why = str(error.kind)
+        if isinstance(error, TransportError):
+            self._stale = error.stale
             if not error.unsent:
-                error.args = (f"{error} (X-Client-Request-Id: {name})",)
-            raise
+                error.args = (f"{error} (X-Client-Request-Id: {self._call.name}-{self._sent})",)
+
+    async def _refused(self, answer: Answer, attempt: Attempt) -> None:
+        """Raise what an answer means that is no success; return when the key was refused and there is a new one."""
+        if answer.status == 401 and not self._renewed and await self._credentials.renew(self._key):
+            self._renewed = True
+            self._why = "auth"
+            return
+        if answer.status < 400:
+            raise _elsewhere(answer, attempt.observe(answer.status, answer.headers))
+        await attempt.check(answer)
+        raise AssertionError("check raises for every answer that is no success")
 
     async def _reply(self, answer: Answer, attempt: Attempt) -> Reply:
-        signals = attempt.observe(answer.status, answer.headers)
+        told = attempt.succeeded(answer.status, answer.headers)
         try:
             raw = await answer.whole(self._most)
             data = self._meaning(answer, raw)
         except BadBody as bad:
-            error = incomplete(bad, answer.status, signals.request_id)
+            error = incomplete(bad, answer.status, told.signals.request_id)
         else:
             reply = Reply(
                 status=answer.status,
                 headers=answer.headers,
                 content=raw,
                 data=data,
-                signals=signals,
+                told=told,
                 attempts=attempt.number,
                 queue_s=attempt.queue_s,
             )

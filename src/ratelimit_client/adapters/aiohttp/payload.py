@@ -53,7 +53,7 @@ async def prepare(json: Any, data: Any, files: Any) -> Content | None:
     if json is not None:
         if data is not None or files is not None:
             raise ConfigurationError("json= stands for the whole body; give either it or data= and files=")
-        return Content(json if isinstance(json, bytes) else codec.encode(json), JSON)
+        return as_json(json)
     if files is not None:
         return _multipart(data, files)
     if data is None:
@@ -74,6 +74,11 @@ async def prepare(json: Any, data: Any, files: Any) -> Content | None:
         "refused or cut off is sent again"
     )
     raise ConfigurationError(message)
+
+
+def as_json(value: Any) -> Content:
+    """The body for a value JSON can hold, or for bytes that are JSON already."""
+    return Content(value if isinstance(value, bytes) else codec.encode(value), JSON)
 
 
 class Pieces(Payload):

@@ -33,7 +33,7 @@ from yarl import URL
 
 from .answer import Answer
 from .credentials import Credentials
-from .failures import LeftOrigin, NoAnswer
+from .failures import LeftOrigin, NoAnswer, told
 from .timeouts import Timeout
 from .url import Base
 from .watchdog import Stalled, Watchdog
@@ -136,16 +136,17 @@ class Pool:
     Args:
         base: where everything goes.
         credentials: whose key goes along.
-        timeout: for connecting.
+        timeout: for connecting, and for silence.
         dog: looks for silence and for connections that died.
         keep: connections are used again.
     """
 
     def __init__(self, base: Base, credentials: Credentials, timeout: Timeout, dog: Watchdog, *, keep: bool) -> None:
-        self.connector = Connector(force_close=True)
+        self.connector = Connector() if keep else Connector(force_close=True)
         self._base = base
         self._credentials = credentials
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeout.connect_s)
+        self._idle_s = timeout.idle_s
         self._dog = dog
         self._keep = keep
         self._loop = asyncio.get_running_loop()
@@ -170,15 +171,17 @@ class Pool:
             written: called as the first byte has reached the socket.
 
         Raises:
-            NoAnswer, and whatever aiohttp raises: see ``failures.told``.
+            TransportError: no answer, with ``unsent``, ``kind`` and ``stale``.
         """
-        if not self._base.owns(url):
-            raise LeftOrigin
-        handler = self._take()
-        used = handler is not None
-        if handler is None:
-            handler = await self._connect()
+        handler: Handler | None = None
+        used = False
         try:
+            if not self._base.owns(url):
+                raise LeftOrigin
+            handler = self._take()
+            used = handler is not None
+            if handler is None:
+                handler = await self._connect()
             handler.set_response_params(
                 skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False, read_timeout=None
             )
@@ -190,13 +193,15 @@ class Pool:
                 message, content = await handler.read()
             handler.content = content
             return Answer(message.code, message.headers, content, handler)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            handler.close_line(whole=False)
-            broken = NoAnswer(getattr(error, "strerror", None) or "end of stream", used)
-        except BaseException:
-            handler.close_line(whole=False)
-            raise
-        raise broken
+        except BaseException as error:
+            if handler is not None:
+                handler.close_line(whole=False)
+            if not isinstance(error, Exception):
+                # The frames below hold aiohttp's locals; nobody who prints this needs them.
+                error.__traceback__ = error.__context__ = None
+                raise
+            failure = told(_as_lost(error, used), str(self._base.origin), self._idle_s)
+        raise failure
 
     def _write(self, handler: Handler, target: str, headers: Mapping[str, str], length: str, raw: bytes) -> None:
         transport = handler.transport
@@ -219,6 +224,7 @@ class Pool:
         while self._kept:
             handler = self._kept.pop()
             if handler.is_connected() and not handler.should_close:
+                handler.idle = False
                 return handler
             handler.drop()
         return None
@@ -236,10 +242,9 @@ class Pool:
     def end(self, handler: Handler, whole: bool) -> None:
         """An exchange on one of ours has ended."""
         self._dog.leave(handler)
-        if not whole or not self._keep or handler.idle or handler.should_close or self.connector.closed:
+        if not whole or not self._keep or handler.should_close or self.connector.closed:
             handler.drop()
             return
-        handler.idle = False
         self._kept.append(handler)
         if self._sweeper is None:
             self._sweep_later()
@@ -274,6 +279,15 @@ class Pool:
 def _sweep(pool: weakref.ref[Pool]) -> None:
     if (alive := pool()) is not None:
         alive.sweep()
+
+
+def _as_lost(error: Exception, used: bool) -> Exception:
+    """The end of a connection that was made, by our own name for it; others as they are."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerTimeoutError):
+        return error
+    if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
+        return NoAnswer(getattr(error, "strerror", None) or "end of stream", used)
+    return error
 
 
 def _length(method: str, raw: bytes | None) -> str:

@@ -14,6 +14,7 @@ import attrs
 
 from ...core.signals import Reading, Signals
 from ...errors import IncompleteResponse
+from ...runtime.desk import Told
 from . import codec
 
 
@@ -27,7 +28,7 @@ class Reply:
         headers: case-insensitive, as the server sent them.
         content: the body, decoded.
         data: the parsed JSON of the body, or None when it is something else.
-        signals: everything the limiter learnt from it.
+        told: what the limiter was told by it.
         attempts: how often it was sent.
         queue_s: seconds it waited for its turn, all attempts.
     """
@@ -36,9 +37,14 @@ class Reply:
     headers: Mapping[str, str]
     content: bytes
     data: Any
-    signals: Signals
+    told: Told
     attempts: int
     queue_s: float
+
+    @property
+    def signals(self) -> Signals:
+        """Everything its headers say about limits and about who answered."""
+        return self.told.signals
 
     @property
     def text(self) -> str:
@@ -72,7 +78,9 @@ class Reply:
     @property
     def request_id(self) -> str | None:
         """The server's name for this call: log it, support asks for it."""
-        return self.signals.request_id
+        # Nearly everybody writes it here, and it is asked for more often than all the rest.
+        named = self.headers.get("x-request-id")
+        return named if named and named == named.strip() else self.signals.request_id
 
     @property
     def organization(self) -> str | None:

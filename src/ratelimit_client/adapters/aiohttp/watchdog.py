@@ -27,7 +27,7 @@ from typing import Protocol
 
 import attrs
 
-# A connection that died without a word is found within three looks.
+# A connection that died without a word is found within two looks.
 _LONGEST_LOOK_S = 1.0
 
 
@@ -101,7 +101,7 @@ class Watchdog:
         late = now - self._timer.when()
         for what, seen in tuple(self._watched.items()):
             if seen is None:
-                self._watched[what] = _Seen(what.moved(), now)
+                self._watched[what] = _Seen(what.moved(), now, int(not what.alive()))
             else:
                 if late > self._every_s:
                     # It was blocked from some instant between two looks on.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -33,11 +33,11 @@ from .payload import Pieces
 from .pool import Pool
 from .timeouts import Timeout
 from .url import Base
-from .watchdog import Watchdog
+from .watchdog import Stalled, TaskWatch, Watchdog
 
 # Pools whose event loop runs in another process or thread: closing their sockets here
 # would take them out of a selector in use there, so they are kept, untouched.
-_left_alone: list[aiohttp.BaseConnector] = []
+_left_alone: list[Pool] = []
 
 
 class Wire:
@@ -59,14 +59,14 @@ class Wire:
         self._timeout = timeout
         self._given = session
         self._pools: dict[bool, Pool] = {}
-        self._uploads: aiohttp.ClientSession | None = None
+        self._uploads: dict[bool, aiohttp.ClientSession] = {}
         self._dog: Watchdog
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
         self._keepers: list[AsyncGenerator[None, None]] = []
 
-    async def send(
+    def send(
         self,
         method: str,
         url: URL,
@@ -75,7 +75,7 @@ class Wire:
         *,
         fresh: bool = False,
         written: Callable[[], object],
-    ) -> Answer:
+    ) -> Coroutine[Any, Any, Answer]:
         """
         One request, to the head of its answer.
 
@@ -85,28 +85,22 @@ class Wire:
 
         Raises:
             TransportError: no answer, with ``unsent``, ``kind`` and ``stale``.
-            Closed: the user's session is closed.
+            Closed: the client, or the user's session, is closed.
         """
         self._come_here()
-        try:
-            if self._given is None and (raw is None or Pieces.fits(raw)):
-                pool = self._pools.get(fresh) or await self._open_pool(fresh)
-                return await pool.send(method, url, headers, raw, written)
-            return await self._through_session(method, url, headers, raw, written)
-        except asyncio.CancelledError as stop:
-            stop.__traceback__ = stop.__context__ = None
-            raise
-        except RateLimitClientError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it may hold the request and so the key
-            failure = told(error, str(self._base.origin), self._timeout.idle_s)
-        raise failure
+        if self._given is not None or (raw is not None and not Pieces.fits(raw)):
+            return self._told(self._through_session(method, url, headers, raw, fresh, written))
+        pool = self._pools.get(fresh)
+        if pool is not None:
+            return pool.send(method, url, headers, raw, written)
+        return self._through_new_pool(method, url, headers, raw, fresh, written)
 
     def __del__(self) -> None:
         mine = self._pid == os.getpid()
         if mine and any(not pool.connector.closed for pool in self._pools.values()):
             # Its keepers, collected with it, close the connections if the event loop still runs.
-            warnings.warn(f"unclosed connections to {self._base}: use the client with 'async with'", ResourceWarning, stacklevel=2)
+            message = f"unclosed connections to {self._base}: use the client with 'async with'"
+            warnings.warn(message, ResourceWarning, stacklevel=2)
 
     def open(self) -> None:
         """Requests may go out; connections are made as they are needed."""
@@ -120,12 +114,11 @@ class Wire:
         self._dog.close()
         if self._loop is not asyncio.get_running_loop() or self._pid != os.getpid():
             self._leave()
-        if self._uploads is not None:
-            await self._uploads.close()
+        for session in self._uploads.values():
+            await session.close()
         while self._keepers:
             await self._keepers.pop().aclose()
-        self._pools = {}
-        self._uploads = self._loop = None
+        self._pools, self._uploads, self._loop = {}, {}, None
 
     def _come_here(self) -> None:
         """See that what there is belongs to this event loop and this process."""
@@ -139,17 +132,27 @@ class Wire:
             self._dog = Watchdog(self._timeout.idle_s, self._loop)
 
     def _leave(self) -> None:
-        if self._uploads is not None:
-            self._uploads.detach()
-        _left_alone.extend(pool.connector for pool in self._pools.values() if not pool.connector.closed)
-        self._pools = {}
-        self._uploads = None
+        for session in self._uploads.values():
+            session.detach()
+        _left_alone.extend(pool for pool in self._pools.values() if not pool.connector.closed)
+        self._pools, self._uploads = {}, {}
         self._keepers.clear()
 
+    async def _through_new_pool(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        raw: bytes | None,
+        fresh: bool,
+        written: Callable[[], object],
+    ) -> Answer:
+        pool = self._pools.get(fresh) or await self._open_pool(fresh)
+        return await pool.send(method, url, headers, raw, written)
+
     async def _open_pool(self, fresh: bool) -> Pool:
-        pool = Pool(self._base, self._credentials, self._timeout, self._dog, keep=not fresh)
-        self._pools[fresh] = pool
-        keeper = _until_the_loop_ends(pool.connector)
+        pool = self._pools[fresh] = Pool(self._base, self._credentials, self._timeout, self._dog, keep=not fresh)
+        keeper = _until_the_loop_ends(pool)
         await anext(keeper)  # suspends for nothing
         self._keepers.append(keeper)
         return pool
@@ -157,17 +160,23 @@ class Wire:
     # -- through a session ----------------------------------------------------------------
 
     async def _through_session(
-        self, method: str, url: URL, headers: Mapping[str, str], raw: bytes | None, written: Callable[[], object]
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        raw: bytes | None,
+        fresh: bool,
+        written: Callable[[], object],
     ) -> Answer:
-        session = self._given or await self._session_for_uploads()
+        session = self._given or await self._session_for_uploads(fresh)
         if session.closed:
             raise Closed("the session given to the client is closed; nothing was sent")
         theirs: Iterable[Any] = getattr(self._given, "_middlewares", ())
-        upload = None if raw is None else Pieces(raw, written)
+        body = None if raw is None else Pieces(raw, written)
         request = session.request(
             method,
             url,
-            data=upload,
+            data=body,
             headers=headers,
             allow_redirects=False,
             auto_decompress=False,
@@ -177,23 +186,38 @@ class Wire:
             ),
             middlewares=(*theirs, self._guard),
         )
-        if upload is None:
+        if body is None:
             response = await request
         else:
-            with self._dog.watch(upload.moved, _always):  # a server that stops reading is silent, too
+            with TaskWatch(self._dog, body.moved):  # a server that stops reading is silent, too
                 response = await request
-        return Answer(response.status, response.headers, response.content, _Borrowed(response), self._dog)
+        line = _Borrowed(response, self._dog)
+        return Answer(response.status, response.headers, response.content, line)
 
-    async def _session_for_uploads(self) -> aiohttp.ClientSession:
-        if self._uploads is None:
-            pool = self._pools.get(False) or await self._open_pool(False)
-            self._uploads = aiohttp.ClientSession(
+    async def _told(self, answer: Coroutine[Any, Any, Answer]) -> Answer:
+        """What *answer* brings, its errors in our words."""
+        try:
+            return await answer
+        except asyncio.CancelledError as stop:
+            stop.__traceback__ = stop.__context__ = None
+            raise
+        except RateLimitClientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may hold the request and so the key
+            failure = told(error, str(self._base.origin), self._timeout.idle_s)
+        raise failure
+
+    async def _session_for_uploads(self, fresh: bool) -> aiohttp.ClientSession:
+        session = self._uploads.get(fresh)
+        if session is None:
+            pool = self._pools.get(fresh) or await self._open_pool(fresh)
+            session = self._uploads[fresh] = aiohttp.ClientSession(
                 connector=pool.connector,
                 connector_owner=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
             )
-        return self._uploads
+        return session
 
     async def _guard(self, request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
         """The last frame before aiohttp: check where it goes, add the key, and take it away again."""
@@ -217,10 +241,17 @@ class Wire:
 class _Borrowed:
     """The connection of a response of a session, which gives it back by itself when the body has ended."""
 
-    __slots__ = ("_response",)
+    __slots__ = ("_dog", "_response")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, dog: Watchdog) -> None:
         self._response = response
+        self._dog = dog
+        dog.watch(self)
+
+    def close_line(self, *, whole: bool) -> None:
+        self._dog.leave(self)
+        if not self._response.closed:
+            self._response.close()
 
     def moved(self) -> int:
         return self._response.content.total_bytes
@@ -231,16 +262,11 @@ class _Borrowed:
             return True
         return connection.transport is not None and not connection.transport.is_closing()
 
-    def close_line(self, *, whole: bool) -> None:
-        if not self._response.closed:
-            self._response.close()
+    def stop(self, error: Stalled) -> None:
+        self._response.content.set_exception(error)
 
 
-def _always() -> bool:
-    return True
-
-
-async def _until_the_loop_ends(connector: aiohttp.BaseConnector) -> AsyncGenerator[None, None]:
+async def _until_the_loop_ends(pool: Pool) -> AsyncGenerator[None, None]:
     """
     Holds connections; closed by whoever closes them, or else by the event loop as it shuts down.
 
@@ -249,4 +275,4 @@ async def _until_the_loop_ends(connector: aiohttp.BaseConnector) -> AsyncGenerat
     try:
         yield
     finally:
-        await connector.close()
+        await pool.close()
