@@ -206,7 +206,7 @@ class Client:
             self.scheduler.failed(ticket, outcome, now_ns=now_ns)
         else:
             self.scheduler.observe(ticket, signals, now_ns=now_ns)
-        dropped = signals.reason in (Reason.OVERLOADED, Reason.SERVER_ERROR) or outcome is not signals
+        dropped = signals.reason is Reason.OVERLOADED or outcome is not signals
         good = answer.ok
         ending = Ending.SUCCEEDED if good else Ending.DROPPED if dropped else Ending.IGNORED
         self.scheduler.release(ticket, ending, now_ns=now_ns)

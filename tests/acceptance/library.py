@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from ratelimit_client import Backoff, Client, Limiter, RetryPolicy
+from ratelimit_client import Backoff, Client, Limiter, RetryPolicy, WouldBlock
 from ratelimit_client.testing import ModelServer, VirtualLoop, exactly, run_virtual
 
 T = TypeVar("T")
@@ -64,6 +64,15 @@ def at_zero(what: Limiter | Client) -> bool:
         or statistics.in_flight
         or any(key.queued or key.in_flight or key.oldest_wait_s for key in keys)
     )
+
+
+def empty(limiter: Limiter, **options: Any) -> None:
+    """Take all that is there."""
+    try:
+        while True:
+            limiter.permit_nowait(**options).finish()
+    except WouldBlock:
+        pass
 
 
 @attrs.frozen

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
-from ratelimit_client import Limiter, RetryPolicy, WouldBlock, WrongLoop, per_day, per_minute
+from ratelimit_client import Limiter, RetryPolicy, WrongLoop, per_day, per_minute
 from ratelimit_client.testing import Faults, Outsiders, silent, sliced
-from tests.acceptance.library import Judge, at_zero, now_s, tell
+from tests.acceptance.library import Judge, at_zero, empty, now_s, tell
 
 KEY_FIELDS = {
     *("queued", "oldest_wait_s", "in_flight", "window", "buckets", "granted", "refused", "estimate_ratio", "mode"),
@@ -21,14 +21,6 @@ BUCKET_FIELDS = {
     *("unit", "window_s", "limit", "level", "reserve", "server_remaining", "source", "gate_s", "learnt_burst"),
     *("foreign_ratio", "series"),
 }
-
-
-def empty(limiter: Limiter, **options: Any) -> None:
-    try:
-        while True:
-            limiter.permit_nowait(**options).finish()
-    except WouldBlock:
-        pass
 
 
 def test_statistics_have_the_documented_fields() -> None:
@@ -45,11 +37,11 @@ def test_statistics_have_the_documented_fields() -> None:
             assert {field.name for field in attrs.fields(type(statistics))} >= {"name", "keys"}
             assert (statistics.name, statistics.queued, statistics.in_flight) == ("mine", 1, 2)
             a, b = statistics.keys["a"], statistics.keys["b"]
-            assert {field.name for field in attrs.fields(type(a))} == KEY_FIELDS
+            assert {field.name for field in attrs.fields(type(a))} >= KEY_FIELDS
             assert (b.queued, b.oldest_wait_s, b.in_flight, b.granted, b.refused) == (1, 2, 1, 1, 0)
             assert (a.queued, a.oldest_wait_s, a.window >= 1) == (0, 0, True)
             bucket = a.buckets["tokens"]
-            assert {field.name for field in attrs.fields(type(bucket))} == BUCKET_FIELDS
+            assert {field.name for field in attrs.fields(type(bucket))} >= BUCKET_FIELDS
             assert (bucket.unit, bucket.window_s, bucket.limit, bucket.source) == ("tokens", 60, 1000, "config")
             assert bucket.level == pytest.approx(733, abs=1)
             assert (bucket.server_remaining, bucket.gate_s, bucket.learnt_burst) == (None, 0, None)

@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from ratelimit_client.cli.args import DEMO, RUN, SIMULATE, read_arguments
+from ratelimit_client.cli.args import read_arguments
+from ratelimit_client.cli.tables import DEMO, RUN, SIMULATE
 from ratelimit_client.cli.options import (
     Option,
     address,

@@ -106,6 +106,36 @@ def test_nobody_asks_for_more_so_nothing_grows() -> None:
     assert window.allowed(now_ns=99 * S) == 4
 
 
+def test_a_round_is_as_many_answers_as_the_window_has_slots() -> None:
+    """After the first doubling seven answers are no round, and eight are."""
+    window = InFlightWindow(100, waits_for_written=True)
+    greedy(window, now_ns=0)
+    answer(window, 4, now_ns=0)
+    assert greedy(window, now_ns=0) == 5
+    assert greedy(window, now_ns=SILENCE) == 3
+
+    answer(window, 7, now_ns=S)
+    assert greedy(window, now_ns=S) == 7
+    answer(window, 1, now_ns=S)
+    assert greedy(window, now_ns=S) == 2
+
+
+def test_a_doubling_answers_one_wish() -> None:
+    """Who wanted a fifth slot and never an ninth gets eight, whatever is answered later."""
+    window = InFlightWindow(100)
+    greedy(window, now_ns=0)
+    for _ in range(4):
+        window.answered(now_ns=0)
+    assert window.has_room(now_ns=0)
+    window.granted(now_ns=0)
+    for second in range(1, 20):
+        answer(window, 1, now_ns=second * S)
+        assert window.has_room(now_ns=second * S)
+        window.granted(now_ns=second * S)
+
+    assert window.allowed(now_ns=20 * S) == 8
+
+
 def test_silence_counts_from_the_first_written_request() -> None:
     """
     Where the caller tells when requests are written, a connect that takes a minute is no good news.
@@ -121,6 +151,19 @@ def test_silence_counts_from_the_first_written_request() -> None:
     assert window.opens_at_ns(now_ns=60 * S + 5 * MS) == 60 * S + SILENCE
     assert greedy(window, now_ns=60 * S + SILENCE - 1) == 0
     assert greedy(window, now_ns=60 * S + SILENCE) == 1
+
+
+def test_each_round_has_a_silence_of_its_own() -> None:
+    """What was written in an earlier round does not begin the next one's silence."""
+    window = InFlightWindow(100, waits_for_written=True)
+    greedy(window, now_ns=0)
+    window.written(0, now_ns=0)
+    assert greedy(window, now_ns=SILENCE) == 1
+    assert greedy(window, now_ns=2 * SILENCE) == 3
+
+    assert window.opens_at_ns(now_ns=60 * S) is None
+    window.written(60 * S, now_ns=60 * S)
+    assert window.opens_at_ns(now_ns=60 * S) == 60 * S + SILENCE
 
 
 def test_a_written_request_that_nobody_waits_behind_wakes_nobody() -> None:
@@ -243,6 +286,19 @@ def test_calls_that_were_out_together_cut_once() -> None:
     assert window.size == 11 * 2 // 3
 
 
+def test_overload_ends_a_doubling_that_is_under_way() -> None:
+    """What was not let out of it is gone, and so are the answers that were counted."""
+    window = InFlightWindow(1000)
+    greedy(window, now_ns=0)
+    answer(window, 4, now_ns=0)
+    greedy(window, now_ns=0)
+    answer(window, 3, now_ns=S // 10)
+    window.ended(Ending.DROPPED, S // 10, now_ns=S // 10)
+
+    assert window.size == 1
+    assert window.in_flight == 1
+
+
 @pytest.mark.parametrize("ending", [Ending.SUCCEEDED, Ending.IGNORED])
 def test_other_endings_cut_nothing(ending: Ending) -> None:
     """A success and a call without a lesson only free their slot."""
@@ -258,13 +314,12 @@ def test_after_overload_it_grows_by_one_each_answered_round() -> None:
     window = InFlightWindow(1000)
     sent(window, 60 * S)
     answer(window, 23, now_ns=60 * S)
-    window.ended(Ending.DROPPED, S, now_ns=60 * S)
-    answer(window, 2, now_ns=60 * S)
+    for _ in range(3):
+        window.ended(Ending.DROPPED, S, now_ns=60 * S)
     assert window.size == window.in_flight == 6
     second = 61
     for size in (6, 7, 8):
         assert window.in_flight == size
-        window._answers = 0
         assert not window.has_room(now_ns=(second + 500) * S)
         assert window.opens_at_ns(now_ns=(second + 500) * S) is None
         second += 501

@@ -55,6 +55,15 @@ def test_it_forgets_after_ten_seconds() -> None:
     assert meter._covered_ns == 0
 
 
+def test_a_meter_nobody_looks_at_does_not_grow() -> None:
+    """A thousand seconds of readings are kept as ten, whether or not somebody asks."""
+    meter = ForeignMeter()
+    for second in range(1000):
+        meter.add(UNIT, S, 0, now_ns=second * S)
+
+    assert len(meter._slots) == 11
+
+
 def test_old_spending_makes_room_for_new() -> None:
     """Of a steady stream only the last ten seconds count."""
     meter = ForeignMeter()
@@ -71,6 +80,7 @@ def test_what_may_be_under_way_at_both_ends_is_taken_off() -> None:
     """
     assert heard(ForeignMeter(), (0.0, 10, 4), (1.0, 10, 9), (2.0, 10, 5)) == 30 - 4 - 5
     assert heard(ForeignMeter(), (0.0, 4, 4), (1.0, 4, 4)) == 0
+    assert heard(ForeignMeter(), (0.0, 4, 9), (1.0, 4, 9)) == 0
 
 
 def test_once_the_first_is_forgotten_its_neighbour_is_the_edge() -> None:

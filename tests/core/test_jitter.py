@@ -26,7 +26,10 @@ def test_a_quarter_of_a_second_until_it_was_measured() -> None:
 
 def test_never_less_than_twenty_milliseconds() -> None:
     """A connection that writes at once may stall at once, too."""
-    assert after(ArrivalJitter(), [1] * 16) == 20
+    jitter = ArrivalJitter()
+    after(jitter, [1] * 16)
+
+    assert jitter.ns == 20 * MS
 
 
 def test_it_is_the_95th_percentile() -> None:
@@ -49,3 +52,5 @@ def test_only_the_last_sixty_four_are_remembered() -> None:
     assert after(jitter, [800] * 64) == 800
     assert after(jitter, [50] * 48) == 800
     assert after(jitter, [50] * 16) == 50
+    # Of these eighty four were slow; of the last sixty-four only three.
+    assert after(ArrivalJitter(), [30] * 15 + [800] + [30] * 61 + [800] * 3) == 30

@@ -69,6 +69,8 @@ def test_another_quota_forgets_what_was_counted_in_other_credits() -> None:
     peaks.clear()
 
     assert peaks.bound(BRIM, total, RATE, since_ns=0, at_ns=100) == BRIM
+    peaks.note(total, RATE, now_ns=200)
+    assert peaks.bound(BRIM, total + 400, RATE, since_ns=0, at_ns=200) == 600
 
 
 def test_the_memory_is_bounded_and_forgetting_only_loosens() -> None:

@@ -45,7 +45,7 @@ def test_it_switches_on_above_three_per_cent_and_off_after_thirty_quiet_seconds(
         (20, 9_999, False, True),  # quiet from here
         (49, 0, False, True),
         (49, 10_000, False, True),  # not quite
-        (60, 0, False, True),  # quiet again
+        (60, 9_999, False, True),  # quiet again
         (89, 0, False, True),
         (90, 0, True, False),
         (91, 20_000, False, False),
@@ -68,6 +68,7 @@ def test_it_begins_with_what_others_leave() -> None:
     """Of 6000 others take a fifth: 4800 remain; and when they take all, a hundredth."""
     assert pace_of(on(bucket(), 200_000)) == 4800
     assert pace_of(on(bucket(), 1_000_000)) == 60
+    assert pace_of(on(bucket(limit=9_900), 1_000_000)) == 99
     assert pace_of(on(bucket(limit=50), 1_000_000)) == 1
 
 
@@ -103,6 +104,31 @@ def test_growth_too_small_for_a_unit_is_not_lost() -> None:
         sharing.marked(shared, 300, 0, now_ns=tenth * S // 10)
 
     assert 307 <= pace_of(sharing) <= 309
+    slow = bucket(limit=200)
+    sharing = on(slow)
+    sharing.marked(slow, 100, 0, now_ns=S)
+    assert pace_of(sharing) == 101
+
+
+def test_it_begins_when_it_is_switched_on() -> None:
+    """Neither the growth nor the patience of a cut reaches back to before there was a pace."""
+    shared, sharing = bucket(), Sharing()
+    sharing.consider(shared, 500_000, now_ns=100 * S)
+    sharing.marked(shared, 0, 0, now_ns=100 * S + S // 2)
+
+    assert pace_of(sharing) == 3015
+
+
+def test_what_flowed_back_at_the_old_pace_stays() -> None:
+    """A tenth of a second at fifty calls a second is five calls, also when the pace is cut just then."""
+    shared = bucket()
+    sharing = on(shared)
+    assert sharing.pace is not None
+    sharing.pace.take(15, now_ns=9 * S // 10)
+    sharing.marked(shared, 0, 0, now_ns=S)
+
+    assert pace_of(sharing) == 3030 * 85 // 100
+    assert sharing.pace.level(now_ns=S) == 5
 
 
 def test_below_the_mark_it_is_cut_at_most_once_a_second() -> None:

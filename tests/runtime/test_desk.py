@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -64,6 +65,71 @@ def test_a_language_that_was_told_is_kept() -> None:
                 permit.observe(200, OPENAI)
             assert limiter._desk.dialect is not None
             assert limiter._desk.dialect.name == name
+
+    virtual(main)
+
+
+def test_a_vendor_replaces_what_any_gateway_may_say() -> None:
+    """An answer of a gateway tells no more than a common language; the vendor's own, when it comes, holds for good."""
+    gateway = {"RateLimit-Policy": '"default";q=100;w=60', "RateLimit": '"default";r=50;t=30'}
+
+    async def main() -> None:
+        limiter = Limiter()
+        seen = []
+        for headers in (gateway, {}, gateway, OPENAI, gateway, {}):
+            async with limiter.permit() as permit:
+                permit.observe(200, headers)
+            assert limiter._desk.dialect is not None
+            seen.append(limiter._desk.dialect.name)
+            scheduler = limiter._desk.dispatcher.scheduler
+            assert scheduler.profile is limiter._desk.dialect.profile
+            assert scheduler.keys["default"].budget.profile is scheduler.profile
+        assert seen == ["ietf", "ietf", "ietf", "openai", "openai", "openai"]
+
+    virtual(main)
+
+
+def test_a_success_is_read_when_somebody_asks() -> None:
+    """What the limiter does not need is left alone until then; errors and first words are read at once."""
+
+    class Counted(dict[str, str]):
+        reads = 0
+
+        def values(self) -> Any:
+            Counted.reads += 1
+            return super().values()
+
+    async def main() -> None:
+        limiter = Limiter(dialect="openai")
+        told = []
+        for remaining in (59, 58, 57):
+            async with limiter.permit() as permit:
+                headers = Counted({**OPENAI, "X-RateLimit-Remaining-Requests": str(remaining)})
+                told.append(permit.succeeded(200, headers))
+                assert permit.place.name == "INSIDE"
+        assert Counted.reads == 1  # the others came in the same five milliseconds
+        assert [each.signals.readings["requests"].remaining for each in told] == [59, 58, 57]
+        assert Counted.reads == 3
+        assert told[2].signals is told[2].signals
+        await asyncio.sleep(0.01)
+        async with limiter.permit() as permit:
+            permit.succeeded(200, Counted(OPENAI))
+            assert Counted.reads == 4
+            assert permit.signals is not None
+            assert permit.signals.readings["requests"].limit == 60
+
+    virtual(main)
+
+
+def test_the_first_success_tells_the_language() -> None:
+    """Until it is known every answer is read."""
+
+    async def main() -> None:
+        limiter = Limiter()
+        async with limiter.permit() as permit:
+            assert permit.succeeded(201, OPENAI).signals.status == 201
+        assert limiter._desk.dialect is not None
+        assert limiter._desk.dialect.name == "openai"
 
     virtual(main)
 

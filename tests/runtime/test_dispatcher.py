@@ -301,3 +301,29 @@ def test_a_blocked_loop_makes_no_burst() -> None:
         await asyncio.gather(*calls)
 
     virtual(main)
+
+
+def test_the_first_byte_starts_the_clock_of_the_ramp() -> None:
+    """Where it is told, silence counts from it, and the call that waits for the silence goes by time alone."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        limiter = Limiter()
+        limiter.reports_written()
+        began: list[float] = []
+
+        async def call() -> None:
+            async with limiter.permit() as permit:
+                began.append(round(loop.elapsed_s, 3))
+                await asyncio.sleep(0.1)
+                permit.written()
+                await asyncio.sleep(60)
+
+        calls = [asyncio.ensure_future(call()) for _ in range(5)]
+        await asyncio.sleep(10)
+        assert began == [0, 0, 0, 0, 0.35]
+        await asyncio.gather(*calls)
+        at_rest(limiter)
+
+    virtual(main)

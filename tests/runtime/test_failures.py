@@ -87,6 +87,7 @@ def foreign(package: str, name: str, base: type[BaseException] = Exception) -> A
         (because(TransportError("?"), ValueError()), FailureKind.CONNECTION, False),
         (TransportError("told", kind=FailureKind.PROTOCOL, stale=True), FailureKind.PROTOCOL, False),
         (IncompleteResponse("cut", status=200), FailureKind.INCOMPLETE, False),
+        (IncompleteResponse("too large", status=200, kind=FailureKind.OTHER), FailureKind.OTHER, False),
         (Closed("closed"), FailureKind.OTHER, False),
     ],
 )

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import enum
 from array import array
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 _SEGMENT_BITS: Final = 12
 _TAG_BITS: Final = 41
@@ -41,6 +41,11 @@ _TAG_SHIFT: Final = _ROW_SHIFT + _ROW_BITS
 _FIRST_SLOTS: Final = 8
 _SEGMENT_SHIFT: Final = 64 - _SEGMENT_BITS
 _NOWHERE: Final = ()
+
+# The row bits of an identity, in the first 32 bits of its digest.
+ROW_SHIFT_OF_WORD: Final = 32 - _ROW_BITS
+# A segment that is made for its names: as many as it gets on average and five deviations more, four fifths full.
+_SPARE: Final = 5
 
 
 class State(enum.IntEnum):
@@ -61,7 +66,16 @@ class Seen(enum.Enum):
     REPEATED = "repeated"  # the name was met earlier in this walk
 
 
+class Passed(NamedTuple):
+    """Lines at the beginning of a piece of the input that are finished, and were visited."""
+
+    size: int
+    lines: int
+    failed: int
+
+
 _PENDING: Final = State.PENDING << _STATE_SHIFT
+_DONE: Final = State.DONE << _STATE_SHIFT
 
 
 def row_bits(id_: str) -> int:
@@ -70,14 +84,20 @@ def row_bits(id_: str) -> int:
 
 
 class Fingerprints:
-    """The table. ``len()`` counts names, not slots."""
+    """
+    The table. ``len()`` counts names, not slots.
 
-    __slots__ = ("_held", "_names", "_segments")
+    ``passed`` says which parts of the input, by their offset, were visited before the
+    walk came to them.
+    """
+
+    __slots__ = ("_held", "_names", "_segments", "passed")
 
     def __init__(self) -> None:
         self._segments: list[array[int] | None] = [None] * (1 << _SEGMENT_BITS)
         self._held = [0] * (1 << _SEGMENT_BITS)  # slots in use
         self._names = 0
+        self.passed: dict[int, Passed] = {}
 
     def __len__(self) -> int:
         return self._names
@@ -86,6 +106,13 @@ class Fingerprints:
     def nbytes(self) -> int:
         """Bytes of all slots."""
         return sum(len(segment) * segment.itemsize for segment in self._segments if segment is not None)
+
+    def expect(self, names: int) -> None:
+        """Make room for so many names, if nothing is there yet: the table need not grow while they come."""
+        mean = names >> _SEGMENT_BITS
+        slots = (mean + int(_SPARE * mean**0.5)) * 5 // 4
+        if slots > _FIRST_SLOTS and not self._names:
+            self._segments = [array("Q", bytes(8 * slots)) for _ in range(1 << _SEGMENT_BITS)]
 
     def record(self, mark: int, row: int, state: State) -> None:
         """Note a line of OUT or of the errors file; of several in one file the last counts, OUT overrides."""
@@ -104,6 +131,28 @@ class Fingerprints:
                     return  # the answer in OUT overrides
         self._names += not known
         self._insert(number, slot)
+
+    def record_all(self, marks: Sequence[int], rows: Iterable[int], state: State) -> None:
+        """``record`` of each."""
+        segments, held_in = self._segments, self._held
+        flags = state << _STATE_SHIFT
+        for mark, row in zip(marks, rows, strict=True):
+            number = mark >> _SEGMENT_SHIFT
+            segment = segments[number]
+            if segment is not None and (held_in[number] + 1) * 5 <= len(segment) * 4:
+                tag = (mark >> _MARK_SHIFT) & _TAG_MASK
+                slots = len(segment)
+                place = tag * slots >> _TAG_BITS
+                while (held := segment[place]) and held >> _TAG_SHIFT != tag:
+                    place += 1
+                    if place == slots:
+                        place = 0
+                if not held:
+                    segment[place] = tag << _TAG_SHIFT | row << _ROW_SHIFT | flags
+                    held_in[number] += 1
+                    self._names += 1
+                    continue
+            self.record(mark, row, state)
 
     def visit(self, mark: int, row: int) -> Seen:
         """Meet a row of the input: say what it is and remember that it was met."""
@@ -133,6 +182,45 @@ class Fingerprints:
                     return Seen.REPEATED
                 verdict = _better(verdict, held, row)
         return verdict
+
+    def is_finished(self, mark: int, row: int) -> bool:
+        """Would ``visit`` say DONE or FAILED?"""
+        return self.look(mark, row) in (Seen.DONE, Seen.FAILED)
+
+    def visit_finished(self, marks: Sequence[int], rows: Sequence[int]) -> tuple[int, int]:
+        """
+        ``visit`` rows in order as long as it says DONE or FAILED.
+
+        Returns: how many these are, and how many of them failed.
+        """
+        segments = self._segments
+        failed = 0
+        for index, (mark, row) in enumerate(zip(marks, rows, strict=True)):
+            segment = segments[mark >> _SEGMENT_SHIFT]
+            if segment is None:
+                return index, failed
+            tag = (mark >> _MARK_SHIFT) & _TAG_MASK
+            slots = len(segment)
+            place = tag * slots >> _TAG_BITS
+            while (held := segment[place]) and held >> _TAG_SHIFT != tag:
+                place += 1
+                if place == slots:
+                    place = 0
+            if held == tag << _TAG_SHIFT | row << _ROW_SHIFT | _DONE:
+                segment[place] = held | _SEEN
+                continue
+            if not self.is_finished(mark, row):
+                return index, failed
+            failed += self.visit(mark, row) is Seen.FAILED
+        return len(marks), failed
+
+    def forget_visits(self, marks: Iterable[int]) -> None:
+        """As if these had not been met in this walk."""
+        for mark in marks:
+            segment = self._segments[mark >> _SEGMENT_SHIFT]
+            if segment is not None:
+                for place in _places(segment, (mark >> _MARK_SHIFT) & _TAG_MASK):
+                    segment[place] &= ~_SEEN
 
     def _insert(self, number: int, slot: int) -> None:
         segment = self._segments[number]

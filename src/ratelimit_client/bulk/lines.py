@@ -102,7 +102,7 @@ def read_line(data: bytes) -> Finished | None:
 
     None: the line is no JSON object. An empty id: it is one, but none of ours.
     """
-    found = _parse(data)
+    found = parse(data)
     if not isinstance(found, dict):
         return None
     id_, custom_id, error = found.get("id"), found.get("custom_id"), found.get("error")
@@ -115,7 +115,8 @@ def read_line(data: bytes) -> Finished | None:
     return Finished(id_, custom_id, str(code), line if about_line else None)
 
 
-def _parse(data: bytes) -> Any:
+def parse(data: bytes) -> Any:
+    """The value of a JSON text, None when it is none."""
     if orjson is not None:
         try:
             return orjson.loads(data)

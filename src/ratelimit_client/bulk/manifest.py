@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -34,6 +35,22 @@ class Paths:
     @property
     def errors(self) -> str:
         return self.out + ".errors.jsonl"
+
+    def retired(self) -> list[str]:
+        """Errors files that a retry put aside, the oldest first."""
+        folder, name = os.path.split(self.out)
+        known = re.compile(re.escape(name) + r"\.errors\.([1-9]\d{0,8})\.jsonl", re.ASCII)
+        try:
+            found = [match for entry in os.listdir(folder or ".") if (match := known.fullmatch(entry))]
+        except OSError:
+            return []
+        return [os.path.join(folder, match[0]) for match in sorted(found, key=lambda match: int(match[1]))]
+
+    def next_retired(self) -> str:
+        """The name under which the errors file is put aside next."""
+        before = self.retired()
+        last = int(before[-1].rsplit(".", 2)[1]) if before else 0
+        return f"{self.out}.errors.{last + 1}.jsonl"
 
     @property
     def manifest(self) -> str:

@@ -32,6 +32,7 @@ class Step(enum.Enum):
     FLAW = "flaw"
     SUSPECT = "suspect"
     EDITED = "edited"
+    OTHER = "other"  # not for this run
 
 
 @attrs.define(eq=False)
@@ -44,6 +45,7 @@ class Walk:
         rows: lines met that are not blank.
         offset, bytes: where the line met last begins, and where it ends.
         done_before, failed_before: rows met that earlier runs finished.
+        passed: rows met that are left to other runs.
         suspects: rows whose names look like earlier ones, to be proved.
     """
 
@@ -55,6 +57,7 @@ class Walk:
     bytes: int = 0
     done_before: int = 0
     failed_before: int = 0
+    passed: int = 0
     suspects: list[Row | Flaw] = attrs.field(factory=list)
 
     def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:

@@ -46,16 +46,18 @@ class Voice:
         """Text and a newline; what could steer a terminal (a server's words may be among it) is shown escaped."""
         stream = self.stream or sys.stderr
         try:
-            stream.write("".join(map(_harmless, text)) + "\n")
+            stream.write(harmless(text) + "\n")
             stream.flush()
         except (OSError, ValueError, AttributeError):  # gone, closed, or none at all
             pass
 
 
-def _harmless(character: str) -> str:
-    if character.isprintable() or character == "\n":
-        return character
-    return character.encode("unicode_escape").decode()
+def harmless(text: str) -> str:
+    """Text fit for a terminal: what could steer it is shown escaped."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 class Handler(logging.Handler):

@@ -247,7 +247,7 @@ class Bucket:
         return now_ns - (-missing // self.limit)
 
     def _own_share_missing(self, cost: int, owner: object, band: int) -> int:
-        """Credits that have to flow in before a call that a better band's waits before can pay from its band's share."""
+        """Credits that have to flow in before a call, with one of a better band before it, has its band's share."""
         escrow = self.escrow
         if escrow is None or self.bands is None or escrow.owner is owner or escrow.band >= band:
             return 0

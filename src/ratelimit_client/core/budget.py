@@ -315,9 +315,10 @@ class Budget:
         self, ticket: Ticket, signals: Signals, *, refused: bool, jitter_ns: int, now_ns: int
     ) -> list[tuple[Line, Lesson]]:
         """Use every reading of an answer; returns the lines it taught something, with the lesson."""
-        learnt = []
+        learnt: list[tuple[Line, Lesson]] = []
         snap_ns = self.snap_ns(ticket, signals, jitter_ns=jitter_ns, now_ns=now_ns)
-        for name, reading in readings_of(signals).items():
+        witness: bool | None = None
+        for name, reading in self._counted_first(readings_of(signals)):
             line = self._line(name, reading, ticket, now_ns=now_ns)
             if line is None:
                 continue
@@ -325,7 +326,10 @@ class Budget:
             own, mark, total = ticket.mark(unit)
             ledger = self.debits.get(unit)
             debited = ledger.total if ledger is not None else 0
-            snapshot = Snapshot(ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns)
+            counted = unit == "requests"
+            snapshot = Snapshot(
+                ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns, counted, witness
+            )
             limit, watched = line.bucket.limit, line.bucket.watched
             grain_ns = to_ns(self.profile.grain_s)
             lesson = line.series.use(reading, snapshot, grain_ns=grain_ns, refused=refused, now_ns=now_ns)
@@ -335,11 +339,18 @@ class Budget:
                     self.rebuild()
             if lesson is not None:
                 learnt.append((line, lesson))
+                if counted:
+                    witness = bool(witness) or lesson.asleep
         if learnt and not self.has_readings:
             self.has_readings = True
             self.learner = RateLearner()
             self.rebuild()
         return learnt
+
+    def _counted_first(self, readings: dict[str, Reading]) -> Iterable[tuple[str, Reading]]:
+        """Requests, which are counted, before what is estimated: they bear witness."""
+        pays = self.profile.pays
+        return sorted(readings.items(), key=lambda item: pays.get(item[0], item[0]) != "requests")
 
     def _line(self, name: str, reading: Reading, ticket: Ticket, *, now_ns: int) -> Line | None:
         lines = self.lines.get(name, [])

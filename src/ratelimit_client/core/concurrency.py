@@ -15,8 +15,9 @@ more than 32 calls are out. Once a limit is known and calls leave at three times
 its rate, more speed only empties the bucket sooner: a doubling then takes four
 times as long, which is kind to servers that enforce less than they show.
 
-Overload ("slow down", 503, 529) cuts the window by a third, once for all calls
-that were out together; from then on it grows by one each answered round.
+Overload ("slow down", 503, 529, no answer at all) cuts the window by a third when
+five of the last 32 calls met it, once for all calls that were out together; from
+then on it grows by an eighth each answered round.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ _FIRST = 4
 _UNHEARD_MAX = 32
 _SILENCE_NS = NS // 4
 _GENTLE_TIMES = 4
+# A server that is overloaded drops many; one in twenty is no overload, it is a bad day,
+# and cutting for each would leave four calls in flight.
+_LOOKED_AT = (1 << 32) - 1
+_DROPS_TO_CUT = 5
 
 
 class Ending(enum.Enum):
@@ -66,6 +71,7 @@ class InFlightWindow:
     _pressed: bool = False
     _slowest_ns: int = 0
     _cut_ns: int = -1
+    _endings: int = 0
 
     @_base.default
     def _first(self) -> int:
@@ -117,7 +123,7 @@ class InFlightWindow:
         return now_ns >= self._round_ns + self.silence_ns
 
     def _begin_round(self, now_ns: int) -> None:
-        step = 1 if self.careful else self._base
+        step = max(1, self._base // 8) if self.careful else self._base
         self._grow = min(step, self._top - self._base)
         self._grow_ns = now_ns
         gentle = self.gentle_above is not None and self._base >= self.gentle_above
@@ -182,7 +188,9 @@ class InFlightWindow:
     def ended(self, ending: Ending, granted_ns: int, *, now_ns: int) -> None:
         """The slot is free again."""
         self.in_flight -= 1
-        if ending is Ending.DROPPED and granted_ns > self._cut_ns:
+        dropped = ending is Ending.DROPPED
+        self._endings = (self._endings << 1 | dropped) & _LOOKED_AT
+        if dropped and granted_ns > self._cut_ns and self._endings.bit_count() >= _DROPS_TO_CUT:
             self._cut_ns = now_ns
             out = max(self.in_flight + 1, 1)
             self._base = max(1, min(self._base, out) * 2 // 3)

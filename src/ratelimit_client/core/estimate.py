@@ -107,6 +107,8 @@ class Estimator:
 
     version: int = attrs.field(default=0, init=False)
     """Changes whenever a price may have changed."""
+    evidences: int = attrs.field(default=0, init=False)
+    """How often it learnt what was charged."""
     _rules: dict[str | None, _Rule] = attrs.field(factory=dict, init=False)
     _recent: deque[tuple[int, int]] = attrs.field(factory=lambda: deque(maxlen=MEMORY), init=False)
 
@@ -141,6 +143,7 @@ class Estimator:
                 return False
             rule = self._rules[features.endpoint] = _Rule()
 
+        self.evidences += 1
         self._recent.append((charged, self._expected(features, calls)))
         learnable = max(0, _QUARTERS * (charged - features.fixed))
         before = rule.now
@@ -148,6 +151,11 @@ class Estimator:
         if rule.now != before:
             self.version += 1
         return True
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """What the latest evidence says was charged, and what had been expected for it."""
+        return self._recent[-1]
 
     @property
     def ratio(self) -> float | None:

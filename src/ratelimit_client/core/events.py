@@ -22,6 +22,7 @@ class Kind(enum.Enum):
     REFUSED = "refused"
     FAILED = "failed"
     RETRYING = "retrying"
+    ESTIMATED = "estimated"
     SETTLED = "settled"
     RELEASED = "released"
     EXPIRED = "expired"

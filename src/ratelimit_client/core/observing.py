@@ -56,7 +56,11 @@ def learn_from_answer(
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
     if ticket.features is not None and (used or signals.requested is not None):
+        had = state.estimator.evidences
         _estimate(state, ticket, signals, used, now_ns)
+        if state.estimator.evidences != had and scheduler.wants(Kind.ESTIMATED):
+            charged, estimated = state.estimator.last
+            scheduler.emit(Kind.ESTIMATED, state.name, now_ns, charged=charged, estimated=estimated)
     if scheduler.wants(Kind.ANSWERED):
         latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
         scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)

@@ -7,10 +7,11 @@ between the lanes of a band; better bands first. A ticket that was sent back
 keeps its rank and blocks nobody before its not-before time.
 
 Theory. Lanes follow start-time fair queueing: a lane's *tag* is the service it
-had, in millionths of a bucket; the smallest tag is next, a grant moves the tag
+had, in billionths of a bucket; the smallest tag is next, a grant moves the tag
 on by what the call costs, and a lane that was away starts at the tag being
 served now, so absence earns nothing. Every step is O(log n) in lanes and in
-tickets sent back, and O(1) in all others; a cancelled ticket is only marked and dropped when met, or swept when most are dead.
+tickets sent back, and O(1) in all others; a cancelled ticket is only marked and
+dropped when met, or swept when most are dead.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .ticket import State, Ticket
 
 BANDS = (-2, -1, 0, 1, 2)
 _LOOK = 16
+_REMEMBERED = 1000
 
 Kinds = tuple[str, ...]
 
@@ -114,9 +116,7 @@ class Lane:
 
     def pop(self, ticket: Ticket) -> None:
         """Take *ticket*, which is one of the heads."""
-        for line in self.lines.values():
-            if line.pop(ticket):
-                return
+        any(line.pop(ticket) for line in self.lines.values())
 
     def sweep(self) -> None:
         for line in self.lines.values():
@@ -193,8 +193,19 @@ class Band:
         self.now_tag = max(lane.tag, self.now_tag)
         lane.tag = self.now_tag + share
 
+    def correct(self, tenant: str, share: int) -> None:
+        """Count *share* more of service, or less; what is given back earns no place before those served now."""
+        lane = self.lane(tenant)
+        tag = lane.tag if lane.ready else max(lane.tag, self.now_tag)
+        lane.tag = max(min(tag, self.now_tag), tag + share)
+        if lane.ready:
+            self.enlist(lane)
+
     def _forget(self) -> None:
-        """Lanes that are empty and owe nothing need not be remembered."""
+        """Lanes that are empty and owe nothing need not be remembered; of many, those that owe least neither."""
+        owed = sorted(lane.tag for lane in self.lanes.values() if not lane.ready)
+        if len(owed) > _REMEMBERED:
+            self.now_tag = max(self.now_tag, owed[-_REMEMBERED])
         self.lanes = {name: lane for name, lane in self.lanes.items() if lane.ready or lane.tag > self.now_tag}
         self._forget_at = 64 + 2 * len(self.lanes)
 
@@ -276,11 +287,8 @@ class FairQueue:
     def correct(self, ticket: Ticket, share: int) -> None:
         """The true cost is known: *share* more (or less) service than was charged."""
         band = self._band(ticket.priority)
-        lane = band.lanes.get(ticket.tenant)
-        if lane is not None:
-            lane.tag = max(band.now_tag, lane.tag + share)
-            if lane.ready:
-                band.enlist(lane)
+        if share > 0 or ticket.tenant in band.lanes:
+            band.correct(ticket.tenant, share)
 
     def wake(self, *, now_ns: int) -> None:
         """Tickets whose not-before time has come are ready again, at their old rank."""
@@ -302,10 +310,8 @@ class FairQueue:
         """The ticket whose turn it is."""
         for number in BANDS:
             band = self.bands.get(number)
-            if band is not None and band.ready:
-                lane = band.front()
-                if lane is not None:
-                    return lane.heads()[0]
+            if band is not None and band.ready and (lane := band.front()) is not None:
+                return lane.heads()[0]
         return None
 
     def heads(self) -> Iterator[Ticket]:

@@ -25,7 +25,9 @@ it tells the fraction, and below zero it tells the debt that ``remaining`` hides
 A series is *alive* while it moves as debits and time predict. One that stands
 still while it should have fallen by max(3, 1 % of the limit), or says "limit less
 your own cost" again and again under load, is *asleep* (a cache, or a constant):
-it may lower the level, but not raise it, until it moves as predicted again.
+it may lower the level, but not raise it, until it moves as predicted again. Only
+requests are counted exactly; where costs are estimates, the requests of the same
+answers are the witness.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from .signals import Reading
 from .units import NS, to_ns
 
 _AGREE_AFTER_NS = NS
+_STILL = 3
 _MS = NS // 1000
 
 
@@ -55,6 +58,8 @@ class Snapshot:
         own: what the call itself paid here (units).
         sent_ns: when it was granted.
         snap_ns: when the server looked, as late as it may have been.
+        counted: what calls pay here is known, not estimated or stated by guess.
+        witness: whether a series that is counted, of the same answers, is asleep.
     """
 
     order: int
@@ -64,6 +69,8 @@ class Snapshot:
     own: int
     sent_ns: int
     snap_ns: int
+    counted: bool = True
+    witness: bool | None = None
 
 
 @attrs.frozen
@@ -111,6 +118,7 @@ class Series:
     _chain: int = 0
     _anchor: int = 0
     _full_in_a_row: int = 0
+    _still_in_a_row: int = 0
     _lower: tuple[int, int] | None = None
     _seen: tuple[int, int] | None = None
     _surprise: int = 0
@@ -225,7 +233,10 @@ class Series:
         if not first and self._follows():
             predicted = self._predict(snapshot)
             residual = predicted - exact
-            self._judge(exact, predicted, reading, snapshot)
+            if snapshot.counted:
+                self._judge(exact, predicted, reading, snapshot)
+            else:
+                self._judge_by_witness(exact, predicted, snapshot.witness)
             if not self.asleep:
                 span_ns = max(0, snapshot.snap_ns - self._snap_ns)
                 unsure = (1 + 2 * (snapshot.total - snapshot.mark)) * bucket.window_ns
@@ -256,6 +267,21 @@ class Series:
         level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
         most = bucket.peaks.bound(bucket.brim, debited, bucket.limit, since_ns=snapshot.snap_ns, at_ns=now_ns)
         return min(level, most)
+
+    def _judge_by_witness(self, exact: int, predicted: int, witness: bool | None) -> None:
+        """
+        The same where costs are estimates, which are no evidence against a server.
+
+        A counted series of the same answers tells. Without one, only a value that
+        stands perfectly still while it should fall is asleep.
+        """
+        bucket = self.bucket
+        still = exact // bucket.window_ns == self._anchor // bucket.window_ns
+        self._still_in_a_row = self._still_in_a_row + 1 if still else 0
+        falls = predicted <= exact - max(3 * bucket.window_ns, bucket.brim // 100)
+        self.asleep = witness if witness is not None else self._still_in_a_row >= _STILL and falls
+        self._anchor = exact
+        self._chain = predicted if still else exact
 
     def _judge(self, exact: int, predicted: int, reading: Reading, snapshot: Snapshot) -> None:
         """Alive or asleep. ``_chain`` is where the series ought to be, from the last value that moved."""

@@ -54,6 +54,22 @@ class BucketStatistics:
 
 
 @attrs.frozen
+class BandStatistics:
+    """
+    The calls of one priority that wait.
+
+    Args:
+        queued: how many.
+        tokens: what they cost together.
+        oldest_wait_s: seconds the longest-waiting one has waited.
+    """
+
+    queued: int = 0
+    tokens: int = 0
+    oldest_wait_s: float = 0.0
+
+
+@attrs.frozen
 class KeyStatistics:
     """
     One key.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .bucket import Bucket
 from .budget import Line
 from .cost import Cost
-from .statistics import BucketStatistics, Explanation, KeyStatistics, Mode
+from .statistics import BandStatistics, BucketStatistics, Explanation, KeyStatistics, Mode
 from .ticket import State, Ticket
 from .units import to_s
 
@@ -34,6 +34,21 @@ def key_statistics(state: KeyState, *, now_ns: int) -> KeyStatistics:
         estimate_ratio=state.estimator.ratio,
         mode=_mode(state),
     )
+
+
+def bands(state: KeyState, *, now_ns: int) -> dict[int, BandStatistics]:
+    """What waits in one key, by priority; of priorities that something ever waited in, and of 0."""
+    queue = state.queue
+    calls = dict.fromkeys((0, *queue.bands), 0)
+    oldest_ns: dict[int, int] = {}
+    for ticket in queue.tickets():
+        band = ticket.priority
+        calls[band] = calls.get(band, 0) + 1
+        oldest_ns[band] = min(oldest_ns.get(band, now_ns), ticket.queued_since_ns)
+    return {
+        band: BandStatistics(count, queue.queued("tokens", band), to_s(now_ns - oldest_ns.get(band, now_ns)))
+        for band, count in calls.items()
+    }
 
 
 def _mode(state: KeyState) -> Mode:

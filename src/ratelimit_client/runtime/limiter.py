@@ -24,7 +24,7 @@ from ..core.events import Event
 from ..core.quota import Quota, Quotas
 from ..core.retry import RetryPolicy
 from ..core.scheduler import Scheduler
-from ..core.statistics import Explanation, LimiterStatistics
+from ..core.statistics import BandStatistics, Explanation, LimiterStatistics
 from ..core.units import to_s
 from ..dialects.dialect import Dialect
 from ..dialects.generic import GENERIC
@@ -193,6 +193,11 @@ class Limiter(Calling):
         scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
         keys = {name: core_views.key_statistics(state, now_ns=now_ns) for name, state in list(scheduler.keys.items())}
         return LimiterStatistics(name=self.name, keys=keys)
+
+    def waiting(self) -> dict[str, dict[int, BandStatistics]]:
+        """What waits, by key and priority, as a snapshot; may be asked from any thread."""
+        scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
+        return {name: core_views.bands(state, now_ns=now_ns) for name, state in list(scheduler.keys.items())}
 
     def explain(
         self,

@@ -10,12 +10,14 @@ from ratelimit_client import (
     Client,
     ConfigurationError,
     DeadlineExpiredInQueue,
+    IncompleteResponse,
     QuotaExhausted,
     ResponseError,
     RetryPolicy,
     TransportError,
     per_minute,
 )
+from ratelimit_client.core.failure import FailureKind
 from ratelimit_client.testing import serve_model
 from tests.adapters.aiohttp.rawserver import Move, RawServer, answer, chunked
 from tests.adapters.aiohttp.running import (
@@ -132,6 +134,22 @@ def test_an_answer_nobody_asked_for_is_nobodys():
 
     for run in (on_real_sockets, in_virtual_time):
         run(story)
+
+
+def test_a_body_above_the_cap_is_not_asked_for_again():
+    """
+    Another attempt would bring it again, and be charged again.
+    """
+
+    async def story() -> None:
+        async with served([answer(b'{"a":"' + b"x" * 1000 + b'"}')]) as (server, client):
+            client._most_bytes = 1000
+            with pytest.raises(IncompleteResponse, match="larger than 1000 bytes") as caught:
+                await client.post("/v1/x", json={})
+            assert caught.value.kind is FailureKind.OTHER
+            assert caught.value.attempts == len(server.requests) == 1
+
+    in_virtual_time(story)
 
 
 def test_billing_is_not_retried():

@@ -72,13 +72,63 @@ def test_a_run_in_numbers():
     assert found["limit", "mine", "requests", "gpt-4o", "header", "60"] == 120
     assert 0 <= found["available", "mine", "requests", "gpt-4o"] <= 120
     assert found["in_flight", "mine", "gpt-4o"] == 0
-    assert found["queue_depth", "mine", "gpt-4o", "all"] == 0
+    assert found["queue_depth", "mine", "gpt-4o", "0"] == 0
     assert found["attempt_duration_seconds_count", "mine"] == 42 + failed
     assert found["attempt_duration_seconds_bucket", "mine", "1.0"] == 42 + failed
     assert found["request_duration_seconds_count", "mine"] == 42
     assert found["request_duration_seconds_bucket", "mine", "+Inf"] == 42
     assert found["queue_wait_seconds_count", "mine"] == 42 + failed
     assert found["build_info", __version__] == 1
+
+
+def test_what_waits_by_priority():
+    """
+    Calls, what they cost, and the longest wait, of each priority in which something waited; of two limiters of one
+    name the sums, and the longer wait.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        limiters = [Limiter(per_minute(requests=1, tokens=1000)) for _ in range(2)]
+        calls = []
+        for limiter in limiters:
+            watch(limiter, registry)
+            for priority in (0, 1, 1, -2):
+                call = limiter.call(asyncio.sleep, 0, key="m", tokens=100, priority=priority)
+                calls.append(asyncio.create_task(call))
+            await asyncio.sleep(1)
+        found = scraped(registry)
+        assert [found["queue_depth", "default", "m", priority] for priority in ("-2", "0", "1")] == [2, 0, 4]
+        assert [found["queued_tokens", "default", "m", priority] for priority in ("-2", "0", "1")] == [200, 0, 400]
+        assert found["queue_oldest_wait_seconds", "default", "m", "1"] == pytest.approx(2.0, abs=0.01)
+        assert found["queue_oldest_wait_seconds", "default", "m", "0"] == 0
+        assert ("queue_depth", "default", "m", "2") not in found
+        for limiter in limiters:
+            limiter.close()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    run_virtual(story)
+
+
+def test_how_good_estimates_are():
+    """
+    What answers show to have been charged, over what was estimated; a refusal that names the number counts, too.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        async with serve_model(per_minute(requests=100, tokens=100_000)) as url, Client(url, api_key=KEY) as client:
+            watch(client, registry)
+            for _ in range(10):
+                await client.post("/chat/completions", json=CHAT | {"max_tokens": 50})
+                await asyncio.sleep(1)
+
+    run_virtual(story)
+    found = scraped(registry)
+    count = found["token_estimate_ratio_count", "default"]
+    assert count >= 5
+    assert found["token_estimate_ratio_bucket", "default", "+Inf"] == count
+    assert found["token_estimate_ratio_sum", "default"] > 0
 
 
 def test_refusals_by_the_limit_they_name():

@@ -49,8 +49,10 @@ def told(error: Exception, origin: str, idle_s: float | None) -> RateLimitClient
         return _tls(error, origin)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return _unsent(f"no connection to {origin} in time", FailureKind.TIMEOUT)
-    if isinstance(error, asyncio.TimeoutError | Stalled):
+    if isinstance(error, asyncio.TimeoutError) or (isinstance(error, Stalled) and error.silent):
         return _lost(f"{origin} sent no byte for {idle_s or 0:g} s", FailureKind.TIMEOUT)
+    if isinstance(error, Stalled):
+        return _lost(f"no answer from {origin}: {error}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return _unsent(f"cannot connect to {origin}: {_reason(error)}", FailureKind.CONNECTION)
     return _of_protocol(error, origin)

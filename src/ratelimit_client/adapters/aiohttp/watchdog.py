@@ -32,7 +32,16 @@ _LONGEST_LOOK_S = 1.0
 
 
 class Stalled(Exception):
-    """The wait was ended by the watchdog; the text says why."""
+    """
+    The wait was ended by the watchdog; the text says why.
+
+    Args:
+        silent: because nothing came for too long, and not because nothing can come any more.
+    """
+
+    def __init__(self, why: str, *, silent: bool = True) -> None:
+        super().__init__(why)
+        self.silent = silent
 
 
 class Watched(Protocol):
@@ -90,10 +99,13 @@ class Watchdog:
         self._watched.pop(what, None)
 
     def close(self) -> None:
-        """Stop looking. Whoever is still watched is on its own."""
+        """Stop looking, and end every wait: what is closed under a reader does not wake it by itself."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        while self._watched:
+            what, _ = self._watched.popitem()
+            what.stop(Stalled("the client was closed meanwhile", silent=False))
 
     def _look(self) -> None:
         assert self._timer is not None
@@ -119,13 +131,13 @@ class Watchdog:
         # Two looks, because an orderly close wakes the reader one loop turn later.
         seen.dead_looks = 0 if what.alive() else seen.dead_looks + 1
         if seen.dead_looks == 2:
-            verdict = "the connection was closed in the middle of a message"
+            verdict = Stalled("the connection was closed in the middle of a message", silent=False)
         elif self._idle_s is not None and now - seen.since >= self._idle_s:
-            verdict = f"no byte for {self._idle_s:g} s"
+            verdict = Stalled(f"no byte for {self._idle_s:g} s")
         else:
             return
         del self._watched[what]
-        what.stop(Stalled(verdict))
+        what.stop(verdict)
 
 
 class TaskWatch:

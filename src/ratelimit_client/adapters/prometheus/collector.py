@@ -25,9 +25,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from ... import __version__
-from ...core.statistics import BucketStatistics, KeyStatistics
+from ...core.statistics import BandStatistics, BucketStatistics, KeyStatistics
 from ...runtime.limiter import Limiter
-from .meter import ATTEMPT_S, Durations, Meter, Names, cumulative
+from .meter import ATTEMPT_S, Amounts, Meter, Names, cumulative
 
 _PREFIX = "ratelimit_client_"
 _MOST_MODELS = 32
@@ -40,6 +40,7 @@ _HELP = {
     "rate_limited": "Refusals by the limit they name.",
     "tokens": "Tokens used, as answers say.",
     "queue_depth": "Calls waiting for their turn.",
+    "queued_tokens": "Tokens that the waiting calls cost together, as we estimate.",
     "queue_oldest_wait_seconds": "How long the longest-waiting call has waited.",
     "in_flight": "Calls under way.",
     "concurrency_limit": "Calls that may be under way.",
@@ -50,6 +51,7 @@ _HELP = {
     "cooldown_seconds": "Seconds until the wait a server asked for is over.",
     "queue_wait_seconds": "Time in the queue for each turn.",
     "attempt_duration_seconds": "Time an attempt held its place, the body included.",
+    "token_estimate_ratio": "Tokens charged over tokens estimated, where answers show what was charged.",
     "request_duration_seconds": "Time of a logical call, queue and retries included.",
     "bulk_rows": "Rows of a bulk job by what has become of them.",
     "bulk_last_progress_timestamp_seconds": "When a bulk job last finished a row.",
@@ -143,6 +145,9 @@ class Collector:
     def _gauges(self) -> Iterator[Metric]:
         gauges = _Gauges()
         for limiter in list(self._limiters):
+            for key, bands in limiter.waiting().items():
+                for priority, band in bands.items():
+                    gauges.add_band((limiter.name, self._models.of(key)), priority, band)
             for key, statistics in limiter.statistics().keys.items():
                 model = self._models.of(key)
                 gauges.add_key((limiter.name, model), statistics)
@@ -153,21 +158,23 @@ class Collector:
 
     def _histograms(self) -> Iterator[Metric]:
         queue, attempt = _histogram("queue_wait_seconds"), _histogram("attempt_duration_seconds")
+        estimate = _histogram("token_estimate_ratio")
         for client, meter in self._meters.items():
-            for family, durations in ((queue, meter.queued), (attempt, meter.held)):
-                _add(family, client, durations)
+            for family, amounts in ((queue, meter.queued), (attempt, meter.held), (estimate, meter.estimates)):
+                _add(family, client, amounts)
         request = _histogram("request_duration_seconds")
         for client, tallies in self._tallies.items():
-            whole = Durations(ATTEMPT_S)
+            whole = Amounts(ATTEMPT_S)
             for tally in tallies:
                 whole.counts = [a + b for a, b in zip(whole.counts, tally.seconds, strict=True)]
-                whole.total_s += tally.total_s
+                whole.total += tally.total_s
             _add(request, client, whole)
-        yield from (family for family in (queue, attempt, request) if family.samples)
+        yield from (family for family in (queue, attempt, estimate, request) if family.samples)
 
 
 _GAUGES: Mapping[str, tuple[str, ...]] = {
     "queue_depth": (*_WHOLE, "priority"),
+    "queued_tokens": (*_WHOLE, "priority"),
     "queue_oldest_wait_seconds": (*_WHOLE, "priority"),
     "in_flight": _WHOLE,
     "concurrency_limit": _WHOLE,
@@ -207,11 +214,15 @@ class _Gauges:
         self._values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in _GAUGES}
 
     def add_key(self, whose: tuple[str, str], key: KeyStatistics) -> None:
-        self._sum("queue_depth", (*whose, "all"), key.queued)
-        self._most("queue_oldest_wait_seconds", (*whose, "all"), key.oldest_wait_s)
         self._sum("in_flight", whose, key.in_flight)
         self._sum("concurrency_limit", whose, key.window)
         self._most("cooldown_seconds", whose, max((bucket.gate_s for bucket in key.buckets.values()), default=0.0))
+
+    def add_band(self, whose: tuple[str, str], priority: int, band: BandStatistics) -> None:
+        at = (*whose, str(priority))
+        self._sum("queue_depth", at, band.queued)
+        self._sum("queued_tokens", at, band.tokens)
+        self._most("queue_oldest_wait_seconds", at, band.oldest_wait_s)
 
     def add_bucket(self, whose: tuple[str, str], bucket: BucketStatistics) -> None:
         values = self._values
@@ -243,9 +254,9 @@ def _histogram(name: str) -> HistogramMetricFamily:
     return HistogramMetricFamily(_PREFIX + name, _HELP[name], labels=("client",))
 
 
-def _add(family: HistogramMetricFamily, client: str, durations: Durations) -> None:
-    if any(durations.counts):
-        family.add_metric((client,), cumulative(durations.bounds, durations.counts), durations.total_s)
+def _add(family: HistogramMetricFamily, client: str, amounts: Amounts) -> None:
+    if any(amounts.counts):
+        family.add_metric((client,), cumulative(amounts.bounds, amounts.counts), amounts.total)
 
 
 _collectors: weakref.WeakKeyDictionary[CollectorRegistry, Collector] = weakref.WeakKeyDictionary()

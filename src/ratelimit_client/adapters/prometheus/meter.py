@@ -18,6 +18,9 @@ from ...core.units import NS
 QUEUE_S = (0.005, 0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 ATTEMPT_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
 
+RATIO = (0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0)
+"""Charged over estimated: fine around 1, where a good estimate is."""
+
 _MOST_LIMITS = 16
 _OTHER = "other"
 
@@ -43,20 +46,20 @@ class Names:
         return name
 
 
-class Durations:
+class Amounts:
     """A histogram: how many up to each bound, and the sum."""
 
-    __slots__ = ("bounds", "counts", "total_s")
+    __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        self.total_s = 0.0
+        self.total = 0.0
 
-    def add(self, seconds: float) -> None:
+    def add(self, amount: float) -> None:
         """One more."""
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.total_s += seconds
+        self.counts[bisect_left(self.bounds, amount)] += 1
+        self.total += amount
 
 
 def cumulative(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
@@ -74,21 +77,23 @@ class Meter:
             is shown beside it.
     """
 
-    kinds = frozenset({Kind.GRANTED, Kind.ANSWERED, Kind.REFUSED, Kind.FAILED, Kind.RELEASED})
+    kinds = frozenset({Kind.GRANTED, Kind.ANSWERED, Kind.REFUSED, Kind.FAILED, Kind.RELEASED, Kind.ESTIMATED})
 
     def __init__(self, models: Names) -> None:
         self.models = models
         self.limits = Names(_MOST_LIMITS)
         self.attempts: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
-        self.queued = Durations(QUEUE_S)
-        self.held = Durations(ATTEMPT_S)
+        self.queued = Amounts(QUEUE_S)
+        self.held = Amounts(ATTEMPT_S)
+        self.estimates = Amounts(RATIO)
         self._take: dict[Kind, Callable[[Event, str], None]] = {
             Kind.GRANTED: self._granted,
             Kind.ANSWERED: self._answered,
             Kind.REFUSED: self._refused,
             Kind.FAILED: self._failed,
             Kind.RELEASED: self._released,
+            Kind.ESTIMATED: self._estimated,
         }
 
     def on_event(self, event: Event) -> None:
@@ -115,6 +120,11 @@ class Meter:
 
     def _released(self, event: Event, model: str) -> None:
         self.held.add(_seconds(event, "held_ns"))
+
+    def _estimated(self, event: Event, model: str) -> None:
+        charged, estimated = event.facts.get("charged"), event.facts.get("estimated")
+        if isinstance(charged, int) and isinstance(estimated, int) and estimated > 0:
+            self.estimates.add(charged / estimated)
 
 
 def _seconds(event: Event, name: str) -> float:

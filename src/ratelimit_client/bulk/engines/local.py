@@ -57,12 +57,11 @@ class LocalEngine:
         """Calls that are out, of one model or of all."""
         if model is None:
             return self.client.limiter.in_flight
-        state = self.client.limiter._desk.dispatcher.scheduler.keys.get(model or DEFAULT_KEY)
-        return 0 if state is None else state.window.in_flight
+        return self.client.limiter.in_flight_of(model or DEFAULT_KEY)
 
     def on_room(self, tell: Callable[[], None]) -> None:
         """Call *tell* whenever a call was let out."""
-        self.client.limiter._desk.dispatcher.on_room.append(tell)
+        self.client.limiter.on_room(tell)
 
     def end_of_input(self) -> None:
         """No more rows come: what was kept back for them may be spent."""

@@ -17,9 +17,10 @@ from typing import Final
 from ...core.quota import Quotas, per_minute
 from ...testing.conduct import LogNormal
 from ...testing.serve import serve_in_process
-from ..args import RUN, Request
+from ..args import Request
 from ..demo_job import example_job, write_job
 from ..options import resolve
+from ..tables import RUN
 from ..voice import Voice
 from . import run
 

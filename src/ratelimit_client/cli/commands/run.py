@@ -20,7 +20,6 @@ from typing import Any
 
 from ... import __version__
 from ...adapters.aiohttp.client import Client
-from ...adapters.aiohttp.url import OPENAI
 from ...bulk.engines.local import LocalEngine
 from ...bulk.job import Bounds, Job
 from ...bulk.manifest import Manifest, masked
@@ -35,6 +34,7 @@ from ..args import Request
 from ..metrics import page
 from ..options import quotas_by_model
 from ..progress import display_for, keep_showing
+from ..target import base_url
 from ..view import look
 from ..voice import PROGRAM, Handler, Voice
 
@@ -120,7 +120,7 @@ def _output(options: Mapping[str, Any], source: Source, voice: Voice) -> Output:
         return to_stdout()
     job = Manifest(
         input=source.path if source.path == "-" else os.path.abspath(source.path),
-        base_url=base_url(options),
+        base_url=base_url(options["base_url"]),
         query=masked(dict(options["query"] or ())),
         library=__version__,
     )
@@ -137,11 +137,6 @@ def _output(options: Mapping[str, Any], source: Source, voice: Voice) -> Output:
     if more > 0:
         voice.say(f"{more} more lines cannot be read", level="warning")
     return output
-
-
-def base_url(options: Mapping[str, Any]) -> str:
-    """Where the rows go, in the spelling that is compared."""
-    return str(options["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI).strip().rstrip("/")
 
 
 def _job(options: Mapping[str, Any], source: Source, output: Output, client: Client) -> Job:

@@ -1,0 +1,111 @@
+"""
+A job in parts, one a process or machine: ``--shard I/N``.
+
+Law of this file: every row belongs to exactly one shard, and which one follows
+from its ``custom_id`` alone: SHA-256 of it, modulo N. So the order of the input,
+its growth and the other shards change nothing. A line without a name belongs to
+the first shard, which reports it.
+
+The shard I of N of an output OUT is ``OUT.I-of-N``, with side files of its own.
+An output is kept in one way: whole, or in N parts for one N.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from hashlib import sha256
+
+import attrs
+
+from ..errors import ConfigurationError
+from .fingerprints import Fingerprints
+from .jsonl import Line
+from .row import Flaw, Row, read_row
+from .walk import Step, Walk
+
+
+@attrs.frozen
+class Shard:
+    """
+    Args:
+        number: from 1.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def owns(self, row: Row | Flaw) -> bool:
+        """Does *row* belong to this shard?"""
+        return (0 if row.custom_id is None else remainder(row.custom_id, self.of)) == self.number - 1
+
+    def path(self, out: str) -> str:
+        """Its part of the output *out*."""
+        return f"{out}.{self.number}-of-{self.of}"
+
+
+def remainder(custom_id: str, of: int) -> int:
+    """SHA-256 of a name modulo the number of shards; one more is the shard's number."""
+    return int.from_bytes(sha256(custom_id.encode("utf-8", "surrogatepass")).digest(), "big") % of
+
+
+def parts_of(out: str) -> dict[Shard, str]:
+    """The shards of *out* that were begun, in order, with their paths."""
+    folder, name = os.path.split(out)
+    known = re.compile(re.escape(name) + r"\.([1-9]\d{0,5})-of-([1-9]\d{0,5})", re.ASCII)
+    try:
+        found = [match for entry in os.listdir(folder or ".") if (match := known.fullmatch(entry))]
+    except OSError:
+        return {}
+    parts = {Shard(int(match[1]), int(match[2])): os.path.join(folder, match[0]) for match in found}
+    return dict(sorted(parts.items(), key=lambda part: (part[0].of, part[0].number)))
+
+
+def check_division(out: str, shard: Shard | None) -> None:
+    """
+    An output is whole or divided by one number: anything else would send rows twice.
+
+    Raises:
+        ConfigurationError: it was begun in another way.
+    """
+    begun = {part.of for part in parts_of(out)}
+    if shard is None:
+        if begun:
+            raise ConfigurationError(
+                f"{out} was begun in {_listed(begun)} shards: give --shard I/{min(begun)}, or another output"
+            )
+        return
+    if begun - {shard.of}:
+        raise ConfigurationError(
+            f"{out} was begun in {_listed(begun - {shard.of})} shards, not {shard.of}: the rows would be divided in "
+            "another way and sent twice; give the same number, or another output"
+        )
+    if os.path.isfile(out) and os.path.getsize(out):
+        raise ConfigurationError(f"{out} was begun without --shard: leave it out, or give another output")
+
+
+def _listed(numbers: set[int]) -> str:
+    return " and ".join(map(str, sorted(numbers)))
+
+
+@attrs.define(eq=False)
+class ShardWalk(Walk):
+    """A walk that meets the rows of one shard only; the others are no rows of this job."""
+
+    shard: Shard = attrs.field(kw_only=True)
+
+    @classmethod
+    def over(cls, table: Fingerprints, shard: Shard, *, rerun_edited: bool, glances: bool) -> ShardWalk:
+        """A walk at its beginning."""
+        return cls(table, rerun_edited, glances, shard=shard)
+
+    def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
+        if not self.shard.owns(read_row(line)):
+            self.offset = line.offset
+            self.bytes = line.offset + len(line.data)
+            return Step.OTHER, None
+        return super().take(line)

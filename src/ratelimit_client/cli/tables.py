@@ -1,0 +1,184 @@
+"""
+The options of each command.
+
+Law of this file: tables only. What stands here is the help, the variable, the
+check and the default of an option at once; nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from .options import (
+    Option,
+    address,
+    limit,
+    one_of,
+    pair,
+    seconds,
+    share,
+    switch,
+    text,
+    whole,
+)
+
+_LIMIT: Final = Option(
+    flag="--limit",
+    metavar='[MODEL=]"500 requests/min"',
+    read=limit,
+    many=True,
+    help="a limit of each model, or of MODEL; may be given more than once",
+)
+_LOG_FORMAT: Final = Option(
+    flag="--log-format", metavar="text|json", read=one_of("text", "json"), default="text", help="form of messages"
+)
+
+RUN: Final = (
+    Option(
+        flag="--base-url",
+        metavar="URL",
+        read=text,
+        help="where the API is (OPENAI_BASE_URL, https://api.openai.com/v1)",
+    ),
+    Option(flag="--query", metavar="NAME=VALUE", read=pair, many=True, help="a parameter of every request"),
+    _LIMIT,
+    Option(flag="--dialect", metavar="NAME", read=text, default="auto", help="how the server's headers are read"),
+    Option(flag="--max-in-flight", metavar="N", read=whole(1, 100_000), help="calls under way at once (up to 2000)"),
+    Option(
+        flag="--max-attempts",
+        metavar="N",
+        read=whole(1, 1000),
+        default=5,
+        help="attempts of a row, refusals by a rate limit not counted (5)",
+    ),
+    Option(flag="--deadline", metavar="S", read=seconds, help="the longest a row may take once it is begun (no bound)"),
+    Option(
+        flag="--max-outage",
+        metavar="S",
+        read=seconds,
+        default=3600.0,
+        help="stop when the server has not answered for so long (1h)",
+    ),
+    Option(flag="--priority", metavar="N", read=whole(-2, 2), default=0, help="-2 to 2, lower first (0)"),
+    Option(
+        flag="--engine",
+        metavar="local|ray",
+        read=one_of("local", "ray"),
+        default="local",
+        help="who makes the calls: local is this process, the only one yet",
+    ),
+    Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
+    Option(
+        flag="--progress",
+        metavar="MODE",
+        read=one_of("auto", "live", "plain", "json", "none"),
+        default="auto",
+        help="auto, live, plain, json or none (auto)",
+    ),
+    Option(flag="--summary-file", metavar="FILE", read=text, help="write the summary there as JSON"),
+    Option(
+        flag="--grace", metavar="S", read=seconds, default=25.0, help="how long calls under way may take to end (25)"
+    ),
+    Option(flag="--max-time", metavar="S", read=seconds, help="stop after so long, to be resumed"),
+    Option(flag="--max-rows", metavar="N", read=whole(1), help="stop after so many rows, to be resumed"),
+    Option(
+        flag="--overwrite",
+        read=switch,
+        default=False,
+        environment=False,
+        help="begin anew: drop what OUT and its files hold",
+    ),
+    Option(
+        flag="--rerun-edited",
+        read=switch,
+        default=False,
+        help="run finished rows again whose line in IN has changed",
+    ),
+    Option(flag="--allow-insecure", read=switch, default=False, help="let plain http leave this machine"),
+    _LOG_FORMAT,
+)
+
+SIMULATE: Final = (
+    Option(flag="--host", metavar="HOST", read=text, default="127.0.0.1", help="where to listen (127.0.0.1)"),
+    Option(flag="--port", metavar="P", read=whole(0, 65535), default=8080, help="0 takes a free one (8080)"),
+    _LIMIT,
+    Option(
+        flag="--enforcement",
+        metavar="KIND",
+        read=text,
+        default="minute",
+        help="how limits are held: minute, sliced:SECONDS or fixed:SECONDS (minute)",
+    ),
+    Option(flag="--latency", metavar="S", read=seconds, default=0.5, help="how long an answer takes (0.5)"),
+    Option(flag="--refusal-latency", metavar="S", read=seconds, default=0.005, help="and a refusal (0.005)"),
+    Option(flag="--api-key", metavar="KEY", read=text, many=True, environment=False, help="accept only these keys"),
+    Option(flag="--model", metavar="NAME", read=text, many=True, help="know only these models"),
+    Option(flag="--quota-after", metavar="N", read=whole(0), help="calls before the account has no money left"),
+    Option(flag="--server-errors", metavar="SHARE", read=share, default=0.0, help="share of calls that end in a 500"),
+    Option(flag="--no-headers", read=switch, default=False, help="send no rate-limit and no retry headers"),
+    Option(flag="--free-refusals", read=switch, default=False, help="a refused call pays nothing"),
+    Option(flag="--seed", metavar="N", read=whole(0), default=0, help="of all that is left to chance (0)"),
+    _LOG_FORMAT,
+)
+
+DEMO: Final = (
+    Option(
+        flag="--progress",
+        metavar="MODE",
+        read=one_of("auto", "live", "plain", "json", "none"),
+        default="auto",
+        help="auto, live, plain, json or none (auto)",
+    ),
+    Option(flag="--out", metavar="FILE", read=text, help="where answers go (out/demo.jsonl of a checkout)"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """
+    Args:
+        help: what it does, half a sentence.
+        options: its flags.
+        input: name and help of its argument; a name in brackets may be left out. None: it takes none.
+        output: help of ``-o``; None: it writes no rows.
+        epilog: what ``--help`` ends with.
+    """
+
+    help: str
+    options: Sequence[Option] = ()
+    input: tuple[str, str] | None = None
+    output: str | None = None
+    epilog: str | None = None
+
+
+_ROWS: Final = "rows in the form of the Batch API, one a line; '-' is stdin"
+_CODES: Final = (
+    "Exit codes: 0 all rows ok, 1 some failed, 2 usage, 3 key or quota refused, 74 output not written, "
+    "75 stopped at a bound and can go on, 130/143 stopped by a signal. "
+)
+_VARIABLES: Final = (
+    "Every flag but --overwrite can also be set in the environment: --max-in-flight as RATELIMIT_CLIENT_MAX_IN_FLIGHT."
+)
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "run": Command(
+        help="answer every row of a file, and go on where the last run stopped",
+        options=RUN,
+        input=("IN", _ROWS),
+        output="where answers go; '-' is stdout",
+        epilog=_CODES + _VARIABLES,
+    ),
+    "status": Command(
+        help="how a job stands: rows answered, failed and left, and what to type next",
+        input=("OUT", "the output of a run; its shards are read, too"),
+        epilog="Exit codes: 0 every row is answered, 1 some failed or are left, 2 there is no such output.",
+    ),
+    "simulate": Command(
+        help="serve a model server with true rate limits, to try things against",
+        options=SIMULATE,
+    ),
+    "demo": Command(help="run the example job against a model server of its own", options=DEMO),
+}

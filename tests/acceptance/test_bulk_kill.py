@@ -1,0 +1,28 @@
+"""Whatever is killed and torn, the same command finishes the job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from tests.acceptance.kill import IN_FLIGHT, rounds
+from tests.sizes import SCALE
+
+# Under `make test` a few; fifty in CI; the night makes the five hundred of the goal.
+KILLS = {1: 8, 10: 50}.get(SCALE, 500)
+
+
+def test_killed_at_any_moment_it_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    """
+    kill -9 at random, tails cut and zeroed: every row has one whole line at the end, no row whose line survived is
+    sent again, and of the others only those that were out at a kill or stood in a torn tail.
+    """
+    figures = rounds(KILLS, seed=20_240_611, folder=tmp_path)
+
+    assert figures.kills >= KILLS
+    assert figures.cut
+    assert figures.zeroed
+    assert figures.most_open <= IN_FLIGHT
+    wrong = (figures.lost, figures.repeated, figures.bad, figures.durable_sent, figures.unexplained)
+    assert wrong == (0, 0, 0, 0, 0), attrs.asdict(figures)

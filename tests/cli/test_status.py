@@ -1,0 +1,158 @@
+"""``status``: what the next run would find, told without touching anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ratelimit_client.cli import main
+from tests.jobs import row, rows, run, serving, write
+
+ID = "rlc_" + "0" * 20
+
+
+def answer(name: str, id_: str = ID) -> dict[str, object]:
+    return {"id": id_, "custom_id": name, "response": {"status_code": 200, "request_id": "r", "body": {}}, "error": None}
+
+
+def failure(name: str | None, code: str = "server_error", **facts: int) -> dict[str, object]:
+    return {"id": ID, "custom_id": name, "response": None, "error": {"code": code, "message": "m", **facts}}
+
+
+def status(out: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    capfd.readouterr()
+    code = main(["status", str(out)])
+    shown = capfd.readouterr()
+    return code, shown.out + shown.err
+
+
+def test_a_finished_job_is_well(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    0, with the input and the server; the files stay as they are, and the report is on stdout.
+    """
+    write(tmp_path / "in", *rows(5))
+    with serving():
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capfd.readouterr()
+
+    assert main(["status", str(tmp_path / "out")]) == 0
+
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert "5 of 5 ok, 0 failed" in out
+    assert str(tmp_path / "in") in out
+    assert "the job is done" in out
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_is_left_and_what_failed_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    1, with the codes, and with the command that goes on or tries again; an input that grew has rows left.
+    """
+    write(tmp_path / "in", row("a"), row("b", model="nobody-knows-it"), "no row", row("c"))
+    with serving(models=["gpt-4o-mini"]):
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+        code, said = status(tmp_path / "out", capfd)
+        assert code == 1
+        assert "2 of 4 ok, 2 failed\n" in said
+        assert "1 x model_not_found" in said
+        assert "1 x invalid_line" in said
+        assert f"ratelimit-client retry -o {tmp_path / 'out'}\n" in said
+
+        write(tmp_path / "in", row("a"), row("b", model="nobody-knows-it"), "no row", row("c"), row("d"))
+        code, said = status(tmp_path / "out", capfd)
+    assert code == 1
+    assert "2 of 5 ok, 2 failed, 1 still to be done" in said
+    assert f"ratelimit-client run {tmp_path / 'in'} -o {tmp_path / 'out'} --base-url http://127" in said
+
+
+def test_the_last_line_of_a_name_is_valid_and_an_answer_overrides_errors(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Edited rows are counted once; an error of an answered row is none.
+    """
+    write(tmp_path / "out", answer("a"), answer("b"), answer("a", "rlc_" + "1" * 20))
+    write(tmp_path / "out.errors.jsonl", failure("b"), failure("c", "x"), failure("c", "y"))
+    write(tmp_path / "out.errors.1.jsonl", failure("a"), failure("c"), failure("d"))
+
+    code, said = status(tmp_path / "out", capfd)
+
+    assert code == 1
+    assert "2 ok, 1 failed, how many the input has is not known, 1 of a retry have no answer yet" in said
+    assert "1 x y" in said
+    assert "2 replaced by a later one" in said
+    assert "there is no job file beside it" in said
+
+
+def test_rows_of_an_input_that_is_gone_are_known_from_the_job_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    As they were when the input was read to its end.
+    """
+    write(tmp_path / "in", *rows(3))
+    with serving():
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
+    (tmp_path / "in").unlink()
+
+    assert status(tmp_path / "out", capfd)[0] == 0
+
+    job = json.loads((tmp_path / "out.job.json").read_text()) | {"rows": None}
+    (tmp_path / "out.job.json").write_text(json.dumps(job))
+    code, said = status(tmp_path / "out", capfd)
+    assert code == 1
+    assert "3 ok, 0 failed, how many the input has is not known" in said
+
+
+def test_torn_and_unreadable_lines_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    With their places; they count for nothing.
+    """
+    (tmp_path / "out").write_bytes(json.dumps(answer("a")).encode() + b"\n{broken\n" + b'{"id": "rlc_00')
+
+    code, said = status(tmp_path / "out", capfd)
+
+    assert code == 1
+    assert "1 ok" in said
+    assert "1 cannot be read, their rows run again" in said
+    assert "out line 2" in said
+    assert "ends within a line" in said
+
+
+def test_shards_are_added_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    Each with its own errors; one that was not begun makes the job unfinished.
+    """
+    write(tmp_path / "out.1-of-3", answer("a"), answer("b"))
+    write(tmp_path / "out.3-of-3", answer("c"))
+    write(tmp_path / "out.3-of-3.errors.jsonl", failure("d"))
+
+    code, said = status(tmp_path / "out", capfd)
+
+    assert code == 1
+    assert "3 ok, 1 failed" in said
+    assert "not begun: 2/3" in said
+    assert "1/3" in said
+
+
+@pytest.mark.parametrize("content", [None, "not ours\n", '{"id": "x"}\n', "folder"])
+def test_what_is_no_output_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    """
+    2 and a sentence, for a file that is not there or is something else.
+    """
+    out = tmp_path / "out"
+    if content == "folder":
+        out.mkdir()
+    elif content is not None:
+        out.write_text(content)
+
+    code, said = status(out, capfd)
+
+    assert (code, said.count("\n")) == (2, 1) if content != "not ours\n" else (code, 1)
+    assert str(out) in said

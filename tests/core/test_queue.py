@@ -1,0 +1,552 @@
+"""Whose turn it is, beside a queue that keeps one list and looks at all of it."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.queue import BANDS, FairQueue, Line
+from ratelimit_client.core.ticket import State, Ticket
+from tests.sizes import SCALE
+
+ONE = Cost()
+_numbers = iter(range(1, 10**9))
+
+
+def call(tenant: str = "", *, priority: int = 0, cost: Cost = ONE, share: int = 10, rank: int | None = None) -> Ticket:
+    """A ticket that waits; a *share* of 10 is as good as any where all are equal."""
+    ticket = Ticket(next(_numbers) if rank is None else rank, "gpt-4o", tenant, priority, cost, None, None, 0)
+    ticket.share = share
+    return ticket
+
+
+def queue_of(*tickets: Ticket, now_ns: int = 0) -> FairQueue:
+    queue = FairQueue()
+    for ticket in tickets:
+        queue.push(ticket, now_ns=now_ns)
+    return queue
+
+
+def grant(queue: FairQueue, ticket: Ticket | None = None) -> Ticket:
+    """Let the first go, or another one that may pass by."""
+    ticket = ticket or queue.first()
+    assert ticket is not None
+    queue.take(ticket)
+    ticket.state, ticket.charged = State.GRANTED, True
+    return ticket
+
+
+def cancel(queue: FairQueue, ticket: Ticket) -> None:
+    ticket.state = State.ENDED
+    queue.remove(ticket)
+
+
+def turns(queue: FairQueue, number: int) -> str:
+    """The tenants of the next grants, one letter each."""
+    return "".join(grant(queue).tenant for _ in range(number))
+
+
+# -- order ------------------------------------------------------------------------
+
+
+def test_a_lane_is_served_in_the_order_of_arrival() -> None:
+    """Whoever came first goes first, and then there is nobody."""
+    first, second = call(), call()
+    queue = queue_of(first, second)
+
+    assert [grant(queue), grant(queue)] == [first, second]
+    assert queue.first() is None
+    assert queue.waiting == queue.ready == 0
+
+
+def test_better_bands_go_first() -> None:
+    """From -2, the best, to 2."""
+    queue = queue_of(*(call(priority=priority) for priority in (1, 2, -2, 0, -1)))
+
+    assert queue.waiting_bands() == list(BANDS)
+    assert [ticket.priority for ticket in queue.heads()] == [-2, -1, 0, 1, 2]
+    assert [grant(queue).priority for _ in BANDS] == [-2, -1, 0, 1, 2]
+    assert queue.waiting_bands() == []
+
+
+def test_tenants_take_turns_however_many_calls_each_has() -> None:
+    """Ninety calls of one tenant before three of another do not keep it waiting."""
+    queue = queue_of(*(call("a") for _ in range(90)), *(call("b") for _ in range(3)))
+
+    assert turns(queue, 10) == "abababaaaa"
+
+
+def test_heavier_calls_count_for_more() -> None:
+    """Twice the share, half the calls."""
+    queue = queue_of(*(call("a", share=20) for _ in range(5)), *(call("b") for _ in range(10)))
+
+    assert turns(queue, 12) == "abbabbabbabb"
+
+
+def test_absence_earns_nothing() -> None:
+    """A tenant that comes late has no claim to the turns it did not ask for."""
+    queue = queue_of(*(call("a") for _ in range(20)))
+    turns(queue, 10)
+    for _ in range(10):
+        queue.push(call("b"), now_ns=0)
+
+    assert turns(queue, 8) == "babababa"
+
+
+def test_what_one_had_while_alone_is_not_held_against_it() -> None:
+    """A thousand calls that never had to wait, and then another tenant comes: from there on they take turns."""
+    queue = queue_of()
+    for _ in range(1000):
+        queue.charge(call("a"))
+    for _ in range(10):
+        queue.push(call("a"), now_ns=0)
+        queue.push(call("b"), now_ns=0)
+
+    assert turns(queue, 6) == "bababa"
+
+
+def test_calls_that_never_waited_count_like_any_other() -> None:
+    """Two grants on the fast path, and it is the turn of the other tenant, who had one."""
+    queue = queue_of()
+    queue.charge(call("b"))
+    for _ in range(2):
+        queue.charge(call("a"))
+    for _ in range(4):
+        queue.push(call("a"), now_ns=0)
+        queue.push(call("b"), now_ns=0)
+
+    assert turns(queue, 4) == "baba"
+
+
+def test_the_true_cost_moves_the_turn() -> None:
+    """Who used more than was charged waits longer; who used less gets it back, but no turn before the present one."""
+    queue = queue_of(*(call("a") for _ in range(6)), *(call("b") for _ in range(6)))
+    first = grant(queue)
+    queue.correct(first, 20)
+    assert (first.tenant, turns(queue, 4)) == ("a", "bbba")
+
+    queue.correct(first, -1000)
+    assert turns(queue, 2) == "ab"
+
+
+def test_a_correction_of_a_tenant_that_is_away_is_remembered() -> None:
+    """More than was charged counts when it comes back; less is nothing one could come back to."""
+    queue = queue_of(call("a"))
+    first = grant(queue)
+    queue.correct(first, 30)
+    for _ in range(6):
+        queue.push(call("a"), now_ns=0)
+        queue.push(call("b"), now_ns=0)
+    assert turns(queue, 5) == "bbbba"
+
+    stranger = call("c")
+    queue.correct(stranger, -5)
+    assert "c" not in queue.bands[0].lanes
+
+
+# -- kinds ------------------------------------------------------------------------
+
+
+def test_each_kind_of_call_has_a_head_of_its_own() -> None:
+    """A call that needs no tokens may be asked although one that does stands before it."""
+    heavy, other, light = call(cost=Cost(tokens=9)), call(cost=Cost(tokens=1)), call()
+    queue = queue_of(heavy, other, light)
+
+    assert list(queue.heads()) == [heavy, light]
+    assert not queue.alone(heavy)
+    grant(queue, light)
+    assert list(queue.heads()) == [heavy]
+    assert queue.alone(heavy)
+    grant(queue)
+    assert list(queue.heads()) == [other]
+
+
+def test_alone_is_who_has_the_queue_to_himself() -> None:
+    """Calls of the own lane do not disturb; those of another lane or band do."""
+    mine = call("a")
+    queue = queue_of(mine, call("a"))
+    assert queue.alone(mine)
+    assert queue.alone(call("a", priority=2)), "nobody else is in its band"
+
+    queue.push(call("b", priority=1), now_ns=0)
+    assert not queue.alone(mine)
+
+
+def test_the_look_ahead_is_sixteen_lanes() -> None:
+    """However many tenants wait, a blocked queue is not searched to its end."""
+    queue = queue_of(*(call(f"{number:03}") for number in range(100)))
+
+    assert [ticket.tenant for ticket in queue.heads()] == [f"{number:03}" for number in range(16)]
+    assert [ticket.tenant for ticket in queue.heads()] == [f"{number:03}" for number in range(16)], "and it stays so"
+
+
+# -- sent back --------------------------------------------------------------------
+
+
+def send_back(queue: FairQueue, ticket: Ticket, not_before_ns: int, *, now_ns: int = 0) -> None:
+    ticket.state, ticket.not_before_ns = State.QUEUED, not_before_ns
+    queue.push(ticket, now_ns=now_ns)
+
+
+def test_a_ticket_that_was_sent_back_keeps_its_rank_and_blocks_nobody_meanwhile() -> None:
+    """It rests until its time has come, and then it is first again."""
+    first, second, third = call(), call(), call()
+    queue = queue_of(first, second, third)
+    grant(queue)
+    send_back(queue, first, 50)
+
+    assert (queue.waiting, queue.ready, queue.wakes_at_ns()) == (3, 2, 50)
+    assert queue.first() is second
+    queue.wake(now_ns=49)
+    assert queue.first() is second
+    queue.wake(now_ns=50)
+    assert queue.first() is first
+    assert (queue.ready, queue.wakes_at_ns()) == (3, None)
+
+
+def test_a_ticket_sent_back_at_once_is_first_at_once() -> None:
+    """Without a wait it does not rest at all."""
+    first, second = call(), call()
+    queue = queue_of(first, second)
+    grant(queue)
+    send_back(queue, first, 0)
+
+    assert queue.first() is first
+
+
+def test_a_ticket_pays_once_over_all_its_attempts() -> None:
+    """Sent back three times, it costs its tenant one turn."""
+    queue = queue_of(*(call("a") for _ in range(3)), *(call("b") for _ in range(3)))
+    first = grant(queue)
+    for _ in range(3):
+        send_back(queue, first, 0)
+        grant(queue, first)
+
+    assert (first.tenant, turns(queue, 4)) == ("a", "baba")
+
+
+def test_a_resting_ticket_that_is_cancelled_never_wakes() -> None:
+    """Its entry is dropped when it is met, and its time is nobody's wake-up any more."""
+    first, second = call(), call()
+    queue = queue_of(first, second)
+    grant(queue)
+    grant(queue)
+    send_back(queue, first, 50)
+    send_back(queue, second, 60)
+    cancel(queue, first)
+
+    assert queue.wakes_at_ns() == 60
+    assert list(queue.tickets()) == [second]
+    queue.wake(now_ns=50)
+    assert queue.first() is None
+
+
+def test_two_rests_of_one_ticket_are_not_mixed_up() -> None:
+    """Cancelled before its time and met again by nobody: only the entry that still holds wakes it."""
+    ticket, other = call(), call()
+    queue = queue_of(ticket)
+    grant(queue)
+    send_back(queue, ticket, 80)
+    queue._resting.append((90, ticket.seq, ticket))  # an entry of a rest that was cut short
+    queue.push(other, now_ns=0)
+    queue.wake(now_ns=100)
+
+    assert {queue.first(), *queue.tickets()} == {ticket, other}
+    assert queue.ready == 2
+
+
+# -- cancelling -------------------------------------------------------------------
+
+
+def test_a_cancelled_ticket_is_passed_over() -> None:
+    """Wherever it stood: first, in the middle, or last of its lane."""
+    tickets = [call("a") for _ in range(4)] + [call("b")]
+    queue = queue_of(*tickets)
+    for number in (0, 2, 4):
+        cancel(queue, tickets[number])
+
+    assert [grant(queue), grant(queue)] == [tickets[1], tickets[3]]
+    assert queue.first() is None
+    assert list(queue.heads()) == []
+
+
+def test_dead_tickets_are_swept_when_they_are_the_most() -> None:
+    """Cancelling ten thousand leaves no more than twice the living, and a few."""
+    tickets = [call(str(number % 7)) for number in range(10_000)]
+    queue = queue_of(*tickets)
+    back = [grant(queue) for _ in range(200)]
+    for ticket in back:
+        send_back(queue, ticket, 10**9)
+    for ticket in tickets[:-10]:
+        if ticket.state is State.QUEUED:
+            cancel(queue, ticket)
+
+    kept = sum(len(line.fresh) for lane in queue.bands[0].lanes.values() for line in lane.lines.values())
+    assert kept + len(queue._resting) < 200
+    assert sorted(ticket.seq for ticket in queue.tickets()) == [ticket.seq for ticket in tickets[-10:]]
+
+
+def test_a_sweep_keeps_what_was_sent_back() -> None:
+    """The living of the heap stay, in order."""
+    line = Line()
+    tickets = [call(rank=rank) for rank in (9, 3, 5, 7, 2)]
+    for ticket in tickets:
+        line.push(ticket)
+    tickets[4].state = State.ENDED
+    assert line.head() is tickets[1]
+    tickets[1].state = State.ENDED
+    line.sweep()
+
+    assert list(line.live()) == [tickets[0], tickets[2], tickets[3]]
+    assert line.head() is tickets[2]
+    assert not line.pop(tickets[3])
+    assert line.pop(tickets[2])
+    assert line.pop(tickets[3])
+    assert line.pop(tickets[0])
+    assert line.head() is None
+
+
+def test_tenants_that_owe_nothing_are_forgotten() -> None:
+    """A hundred thousand tenants of one call each leave no hundred thousand lanes."""
+    waited, passed = queue_of(), queue_of()
+    for number in range(20_000):
+        waited.push(call(str(number)), now_ns=0)
+        grant(waited)
+        passed.charge(call(str(number)))
+
+    assert len(waited.bands[0].lanes) < 2200
+    assert len(passed.bands[0].lanes) < 2200
+
+
+def test_a_thousand_debtors_are_remembered() -> None:
+    """Those that owe most: the others come back as if they had never been there."""
+    queue = queue_of()
+    for number in range(1500):
+        queue.charge(call(f"{number:04}", share=1 + number))
+    queue.bands[0]._forget()
+
+    assert len(queue.bands[0].lanes) == 999
+    assert min(queue.bands[0].lanes) == "0501"
+
+
+# -- sums -------------------------------------------------------------------------
+
+
+def test_what_waits_is_known_without_counting() -> None:
+    """By unit, in one band or in this and all better ones; a new price takes the place of the old."""
+    small, large = call(cost=Cost(tokens=5)), call(cost=Cost(tokens=100), priority=1)
+    queue = queue_of(small, large)
+
+    assert [queue.ahead("tokens", band) for band in BANDS] == [0, 0, 5, 105, 105]
+    assert [queue.queued("requests", band) for band in BANDS] == [0, 0, 1, 1, 0]
+    queue.reprice(small, Cost(tokens=7))
+    assert (queue.ahead("tokens", 0), small.cost) == (7, Cost(tokens=7))
+    cancel(queue, large)
+    grant(queue)
+    assert queue.ahead("tokens", 2) == queue.ahead("requests", 2) == 0
+    assert queue.ahead("images", 2) == 0
+
+
+def test_a_band_without_anybody_has_no_head() -> None:
+    """Nor a lane that stands in the order no longer."""
+    queue = queue_of(call(priority=1))
+    cancel(queue, next(iter(queue.tickets())))
+
+    assert queue.head_of(1) is None
+    assert queue.first() is None
+
+
+# -- beside a plain list ------------------------------------------------------------
+
+
+@attrs.define
+class Slow:
+    """The same rules, told over one list."""
+
+    waiting: list[Ticket] = attrs.field(factory=list)
+    resting: list[Ticket] = attrs.field(factory=list)
+    tags: dict[tuple[int, str], int] = attrs.field(factory=dict)
+    now: dict[int, int] = attrs.field(factory=dict)
+
+    def tag(self, band: int, tenant: str) -> int:
+        return self.tags.get((band, tenant), self.now.get(band, 0))
+
+    def lane(self, ticket: Ticket) -> list[Ticket]:
+        return [each for each in self.waiting if (each.priority, each.tenant) == (ticket.priority, ticket.tenant)]
+
+    def push(self, ticket: Ticket) -> None:
+        band, tenant = ticket.priority, ticket.tenant
+        if not self.lane(ticket):
+            self.tags[band, tenant] = max(self.tag(band, tenant), self.now.get(band, 0))
+        self.waiting.append(ticket)
+
+    def take(self, ticket: Ticket, share: int) -> None:
+        band, tenant = ticket.priority, ticket.tenant
+        self.waiting.remove(ticket)
+        if share:
+            self.now[band] = max(self.now.get(band, 0), self.tag(band, tenant))
+            self.tags[band, tenant] = self.tag(band, tenant) + share
+
+    def charge(self, ticket: Ticket, share: int) -> None:
+        band, tenant = ticket.priority, ticket.tenant
+        self.now[band] = max(self.now.get(band, 0), self.tag(band, tenant))
+        self.tags[band, tenant] = self.now[band] + share
+
+    def correct(self, ticket: Ticket, share: int) -> None:
+        band, tenant = ticket.priority, ticket.tenant
+        now = self.now.get(band, 0)
+        tag = self.tag(band, tenant) if self.lane(ticket) else max(now, self.tag(band, tenant))
+        self.tags[band, tenant] = max(min(tag, now), tag + share)
+
+    def heads(self) -> list[Ticket]:
+        found = []
+        for band in BANDS:
+            tenants = {ticket.tenant for ticket in self.waiting if ticket.priority == band}
+            for tenant in sorted(tenants, key=lambda tenant: (self.tag(band, tenant), tenant)):
+                kinds: dict[frozenset[str], Ticket] = {}
+                lane = [ticket for ticket in self.waiting if (ticket.priority, ticket.tenant) == (band, tenant)]
+                for ticket in sorted(lane, key=lambda ticket: ticket.seq):
+                    kinds.setdefault(frozenset(ticket.cost), ticket)
+                found += kinds.values()
+        return found
+
+
+class Beside(RuleBasedStateMachine):
+    """Whatever happens, both name the same heads in the same order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue, self.slow = FairQueue(), Slow()
+        self.now_ns, self.rank = 0, 0
+        self.out: list[Ticket] = []
+
+    def new(self, tenant: str, band: int, tokens: int, share: int) -> Ticket:
+        self.rank += 1
+        return call(tenant, priority=band, cost=Cost(tokens=tokens), share=share, rank=self.rank)
+
+    @rule(
+        tenant=st.sampled_from("abcd"),
+        band=st.sampled_from([0, 0, 0, 1, -2]),
+        tokens=st.integers(0, 1),
+        share=st.integers(1, 9),
+    )
+    def push(self, tenant: str, band: int, tokens: int, share: int) -> None:
+        ticket = self.new(tenant, band, tokens, share)
+        self.queue.push(ticket, now_ns=self.now_ns)
+        self.slow.push(ticket)
+
+    @rule(tenant=st.sampled_from("abcd"), band=st.sampled_from([0, 1]), share=st.integers(1, 9))
+    def pass_without_waiting(self, tenant: str, band: int, share: int) -> None:
+        if not self.slow.waiting:
+            ticket = self.new(tenant, band, 0, share)
+            self.queue.charge(ticket)
+            self.slow.charge(ticket, share)
+
+    @precondition(lambda self: self.slow.waiting)
+    @rule(pick=st.integers(0, 4))
+    def take(self, pick: int) -> None:
+        heads = self.slow.heads()
+        ticket = heads[pick % len(heads)]
+        self.slow.take(ticket, 0 if ticket.charged else ticket.share)
+        self.out.append(grant(self.queue, ticket))
+
+    @precondition(lambda self: self.slow.waiting or self.slow.resting)
+    @rule(pick=st.integers(0, 30))
+    def cancel(self, pick: int) -> None:
+        both = self.slow.waiting + self.slow.resting
+        ticket = both[pick % len(both)]
+        (self.slow.waiting if ticket in self.slow.waiting else self.slow.resting).remove(ticket)
+        cancel(self.queue, ticket)
+
+    @precondition(lambda self: self.out)
+    @rule(pick=st.integers(0, 30), wait_ns=st.integers(0, 3))
+    def send_back(self, pick: int, wait_ns: int) -> None:
+        ticket = self.out.pop(pick % len(self.out))
+        send_back(self.queue, ticket, self.now_ns + wait_ns, now_ns=self.now_ns)
+        (self.slow.resting.append if wait_ns else self.slow.push)(ticket)
+
+    @precondition(lambda self: self.out)
+    @rule(pick=st.integers(0, 30), share=st.integers(-9, 9))
+    def correct(self, pick: int, share: int) -> None:
+        ticket = self.out[pick % len(self.out)]
+        self.queue.correct(ticket, share)
+        self.slow.correct(ticket, share)
+
+    @rule(span_ns=st.integers(0, 2))
+    def wake(self, span_ns: int) -> None:
+        self.now_ns += span_ns
+        self.queue.wake(now_ns=self.now_ns)
+        for ticket in sorted(self.slow.resting, key=lambda ticket: (ticket.not_before_ns, ticket.seq)):
+            if ticket.not_before_ns <= self.now_ns:
+                self.slow.resting.remove(ticket)
+                self.slow.push(ticket)
+
+    @invariant()
+    def they_agree(self) -> None:
+        heads = self.slow.heads()
+        assert list(self.queue.heads()) == heads
+        assert self.queue.first() is (heads[0] if heads else None)
+        assert self.queue.ready == len(self.slow.waiting)
+        assert self.queue.waiting == len(self.slow.waiting) + len(self.slow.resting)
+        assert set(self.queue.tickets()) == {*self.slow.waiting, *self.slow.resting}
+        assert self.queue.wakes_at_ns() == min((ticket.not_before_ns for ticket in self.slow.resting), default=None)
+        waiting = self.slow.waiting + self.slow.resting
+        for band in BANDS:
+            tokens = sum(ticket.cost["tokens"] for ticket in waiting if ticket.priority <= band)
+            assert self.queue.ahead("tokens", band) == tokens
+
+
+TestBeside = Beside.TestCase
+TestBeside.settings = settings(max_examples=60 * SCALE, stateful_step_count=50, deadline=None)
+
+
+# -- how much it costs ----------------------------------------------------------------
+
+
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    comparisons = 0
+
+    def __lt__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return int.__lt__(self, other)  # type: ignore[operator]
+
+    __hash__ = int.__hash__
+
+
+def comparisons_per_step(size: int, *, tenants: int) -> float:
+    """Comparisons of one grant and one push in a queue of *size* calls, all of them sent back once."""
+    queue = queue_of()
+    for number in range(size):
+        ticket = call(str(number % tenants), rank=Counted(size - number), share=1 + number % 3)
+        queue.push(ticket, now_ns=0)
+    Counted.comparisons = 0
+    for number in range(200):
+        grant(queue)
+        queue.push(call(str(number % tenants), rank=Counted(-number)), now_ns=0)
+    return Counted.comparisons / 200
+
+
+@pytest.mark.parametrize("tenants", [1, 50])
+def test_a_step_costs_the_logarithm_of_the_length(tenants: int) -> None:
+    """A hundred times as many calls that were sent back cost a few comparisons more."""
+    short, long = (comparisons_per_step(size, tenants=tenants) for size in (1000, 100_000))
+
+    assert 0 < short < 60
+    assert long < 2.5 * short + 20
+
+
+def test_a_step_among_many_tenants_does_not_look_at_all_of_them() -> None:
+    """One grant among 20 000 lanes touches a handful of entries of the order."""
+    queue = queue_of(*(call(f"{number:05}", share=1 + number % 7) for number in range(20_000)))
+    order = queue.bands[0].order
+    for _ in range(100):
+        grant(queue)
+
+    assert len(order) <= 20_000
+    assert len(queue.bands[0].lanes) <= 20_000

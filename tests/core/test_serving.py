@@ -1,0 +1,524 @@
+"""Who goes first, who may pass, and how long anybody has to wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratelimit_client.core.budget import Bucket
+from ratelimit_client.core.concurrency import Ending
+from ratelimit_client.core.estimate import Features
+from ratelimit_client.core.failure import FailureKind, TransportFailure
+from ratelimit_client.core.quota import Quota, per_minute, per_second
+from ratelimit_client.core.signals import Reason, Signals
+from ratelimit_client.core.ticket import State, Ticket
+from ratelimit_client.core.units import NS as S
+from ratelimit_client.errors import CostExceedsQuota
+from tests.core.driving import Drive, scheduler
+
+
+def bucket(drive: Drive, unit: str = "tokens", key: str = "m") -> Bucket:
+    return drive.machine.keys[key].budget.by_unit[unit][0]
+
+
+def emptied(drive: Drive, tokens: int) -> Drive:
+    """The same with *tokens* spent at time zero."""
+    drive.ask(requests=0, tokens=tokens)
+    drive.log.clear()
+    return drive
+
+
+# -- the first in line --------------------------------------------------------------
+
+
+def test_calls_of_one_lane_go_in_order_as_the_bucket_refills() -> None:
+    """Ten a second: one each tenth, the first of them once the hundredth that stays behind is back, too."""
+    drive = Drive(scheduler(per_second(requests=10)))
+    calls = [drive.ask() for _ in range(13)]
+    drive.drain()
+
+    assert [ticket for _, ticket in drive.log] == calls
+    assert [second for second, _ in drive.log] == [0.0] * 9 + pytest.approx([0.01, 0.11, 0.21, 0.31])
+
+
+def test_nobody_of_the_same_lane_passes_in_the_bucket_that_blocks() -> None:
+    """A call that would fit waits behind one that does not, whatever else either of them needs."""
+    drive = emptied(Drive(scheduler(per_second(requests=10, tokens=100))), 100)
+    drive.ask(requests=8)
+    heavy = drive.ask(requests=8, tokens=10)
+    light = drive.ask(requests=1)
+    drive.to(0.05)
+    assert drive.when(light) is None, "two requests are left, but the heavy one came first"
+
+    drive.drain()
+    assert drive.when(heavy) < drive.when(light)  # type: ignore[operator]
+
+
+def test_a_call_that_needs_nothing_of_the_blocked_bucket_passes() -> None:
+    """Whoever waits for tokens does not keep back who needs none."""
+    drive = emptied(Drive(scheduler(per_second(requests=10, tokens=100))), 100)
+    heavy = drive.ask(tokens=50)
+    light = drive.ask()
+
+    assert (drive.when(heavy), drive.when(light)) == (None, 0.0)
+
+
+def test_a_better_band_goes_first() -> None:
+    """Three bands wait for the same refill."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100))), 100)
+    for priority in (2, 0, -2, 0, 2):
+        drive.ask(tokens=50, priority=priority)
+    drive.drain()
+
+    assert [ticket.priority for _, ticket in drive.log] == [-2, 0, 0, 2, 2]
+
+
+# -- heavy calls ------------------------------------------------------------------
+
+
+def test_a_heavy_call_among_small_ones_waits_a_bounded_time() -> None:
+    """
+    Two tenants take whatever flows back; a call of nine tenths of the bucket still goes.
+
+    Half of the refill is set aside for it, so it waits less than twice its own share of
+    the time, and the small ones keep flowing meanwhile.
+    """
+    drive = Drive(scheduler(per_minute(tokens=6000), slots=100))
+    drive.on_grant = lambda ticket: drive.ask(tokens=60, tenant=ticket.tenant, polled=False) if ticket.tenant else None
+    emptied(drive, 6000)
+    for tenant in "ab":
+        drive.ask(tokens=60, tenant=tenant)
+    heavy = drive.ask(tokens=5400, tenant="")
+    drive.to(120)
+
+    waited = drive.when(heavy)
+    assert waited is not None
+    assert waited <= 2 * 54 + 2
+    small = sum(ticket.cost["tokens"] for second, ticket in drive.log if ticket is not heavy and second < waited)
+    assert small >= 0.45 * waited * 100
+
+
+def test_whoever_is_first_in_the_order_has_the_escrow() -> None:
+    """A call that was sent back to the front of the lane takes over what was set aside behind it."""
+    drive = Drive(scheduler(per_second(tokens=100)), hold=True)
+    front = drive.ask(requests=0, tokens=100)
+    behind = drive.ask(requests=0, tokens=60)
+    drive.ask(requests=0, tokens=10, tenant="z")
+    drive.to(0.5)
+    assert bucket(drive).holds_for(behind)
+
+    drive.end(front, None, Ending.IGNORED)
+    drive.machine.requeue(front, not_before_ns=drive.now_ns, now_ns=drive.now_ns)
+    drive.turn()
+    assert bucket(drive).holds_for(front)
+    drive.hold = False
+    drive.drain()
+    assert drive.when(front) < drive.when(behind)  # type: ignore[operator]
+
+
+def test_even_alone_in_its_lane_a_call_that_came_back_is_not_held_up_by_one_behind_it() -> None:
+    """The other lane left; what was set aside for the second is the first's."""
+    drive = Drive(scheduler(per_second(tokens=100)), hold=True)
+    front = drive.ask(requests=0, tokens=50)
+    drive.ask(requests=0, tokens=50)
+    behind = drive.ask(requests=0, tokens=90)
+    other = drive.ask(requests=0, tokens=10, tenant="z")
+    drive.to(0.85)
+    drive.machine.cancel(other, now_ns=drive.now_ns)
+    drive.end(front, None, Ending.IGNORED)
+    assert bucket(drive).holds_for(behind)
+
+    drive.machine.requeue(front, not_before_ns=drive.now_ns, now_ns=drive.now_ns)
+    drive.turn()
+    assert drive.when(front) == 0.85
+
+
+def test_a_cancelled_call_gives_its_escrow_back() -> None:
+    """What was set aside for it is everyone's at once."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100))), 100)
+    heavy = drive.ask(tokens=90)
+    small = drive.ask(tokens=40, tenant="z")
+    drive.to(0.6)
+    assert drive.when(small) is None
+    drive.machine.cancel(heavy, now_ns=drive.now_ns)
+    drive.turn()
+
+    assert drive.when(small) == 0.6
+    assert bucket(drive).escrow is None
+
+
+def test_three_tenants_with_two_buckets_never_lock_each_other_out() -> None:
+    """Each wants most of one bucket and some of the other; one escrow for each bucket lets all of them go."""
+    drive = Drive(scheduler(per_second(requests=100, tokens=100), slots=100))
+    drive.ask(requests=100, tokens=100)
+    for tenant, requests, tokens in (("a", 90, 40), ("b", 40, 90), ("c", 70, 70)) * 4:
+        drive.ask(requests=requests, tokens=tokens, tenant=tenant)
+
+    assert drive.drain(limit_s=30) <= 20
+
+
+def test_a_full_bucket_serves_whoever_asks_first() -> None:
+    """
+    What is set aside in a full bucket grows no more, so it may keep nobody waiting.
+
+    The heavy call of the better band and the share of the worse one would otherwise wait for each other.
+    """
+    drive = emptied(Drive(scheduler(per_second(requests=60, tokens=100))), 60)
+    for priority in (-1, 0, 2):
+        drive.ask(tokens=85, priority=priority)
+        drive.ask(tokens=20, priority=priority)
+
+    assert drive.drain(limit_s=20) < 6
+
+
+# -- bands ------------------------------------------------------------------------
+
+
+def test_a_waiting_band_gets_a_tenth_of_the_refill() -> None:
+    """However much the better band has to do: at most nine tenths of what flows back are its own."""
+    drive = Drive(scheduler(per_second(tokens=1000), slots=100))
+    drive.on_grant = lambda ticket: drive.ask(tokens=10, priority=ticket.priority, polled=False) and None
+    drive.ask(tokens=1000)
+    for _ in range(5):
+        drive.ask(tokens=10, priority=-1, polled=False)
+        drive.ask(tokens=10, priority=1, polled=False)
+    drive.to(20)
+
+    late = [ticket for second, ticket in drive.log if second > 1]
+    worse = sum(ticket.priority == 1 for ticket in late)
+    assert 0.09 <= worse / len(late) <= 0.12
+    assert len(late) >= 0.97 * 19 * 100
+
+
+def test_what_was_kept_for_a_band_is_free_when_it_waits_no_longer() -> None:
+    """Served or cancelled: the last of its calls leaves nothing behind that would keep others back."""
+    for cancelled in (True, False):
+        drive = emptied(Drive(scheduler(per_second(tokens=100))), 100)
+        drive.ask(tokens=20, priority=-1)
+        worse = drive.ask(tokens=20, priority=1)
+        drive.to(0.1)
+        assert bucket(drive).bands is not None
+        if cancelled:
+            drive.machine.cancel(worse, now_ns=drive.now_ns)
+        drive.drain()
+        drive.turn()
+
+        assert bucket(drive).bands is None
+        assert not bucket(drive).special
+
+
+# -- slots ------------------------------------------------------------------------
+
+
+def test_calls_wait_for_slots_of_all_keys_together() -> None:
+    """Four slots, two keys: the fifth call waits whatever its key has left, and goes when one ends."""
+    drive = Drive(scheduler(), hold=True)
+    calls = [drive.ask("ab"[number % 2]) for number in range(5)]
+    assert drive.machine.next_wakeup() is None
+    assert [ticket.state for ticket in calls] == [State.GRANTED] * 4 + [State.QUEUED]
+
+    drive.end(calls[1])
+    assert calls[4].state is State.GRANTED
+
+
+def test_free_slots_go_to_the_key_that_was_served_least() -> None:
+    """One key with a hundred calls and one with five share the slots evenly while both wait."""
+    drive = Drive(scheduler(slots=1), hold=True)
+    drive.ask("a")
+    for _ in range(100):
+        drive.ask("a", polled=False)
+    for _ in range(5):
+        drive.ask("b", polled=False)
+    for _ in range(12):
+        drive.end(drive.log[-1][1])
+
+    assert drive.order("key")[1:] == "babababab" + "baaa"[:3] or drive.order("key")[1:11].count("b") == 5
+
+
+def test_a_key_that_was_away_does_not_take_every_slot() -> None:
+    """A thousand calls of one key ago it was served last; now they take turns."""
+    drive = Drive(scheduler(slots=1), hold=True)
+    drive.ask("b")
+    drive.end(drive.log[-1][1])
+    for _ in range(1000):
+        drive.ask("a")
+        drive.end(drive.log[-1][1])
+    drive.ask("c")
+    for _ in range(20):
+        for key in "ab":
+            drive.ask(key, polled=False)
+    for _ in range(20):
+        drive.end(drive.log[-1][1])
+
+    assert 9 <= drive.order("key")[-20:].count("b") <= 11
+
+
+def test_a_slot_that_comes_free_is_not_stolen_before_the_next_turn() -> None:
+    """Whoever asks between a release and the turn stands behind the keys that already wait."""
+    drive = Drive(scheduler(slots=1), hold=True)
+    first = drive.ask("a")
+    waits = drive.ask("b")
+    drive.end(first, polled=False)
+    thief = drive.ask("a", polled=False)
+
+    assert thief.state is State.QUEUED
+    drive.turn()
+    assert (waits.state, thief.state) == (State.GRANTED, State.QUEUED)
+
+
+def test_slots_that_run_out_while_others_pass_by_are_waited_for() -> None:
+    """The blocked call stays, the last slot goes to one that passes, and the rest wait for an answer."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100), slots=2), hold=True), 100)
+    heavy = drive.ask(tokens=50)
+    light = [drive.ask(tenant=tenant) for tenant in "xyz"]
+
+    assert [ticket.state for ticket in light] == [State.GRANTED, State.QUEUED, State.QUEUED]
+    drive.end(drive.log[-1][1])
+    assert light[1].state is State.GRANTED
+    assert heavy.state is State.QUEUED
+
+
+def test_at_most_256_go_in_one_turn() -> None:
+    """The rest is for the next one, which is due at once."""
+    drive = Drive(scheduler(per_second(requests=1000), slots=1000), hold=True)
+    machine = drive.machine
+    drive.ask(requests=1000)
+    state = machine.keys["m"]
+    for _ in range(12):  # open the ramp
+        ticket = drive.log[-1][1]
+        drive.end(ticket, polled=False)
+        state.window._base = 1000
+    calls = [drive.ask(polled=False) for _ in range(600)]
+    drive.now_ns = 2 * S
+
+    sizes = [len(machine.poll(now_ns=2 * S).granted) for _ in range(4)]
+    assert sizes == [256, 256, 88, 0]
+    assert all(ticket.state is State.GRANTED for ticket in calls)
+
+
+def test_the_bound_of_a_turn_holds_while_others_pass_by() -> None:
+    """Calls that need nothing of the blocked bucket come in turns of 256, too."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100), slots=1000), hold=True), 100)
+    machine = drive.machine
+    machine.keys["m"].window._base = 1000
+    drive.ask(tokens=50)
+    for _ in range(300):
+        machine.keys["m"].window._base = 1000
+    waiting = [machine.submit("m", cost=drive.log and None or _one(), tenant="z", now_ns=0) for _ in range(300)]
+    assert {ticket.state for ticket in waiting} == {State.QUEUED}
+
+    assert len(machine.poll(now_ns=1).granted) == 256
+    assert machine.next_wakeup() == 0
+    assert len(machine.poll(now_ns=1).granted) == 44
+
+
+def _one():  # type: ignore[no-untyped-def]
+    from ratelimit_client.core.cost import ONE_REQUEST
+
+    return ONE_REQUEST
+
+
+# -- closed keys ------------------------------------------------------------------
+
+
+def test_a_closed_key_lets_nobody_pass() -> None:
+    """A refusal that names no bucket closes all of it until its time has come."""
+    drive = Drive(scheduler(per_second(tokens=100)), hold=True)
+    refused = drive.ask(tokens=10)
+    drive.end(refused, Signals(429, Reason.RATE_LIMITED, True, retry_after_s=2.0), Ending.IGNORED)
+    blocked, light = drive.ask(tokens=100), drive.ask(tenant="z")
+    drive.to(2.0)
+    assert (blocked.state, light.state) == (State.QUEUED, State.QUEUED)
+
+    drive.to(2.2)
+    assert light.state is State.GRANTED
+
+
+def test_in_an_outage_one_probe_goes_at_a_time() -> None:
+    """Ten failures close the key; a second later the first in line asks, alone."""
+    drive = Drive(scheduler(slots=20), hold=True)
+    drive.machine.reports_written = False
+    for _ in range(10):
+        ticket = drive.ask()
+        drive.machine.failed(ticket, TransportFailure(kind=FailureKind.TIMEOUT), now_ns=0)
+        drive.end(ticket, None, Ending.DROPPED)
+    waiting = [drive.ask(tenant=tenant) for tenant in "abc"]
+    assert drive.machine.next_wakeup() == S
+
+    drive.to(1.5)
+    assert [ticket.state for ticket in waiting] == [State.GRANTED, State.QUEUED, State.QUEUED]
+
+
+# -- prices -----------------------------------------------------------------------
+
+
+def test_a_better_estimate_reprices_the_queue() -> None:
+    """The price of a waiting call is that of the moment of its grant."""
+    drive = emptied(Drive(scheduler(per_second(tokens=1000))), 1000)
+    ticket = drive.ask(features=Features(chars=400))
+    assert ticket.cost["tokens"] == 100
+    estimator = drive.machine.keys["m"].estimator
+    for _ in range(20):
+        estimator.learn(Features(chars=400), 1, 200)
+    drive.drain()
+
+    assert ticket.cost["tokens"] == 200
+    assert drive.machine.keys["m"].queue.ahead("tokens", 2) == 0
+
+
+def test_a_waiting_call_that_became_impossible_ends_with_the_reason() -> None:
+    """The quota was lowered below what it needs: no wait would help any more."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100))), 100)
+    impossible, possible = drive.ask(tokens=90), drive.ask(tokens=40)
+    drive.machine.set_quotas(per_second(tokens=50), now_ns=0)
+    drive.turn()
+
+    assert drive.expired == [impossible]
+    assert isinstance(impossible.error, CostExceedsQuota)
+    drive.drain()
+    assert drive.when(possible) is not None
+
+
+def test_an_estimate_above_the_bucket_goes_when_it_is_full() -> None:
+    """It is only a guess: it waits for a full bucket and leaves it in debt."""
+    drive = Drive(scheduler(per_second(tokens=100)))
+    drive.ask(tokens=10)
+    ticket = drive.ask(features=Features(chars=600))
+    assert ticket.state is State.QUEUED
+    drive.drain()
+
+    assert drive.when(ticket) == 0.1
+    assert bucket(drive).level(now_ns=drive.now_ns) == -50
+
+
+# -- the reserve --------------------------------------------------------------------
+
+
+def test_the_reserve_is_spent_at_the_end_of_the_input() -> None:
+    """
+    While calls may follow, a hundredth stays behind; when none do and no more waits than it holds, it is spent.
+    """
+    drive = Drive(scheduler(per_minute(requests=1000), slots=2000))
+    drive.machine.submit("m", cost=_one().replacing("requests", 988), now_ns=0)
+    drive.ask(requests=2)
+    waiting = [drive.ask(tenant="a") for _ in range(15)]
+    drive.machine.end_of_input("a", now_ns=0)
+    drive.turn()
+    assert sum(ticket.order > 0 for ticket in waiting) == 0, "fifteen wait, ten are kept back"
+
+    drive.to(0.36)  # six more have flowed back: nine are left
+    assert all(ticket.order > 0 for ticket in waiting)
+
+
+def test_a_call_after_the_end_of_the_input_takes_it_back() -> None:
+    """The tenant goes on after all: the reserve is kept again, also from the one that fits at once."""
+    drive = Drive(scheduler(per_minute(requests=1000)))
+    drive.ask(requests=985)
+    drive.machine.end_of_input("a", now_ns=0)
+    last = drive.ask(requests=10, tenant="a")
+    assert last.state is State.QUEUED
+    drive.machine.end_of_input("a", now_ns=0)
+    drive.turn()
+    assert drive.when(last) == 0.0
+
+    assert drive.ask(requests=1, tenant="a").state is State.QUEUED
+
+
+def test_the_reserve_stays_while_another_tenant_may_still_ask() -> None:
+    """The end of one input is not the end of all."""
+    drive = Drive(scheduler(per_minute(requests=1000)))
+    drive.ask(requests=995)
+    mine, other = drive.ask(tenant="a"), drive.ask(tenant="b")
+    drive.machine.end_of_input("a", now_ns=0)
+    drive.turn()
+    assert (mine.state, other.state) == (State.QUEUED, State.QUEUED)
+
+    drive.machine.end_of_input("b", now_ns=0)
+    drive.turn()
+    assert drive.machine.queued == 0
+
+
+def test_where_nothing_is_paid_nobody_is_counted() -> None:
+    """With no bucket there is no reserve to spend, and a long queue is not searched for its tenants."""
+    drive = Drive(scheduler(slots=1), hold=True)
+    drive.ask()
+    for _ in range(5):
+        drive.ask(tenant="a")
+    drive.machine.end_of_input("a", now_ns=0)
+    drive.turn()
+
+    assert not drive.machine.keys["m"].spends_reserve()
+
+
+# -- shared buckets -----------------------------------------------------------------
+
+
+def test_a_heavy_call_is_not_starved_by_another_key() -> None:
+    """It is alone in its key, but the bucket is everybody's: half of the refill is set aside for it all the same."""
+    drive = Drive(scheduler(shared=[Quota("tokens", 6000)], slots=100))
+    drive.on_grant = lambda ticket: drive.ask("small", tokens=60, polled=False) and None
+    drive.ask("small", tokens=6000)
+    heavy = drive.ask("heavy", tokens=5400)
+    drive.to(120)
+
+    waited = drive.when(heavy)
+    assert waited is not None
+    assert waited <= 2 * 54 + 2
+
+
+def test_what_comes_back_to_a_shared_bucket_is_news_for_all_keys() -> None:
+    """A call that was never sent gives its charge back, and one of another key goes at once."""
+    drive = Drive(scheduler(shared=[Quota("tokens", 100)]), hold=True)
+    held = drive.ask("a", tokens=95)
+    waits = drive.ask("b", tokens=50)
+    assert waits.state is State.QUEUED
+
+    drive.machine.unsent(held, now_ns=0)
+    drive.turn()
+    assert waits.state is State.GRANTED
+
+
+def test_an_escrow_that_ends_is_news_for_all_keys() -> None:
+    """What was set aside for a cancelled call of one key lets a call of another go."""
+    drive = Drive(scheduler(shared=[Quota("tokens", 100, 1.0)]), hold=True)
+    drive.ask("a", tokens=100)
+    heavy = drive.ask("a", tokens=90)
+    small = drive.ask("b", tokens=30)
+    drive.to(0.5)
+    assert small.state is State.QUEUED
+    drive.machine.cancel(heavy, now_ns=drive.now_ns)
+    drive.turn()
+    assert small.state is State.GRANTED
+
+
+def test_a_served_escrow_lets_the_other_keys_look_again() -> None:
+    """Their wake-ups were reckoned with half of the refill; with the heavy call gone they are due earlier."""
+    drive = Drive(scheduler(shared=[Quota("tokens", 100, 1.0)], slots=100))
+    drive.ask("a", tokens=100)
+    heavy = drive.ask("a", tokens=40)
+    small = drive.ask("b", tokens=50)
+    drive.drain()
+
+    assert drive.when(heavy) == pytest.approx(0.41)
+    assert drive.when(small) == pytest.approx(0.91)
+
+
+def test_bands_of_several_keys_share_the_tenth() -> None:
+    """
+    In a shared bucket a worse band of one key is not starved by a better one of another,
+    and neither key clears what is kept for the other.
+    """
+    drive = Drive(scheduler(shared=[Quota("tokens", 1000, 1.0)], slots=100))
+
+    def again(ticket: Ticket) -> None:
+        drive.ask(ticket.key, tokens=10, priority=ticket.priority, polled=False)
+
+    drive.on_grant = again
+    drive.ask("a", tokens=1000, priority=-1)
+    for _ in range(3):
+        drive.ask("a", tokens=10, priority=-1)
+        drive.ask("b", tokens=10, priority=1)
+        drive.ask("c", tokens=10, priority=1)
+    drive.to(20)
+
+    worse = sum(ticket.key in "bc" for second, ticket in drive.log if second > 1)
+    assert worse >= 0.09 * 19 * 100
