@@ -98,6 +98,11 @@ def run(*arguments: str | Path) -> int:
     return main(["run", *map(str, arguments), "--progress", "none"])
 
 
+def retry(*arguments: str | Path) -> int:
+    """Run the failed rows again in this process."""
+    return main(["retry", *map(str, arguments), "--progress", "none"])
+
+
 def start(*arguments: str | Path, command: Sequence[str] = ("run",), **options: Any) -> subprocess.Popen[bytes]:
     """Start the program in a process of its own."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options

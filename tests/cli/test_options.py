@@ -7,7 +7,6 @@ import argparse
 import pytest
 
 from ratelimit_client.cli.args import read_arguments
-from ratelimit_client.cli.tables import DEMO, RUN, SIMULATE
 from ratelimit_client.cli.options import (
     Option,
     address,
@@ -22,6 +21,7 @@ from ratelimit_client.cli.options import (
     text,
     whole,
 )
+from ratelimit_client.cli.tables import DEMO, RUN, SIMULATE
 from ratelimit_client.core.quota import Quota, Quotas
 from ratelimit_client.errors import ConfigurationError
 

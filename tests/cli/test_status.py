@@ -14,7 +14,8 @@ ID = "rlc_" + "0" * 20
 
 
 def answer(name: str, id_: str = ID) -> dict[str, object]:
-    return {"id": id_, "custom_id": name, "response": {"status_code": 200, "request_id": "r", "body": {}}, "error": None}
+    response = {"status_code": 200, "request_id": "r", "body": {}}
+    return {"id": id_, "custom_id": name, "response": response, "error": None}
 
 
 def failure(name: str | None, code: str = "server_error", **facts: int) -> dict[str, object]:
@@ -63,7 +64,7 @@ def test_what_is_left_and_what_failed_is_told(tmp_path: Path, capfd: pytest.Capt
         assert f"ratelimit-client retry -o {tmp_path / 'out'}\n" in said
 
         write(tmp_path / "in", row("a"), row("b", model="nobody-knows-it"), "no row", row("c"), row("d"))
-        code, said = status(tmp_path / "out", capfd)
+    code, said = status(tmp_path / "out", capfd)
     assert code == 1
     assert "2 of 5 ok, 2 failed, 1 still to be done" in said
     assert f"ratelimit-client run {tmp_path / 'in'} -o {tmp_path / 'out'} --base-url http://127" in said
@@ -154,5 +155,8 @@ def test_what_is_no_output_is_refused(
 
     code, said = status(out, capfd)
 
-    assert (code, said.count("\n")) == (2, 1) if content != "not ours\n" else (code, 1)
     assert str(out) in said
+    if content == "not ours\n":  # a line that cannot be read might have been one of ours
+        assert (code, "1 cannot be read" in said) == (1, True)
+    else:
+        assert (code, said.count("\n")) == (2, 1)

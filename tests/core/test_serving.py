@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ratelimit_client.core.budget import Bucket
+from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.concurrency import Ending
+from ratelimit_client.core.cost import ONE_REQUEST
 from ratelimit_client.core.estimate import Features
 from ratelimit_client.core.failure import FailureKind, TransportFailure
 from ratelimit_client.core.quota import Quota, per_minute, per_second
@@ -37,7 +38,7 @@ def test_calls_of_one_lane_go_in_order_as_the_bucket_refills() -> None:
     drive.drain()
 
     assert [ticket for _, ticket in drive.log] == calls
-    assert [second for second, _ in drive.log] == [0.0] * 9 + pytest.approx([0.01, 0.11, 0.21, 0.31])
+    assert [second for second, _ in drive.log] == pytest.approx([0.0] * 9 + [0.01, 0.11, 0.21, 0.31])
 
 
 def test_nobody_of_the_same_lane_passes_in_the_bucket_that_blocks() -> None:
@@ -121,15 +122,15 @@ def test_even_alone_in_its_lane_a_call_that_came_back_is_not_held_up_by_one_behi
     front = drive.ask(requests=0, tokens=50)
     drive.ask(requests=0, tokens=50)
     behind = drive.ask(requests=0, tokens=90)
-    other = drive.ask(requests=0, tokens=10, tenant="z")
-    drive.to(0.85)
+    other = drive.ask(requests=0, tokens=60, priority=1)
+    drive.to(0.55)
     drive.machine.cancel(other, now_ns=drive.now_ns)
     drive.end(front, None, Ending.IGNORED)
     assert bucket(drive).holds_for(behind)
 
     drive.machine.requeue(front, not_before_ns=drive.now_ns, now_ns=drive.now_ns)
     drive.turn()
-    assert drive.when(front) == 0.85
+    assert drive.when(front) == 0.55
 
 
 def test_a_cancelled_call_gives_its_escrow_back() -> None:
@@ -231,7 +232,7 @@ def test_free_slots_go_to_the_key_that_was_served_least() -> None:
     for _ in range(12):
         drive.end(drive.log[-1][1])
 
-    assert drive.order("key")[1:] == "babababab" + "baaa"[:3] or drive.order("key")[1:11].count("b") == 5
+    assert drive.order("key")[:11].count("b") == 5
 
 
 def test_a_key_that_was_away_does_not_take_every_slot() -> None:
@@ -281,12 +282,8 @@ def test_at_most_256_go_in_one_turn() -> None:
     """The rest is for the next one, which is due at once."""
     drive = Drive(scheduler(per_second(requests=1000), slots=1000), hold=True)
     machine = drive.machine
-    drive.ask(requests=1000)
-    state = machine.keys["m"]
-    for _ in range(12):  # open the ramp
-        ticket = drive.log[-1][1]
-        drive.end(ticket, polled=False)
-        state.window._base = 1000
+    drive.end(drive.ask(requests=1000))
+    machine.keys["m"].window._base = 1000  # the end of the ramp
     calls = [drive.ask(polled=False) for _ in range(600)]
     drive.now_ns = 2 * S
 
@@ -301,20 +298,12 @@ def test_the_bound_of_a_turn_holds_while_others_pass_by() -> None:
     machine = drive.machine
     machine.keys["m"].window._base = 1000
     drive.ask(tokens=50)
-    for _ in range(300):
-        machine.keys["m"].window._base = 1000
-    waiting = [machine.submit("m", cost=drive.log and None or _one(), tenant="z", now_ns=0) for _ in range(300)]
+    waiting = [machine.submit("m", cost=ONE_REQUEST, tenant="z", now_ns=0) for _ in range(300)]
     assert {ticket.state for ticket in waiting} == {State.QUEUED}
 
     assert len(machine.poll(now_ns=1).granted) == 256
     assert machine.next_wakeup() == 0
     assert len(machine.poll(now_ns=1).granted) == 44
-
-
-def _one():  # type: ignore[no-untyped-def]
-    from ratelimit_client.core.cost import ONE_REQUEST
-
-    return ONE_REQUEST
 
 
 # -- closed keys ------------------------------------------------------------------
@@ -325,12 +314,12 @@ def test_a_closed_key_lets_nobody_pass() -> None:
     drive = Drive(scheduler(per_second(tokens=100)), hold=True)
     refused = drive.ask(tokens=10)
     drive.end(refused, Signals(429, Reason.RATE_LIMITED, True, retry_after_s=2.0), Ending.IGNORED)
-    blocked, light = drive.ask(tokens=100), drive.ask(tenant="z")
+    waiting = [drive.ask(tokens=80), drive.ask(tokens=80), drive.ask(tenant="z")]
     drive.to(2.0)
-    assert (blocked.state, light.state) == (State.QUEUED, State.QUEUED)
+    assert {ticket.state for ticket in waiting} == {State.QUEUED}
 
-    drive.to(2.2)
-    assert light.state is State.GRANTED
+    drive.to(4.0)
+    assert {ticket.state for ticket in waiting} == {State.GRANTED}
 
 
 def test_in_an_outage_one_probe_goes_at_a_time() -> None:
@@ -355,13 +344,13 @@ def test_a_better_estimate_reprices_the_queue() -> None:
     """The price of a waiting call is that of the moment of its grant."""
     drive = emptied(Drive(scheduler(per_second(tokens=1000))), 1000)
     ticket = drive.ask(features=Features(chars=400))
-    assert ticket.cost["tokens"] == 100
+    before = ticket.cost["tokens"]
     estimator = drive.machine.keys["m"].estimator
     for _ in range(20):
-        estimator.learn(Features(chars=400), 1, 200)
+        estimator.learn(Features(chars=400), 1, 2 * before)
     drive.drain()
 
-    assert ticket.cost["tokens"] == 200
+    assert ticket.cost["tokens"] == 2 * before
     assert drive.machine.keys["m"].queue.ahead("tokens", 2) == 0
 
 
@@ -387,7 +376,7 @@ def test_an_estimate_above_the_bucket_goes_when_it_is_full() -> None:
     drive.drain()
 
     assert drive.when(ticket) == 0.1
-    assert bucket(drive).level(now_ns=drive.now_ns) == -50
+    assert bucket(drive).level(now_ns=drive.now_ns) == 100 - ticket.cost["tokens"] < 0
 
 
 # -- the reserve --------------------------------------------------------------------
@@ -398,8 +387,7 @@ def test_the_reserve_is_spent_at_the_end_of_the_input() -> None:
     While calls may follow, a hundredth stays behind; when none do and no more waits than it holds, it is spent.
     """
     drive = Drive(scheduler(per_minute(requests=1000), slots=2000))
-    drive.machine.submit("m", cost=_one().replacing("requests", 988), now_ns=0)
-    drive.ask(requests=2)
+    drive.ask(requests=990)
     waiting = [drive.ask(tenant="a") for _ in range(15)]
     drive.machine.end_of_input("a", now_ns=0)
     drive.turn()
@@ -522,3 +510,15 @@ def test_bands_of_several_keys_share_the_tenth() -> None:
 
     worse = sum(ticket.key in "bc" for second, ticket in drive.log if second > 1)
     assert worse >= 0.09 * 19 * 100
+
+
+def test_a_ramp_that_is_not_open_yet_sets_nothing_aside() -> None:
+    """The buckets are full; what is missing is a place, and that comes by answers and by silence."""
+    drive = Drive(scheduler(per_second(tokens=100), slots=20), hold=True)
+    waiting = [drive.ask(tokens=1, tenant=tenant) for tenant in "abcdef"]
+
+    assert [ticket.state for ticket in waiting] == [State.GRANTED] * 4 + [State.QUEUED] * 2
+    assert bucket(drive).escrow is None
+    assert drive.machine.next_wakeup() == S // 4
+    drive.to(0.25)
+    assert waiting[4].state is State.GRANTED

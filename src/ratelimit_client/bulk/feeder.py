@@ -64,7 +64,8 @@ class Feeder:
     async def _walk(self) -> bool:
         """Take every line; False when the run has to end."""
         in_a_row = 0
-        async with contextlib.aclosing(self.source.batches()) as batches:
+        skip = self.walk.skip if self.walk.glances else None
+        async with contextlib.aclosing(self.source.batches(skip)) as batches:
             async for lines in batches:
                 for line in lines:
                     step, row = self.walk.take(line)

@@ -187,18 +187,18 @@ class Fingerprints:
         """Would ``visit`` say DONE or FAILED?"""
         return self.look(mark, row) in (Seen.DONE, Seen.FAILED)
 
-    def visit_finished(self, marks: Sequence[int], rows: Sequence[int]) -> tuple[int, int]:
+    def visit_finished(self, marks: Sequence[int], rows: Sequence[int], *, failed: bool = True) -> tuple[int, int]:
         """
-        ``visit`` rows in order as long as it says DONE or FAILED.
+        ``visit`` rows in order as long as it says DONE, or FAILED if *failed*.
 
         Returns: how many these are, and how many of them failed.
         """
         segments = self._segments
-        failed = 0
+        failures = 0
         for index, (mark, row) in enumerate(zip(marks, rows, strict=True)):
             segment = segments[mark >> _SEGMENT_SHIFT]
             if segment is None:
-                return index, failed
+                return index, failures
             tag = (mark >> _MARK_SHIFT) & _TAG_MASK
             slots = len(segment)
             place = tag * slots >> _TAG_BITS
@@ -209,10 +209,11 @@ class Fingerprints:
             if held == tag << _TAG_SHIFT | row << _ROW_SHIFT | _DONE:
                 segment[place] = held | _SEEN
                 continue
-            if not self.is_finished(mark, row):
-                return index, failed
-            failed += self.visit(mark, row) is Seen.FAILED
-        return len(marks), failed
+            seen = self.look(mark, row)
+            if not (seen is Seen.DONE or (failed and seen is Seen.FAILED)):
+                return index, failures
+            failures += self.visit(mark, row) is Seen.FAILED
+        return len(marks), failures
 
     def forget_visits(self, marks: Iterable[int]) -> None:
         """As if these had not been met in this walk."""
@@ -221,6 +222,14 @@ class Fingerprints:
             if segment is not None:
                 for place in _places(segment, (mark >> _MARK_SHIFT) & _TAG_MASK):
                     segment[place] &= ~_SEEN
+
+    def forget_all_visits(self) -> None:
+        """As if no walk had begun."""
+        self.passed.clear()
+        for segment in self._segments:
+            if segment is not None:
+                for place, held in enumerate(segment):
+                    segment[place] = held & ~_SEEN
 
     def _insert(self, number: int, slot: int) -> None:
         segment = self._segments[number]

@@ -122,19 +122,25 @@ class Job:
 
     @property
     def total(self) -> int | None:
-        """Rows of the whole input, by the part of it that was read while nobody has counted them; None for a pipe."""
+        """
+        Rows of this job, by the part of the input that was read while nobody has counted them; None for a pipe.
+
+        Rows that are left to other runs are not among them.
+        """
         walk = self.walk
         if self.feeder.input_ended:
-            return walk.rows
+            return walk.rows - walk.passed
         if self.rows_expected is not None:
-            return max(self.rows_expected, walk.rows)
+            return max(self.rows_expected, walk.rows) - walk.passed
         size = self.source.size()
-        return None if size is None or not walk.bytes else max(walk.rows, round(walk.rows * size / walk.bytes))
+        if size is None or not walk.bytes:
+            return None
+        return max(walk.rows, round(walk.rows * size / walk.bytes)) - walk.passed
 
     @property
     def rows_left(self) -> bool:
         """Is there anything for the same command to do?"""
-        return not self.feeder.input_ended or self.finished < self.walk.rows
+        return not self.feeder.input_ended or self.finished < self.walk.rows - self.walk.passed
 
     # -- the run ------------------------------------------------------------------
 

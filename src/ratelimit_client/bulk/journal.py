@@ -122,13 +122,13 @@ def mend(fd: int, tail: Tail, torn_path: str) -> None:
             while place < end:
                 piece = os.pread(fd, min(_PIECE, end - place), place)
                 place += len(piece)
-                _write_all(torn, piece)
+                write_all(torn, piece)
             os.fsync(torn)
         finally:
             os.close(torn)
         os.ftruncate(fd, tail.keep)
     if tail.newline:
-        _write_all(fd, b"\n")
+        write_all(fd, b"\n")
     if tail.cut or tail.newline:
         os.fsync(fd)
 
@@ -268,7 +268,8 @@ def _write_some(fd: int, text: memoryview) -> int:
         return 0
 
 
-def _write_all(fd: int, text: bytes) -> None:
+def write_all(fd: int, text: bytes) -> None:
+    """Write all of *text*, however many writes that takes."""
     view = memoryview(text)
     while view:
         view = view[os.write(fd, view) :]

@@ -61,6 +61,21 @@ class Splitter:
         self._held: list[bytes] = []
         self._digest: hashlib._Hash | None = None
 
+    @property
+    def offset(self) -> int:
+        """Bytes before the line that is being collected."""
+        return self._offset
+
+    @property
+    def at_start(self) -> bool:
+        """Does the next chunk begin with a line?"""
+        return self._length == 0
+
+    def skip(self, lines: int, size: int) -> None:
+        """Pass so many whole lines of so many bytes, none of them blank; only ``at_start``."""
+        self._number += lines
+        self._offset += size
+
     def feed(self, chunk: bytes) -> list[Line]:
         """The lines that *chunk* made whole."""
         *whole, rest = chunk.split(b"\n")
@@ -125,6 +140,20 @@ def lines_of(fd: int, *, cap: int = LINE_CAP, start: int = 0, end: int | None = 
     yield from splitter.end()
 
 
+def regions_of(fd: int, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """
+    The bytes of a regular file in pieces that end with a line.
+
+    Two exceptions: the rest after the last newline, and parts of a line that is longer than a piece.
+    """
+    place = start
+    while chunk := os.pread(fd, CHUNK if end is None else min(CHUNK, end - place), place):
+        whole = chunk.rfind(b"\n") + 1
+        region = chunk[:whole] if whole else chunk
+        place += len(region)
+        yield region
+
+
 def chunks_of(fd: int, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
     """The bytes of an open regular file in pieces, without moving its position."""
     place = start
@@ -133,11 +162,11 @@ def chunks_of(fd: int, *, start: int = 0, end: int | None = None) -> Iterator[by
         yield chunk
 
 
-def count_lines(fd: int, *, start: int = 0) -> int:
+def count_lines(fd: int, *, start: int = 0, end: int | None = None) -> int:
     """Newlines in a regular file, and one more when it does not end with one: rows, if none is blank."""
     count = 0
     last = b"\n"
-    for chunk in chunks_of(fd, start=start):
+    for chunk in chunks_of(fd, start=start, end=end):
         count += chunk.count(b"\n")
         last = chunk[-1:]
     return count + (last != b"\n")

@@ -15,7 +15,7 @@ occurred before, and that a finished row was edited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -23,13 +23,16 @@ import attrs
 from ..errors import ConfigurationError
 from .fingerprints import Fingerprints, Seen, State, row_bits
 from .journal import Tail, look_at_tail
-from .jsonl import lines_of
+from .jsonl import Line, Splitter, count_lines, lines_of, regions_of
 from .lines import Finished, read_line
-from .row import glance, mark_of, mark_of_line, read_row
+from .row import mark_of, mark_of_line, read_row
+from .skim import has_edited, pass_finished, prints_of_output, undo
 from .source import Source
 
 _FIRST: Final = b'{"id": "rlc_'
 SHOWN: Final = 10
+# Longer files are not read twice only to make room for what is in them.
+_COUNTED_BYTES: Final = 4 << 30
 
 
 @attrs.define(eq=False)
@@ -60,19 +63,38 @@ class Ledger:
             ConfigurationError: the file is not ours; nothing in it was changed.
         """
         tail = look_at_tail(fd)
-        ours = 0
-        for line in lines_of(fd, end=tail.keep):
+        if tail.keep <= _COUNTED_BYTES:
+            self.table.expect(count_lines(fd, end=tail.keep))
+        before = self.done + self.failed
+        splitter = Splitter()
+        for region in regions_of(fd, end=tail.keep):
+            if not (splitter.at_start and self._take_all(region, splitter, state)):
+                self._take_singly(splitter.feed(region), path, state)
+        self._take_singly(splitter.end(), path, state)
+        if self.done + self.failed == before and not self._could_be_ours(tail):
+            raise _foreign(path, 1)
+        return tail
+
+    def _take_all(self, region: bytes, splitter: Splitter, state: State) -> bool:
+        """Whole lines of the usual form at once; False when they have to be taken singly."""
+        prints = prints_of_output(region)
+        if prints is None:
+            return False
+        marks, rows = prints
+        self.table.record_all(marks, rows, state)
+        splitter.skip(len(marks), len(region))
+        self._count(len(marks), state)
+        return True
+
+    def _take_singly(self, lines: Iterable[Line], path: str, state: State) -> None:
+        for line in lines:
             finished = None if line.too_long else read_line(line.data)
             if finished is None:
                 self._bad(path, line.number)
             elif not finished.id:
                 raise _foreign(path, line.number)
             else:
-                ours += 1
                 self._take(finished, state)
-        if not ours and not self._could_be_ours(tail):
-            raise _foreign(path, 1)
-        return tail
 
     def _could_be_ours(self, tail: Tail) -> bool:
         """No whole line of ours: empty, or torn in the first line."""
@@ -86,10 +108,13 @@ class Ledger:
         else:
             mark = mark_of(finished.custom_id)
         self.table.record(mark, row_bits(finished.id), state)
+        self._count(1, state)
+
+    def _count(self, lines: int, state: State) -> None:
         if state is State.DONE:
-            self.done += 1
+            self.done += lines
         else:
-            self.failed += 1
+            self.failed += lines
 
     def _bad(self, path: str, number: int) -> None:
         self.bad_count += 1
@@ -115,10 +140,7 @@ class Edited:
 def edited_rows(source: Source, table: Fingerprints, finished_fds: Iterable[int]) -> list[Edited]:
     """All finished rows of a regular input that were edited since, in order."""
     suspects: dict[str, tuple[int, str]] = {}
-    for line in source.lines():
-        guess = glance(line)
-        if guess is not None and table.look(guess[0], row_bits(guess[1])) is Seen.DONE:
-            continue
+    for line in _unfinished_lines(source, table):
         row = read_row(line)
         if row.custom_id is not None and table.look(row.mark, row_bits(row.id)) is Seen.EDITED:
             suspects.setdefault(row.custom_id, (row.number, row.id))
@@ -133,6 +155,28 @@ def edited_rows(source: Source, table: Fingerprints, finished_fds: Iterable[int]
         # A later line of a name is a repetition, not an edition.
         if firsts.get(custom_id) == number and known[custom_id] and id_ not in known[custom_id]
     ]
+
+
+def _unfinished_lines(source: Source, table: Fingerprints) -> Iterator[Line]:
+    """
+    The lines among which edited rows may be.
+
+    Pieces of the input in which all is finished are passed for good, so that the walk need not look at them again.
+    """
+    splitter = Splitter()
+    for region in regions_of(source.fd, start=source.start):
+        if splitter.at_start and region.endswith(b"\n"):
+            passed = pass_finished(table, region)
+            if passed.size == len(region):
+                table.passed[splitter.offset] = passed
+                splitter.skip(passed.lines, passed.size)
+                continue
+            undo(table, region, passed)
+            if not has_edited(table, region):
+                splitter.skip(region.count(b"\n"), len(region))
+                continue
+        yield from splitter.feed(region)
+    yield from splitter.end()
 
 
 def identities(names: Iterable[str], fds: Iterable[int]) -> dict[str, set[str]]:

@@ -168,7 +168,8 @@ def read_row(line: Line) -> Row | Flaw:
 
 
 def _row(line: Line, text: str, found: dict[str, Member], name: Member) -> Row | Flaw:
-    hashed = "".join(text[m.start : m.end] for key in ("method", "url", "body") if (m := found.get(key)) is not None)
+    sent = [found[key] for key in ("method", "url", "body") if key in found]
+    hashed = "".join([text[member.start : member.end] for member in sent])
     id_ = "rlc_" + sha256(hashed.encode()).hexdigest()[:20]
     carried = "" if len(found) <= 4 and found.keys() <= _OURS else _carry(text, found)
     custom_id: str = name.value

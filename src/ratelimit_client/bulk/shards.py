@@ -19,7 +19,6 @@ from hashlib import sha256
 import attrs
 
 from ..errors import ConfigurationError
-from .fingerprints import Fingerprints
 from .jsonl import Line
 from .row import Flaw, Row, read_row
 from .walk import Step, Walk
@@ -94,17 +93,12 @@ def _listed(numbers: set[int]) -> str:
 
 @attrs.define(eq=False)
 class ShardWalk(Walk):
-    """A walk that meets the rows of one shard only; the others are no rows of this job."""
+    """A walk that meets the rows of one shard only (None: all rows); the others are no rows of this job."""
 
-    shard: Shard = attrs.field(kw_only=True)
-
-    @classmethod
-    def over(cls, table: Fingerprints, shard: Shard, *, rerun_edited: bool, glances: bool) -> ShardWalk:
-        """A walk at its beginning."""
-        return cls(table, rerun_edited, glances, shard=shard)
+    shard: Shard | None = attrs.field(kw_only=True, default=None)
 
     def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
-        if not self.shard.owns(read_row(line)):
+        if self.shard is not None and not self.shard.owns(read_row(line)):
             self.offset = line.offset
             self.bytes = line.offset + len(line.data)
             return Step.OTHER, None

@@ -19,7 +19,7 @@ from array import array
 from hashlib import sha256
 from typing import Final
 
-from .fingerprints import ROW_SHIFT_OF_WORD, Fingerprints, Passed, row_bits
+from .fingerprints import ROW_SHIFT_OF_WORD, Fingerprints, Passed, Seen, row_bits
 from .jsonl import Line
 from .lines import parse
 from .row import DUPLICATE, INVALID_LINE, glance
@@ -27,7 +27,8 @@ from .row import DUPLICATE, INVALID_LINE, glance
 Prints = tuple["array[int]", list[int]]
 
 _INPUT: Final = re.compile(
-    rb'^\{"custom_id": ?"([^"\\\x00-\x1f]+)", ?"method": ?"POST", ?"url": ?("[a-z0-9_/-]+"), ?"body": ?(\{[^\n]*\})\}\r?\n',
+    rb'^\{"custom_id": ?"([^"\\\x00-\x1f]+)", ?"method": ?"POST", ?"url": ?("[a-z0-9_/-]+"), ?'
+    rb'"body": ?(\{[^\n]*\})\}\r?\n',
     re.MULTILINE,
 )
 _IDS: Final = re.compile(r"(?:rlc_[0-9a-f]{20})*")
@@ -55,29 +56,28 @@ def prints_of_output(data: bytes) -> Prints | None:
     try:
         ids = "".join([line["id"] for line in found])
         marks = _words("Q", b"".join([sha256(line["custom_id"].encode()).digest()[:8] for line in found]))
-        if any([line["error"] is not None and line["error"].get("code") in _ABOUT_LINES for line in found]):
-            return None
+        about_lines = [line for line in found if line["error"] and line["error"].get("code") in _ABOUT_LINES]
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
-    if len(ids) != _ID_LENGTH * count or _IDS.fullmatch(ids) is None:
+    if about_lines or len(ids) != _ID_LENGTH * count or _IDS.fullmatch(ids) is None:
         return None
     digits = "".join([line["id"][4:12] for line in found])
     return marks, [word >> ROW_SHIFT_OF_WORD for word in _words("I", bytes.fromhex(digits))]
 
 
-def pass_finished(table: Fingerprints, data: bytes) -> Passed:
+def pass_finished(table: Fingerprints, data: bytes, *, failed: bool = True) -> Passed:
     """Visit the lines of input at the beginning of *data* that are finished and met for the first time."""
     first = glance(Line(0, 0, data[: data.find(b"\n")].removesuffix(b"\r")))
     if first is None or not table.is_finished(first[0], row_bits(first[1])):
         return _NOTHING  # most lines are not finished: a piece of them must not cost a look at all
     prints = prints_of_input(data)
     if prints is None:
-        return _pass_singly(table, data)
-    lines, failed = table.visit_finished(*prints)
-    return Passed(_size_of(data, lines, len(prints[0])), lines, failed)
+        return _pass_singly(table, data, failed)
+    lines, failures = table.visit_finished(*prints, failed=failed)
+    return Passed(_size_of(data, lines, len(prints[0])), lines, failures)
 
 
-def _pass_singly(table: Fingerprints, data: bytes) -> Passed:
+def _pass_singly(table: Fingerprints, data: bytes, failed: bool) -> Passed:
     """The same where one line is unusual: up to that one at most."""
     size = lines = failures = 0
     while size < len(data):
@@ -85,11 +85,26 @@ def _pass_singly(table: Fingerprints, data: bytes) -> Passed:
         guess = glance(Line(0, 0, data[size:end].removesuffix(b"\r")))
         if guess is None:
             break
-        passed, failed = table.visit_finished((guess[0],), (row_bits(guess[1]),))
+        passed, failure = table.visit_finished((guess[0],), (row_bits(guess[1]),), failed=failed)
         if not passed:
             break
-        size, lines, failures = end + 1, lines + 1, failures + failed
+        size, lines, failures = end + 1, lines + 1, failures + failure
     return Passed(size, lines, failures)
+
+
+def undo(table: Fingerprints, data: bytes, passed: Passed) -> None:
+    """Forget that the lines of *passed* were met."""
+    prints = prints_of_input(data[: passed.size])
+    if prints is not None:
+        table.forget_visits(prints[0])
+
+
+def has_edited(table: Fingerprints, data: bytes) -> bool:
+    """May one of the lines *data* be a finished row that was edited? A closer look tells."""
+    prints = prints_of_input(data)
+    if prints is None:
+        return True
+    return any(table.look(mark, row) is Seen.EDITED for mark, row in zip(*prints, strict=True))
 
 
 def _size_of(data: bytes, lines: int, of: int) -> int:

@@ -13,13 +13,14 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from typing import IO, Final
 
 import attrs
 
 from ..errors import ConfigurationError
-from .jsonl import CHUNK, Line, Splitter, chunks_of, count_lines, lines_of
+from .fingerprints import Passed
+from .jsonl import CHUNK, Line, Splitter, count_lines, lines_of, regions_of
 from .row import Flaw, Row, read_row
 
 _COUNTED_BYTES: Final = 2 << 30
@@ -75,12 +76,19 @@ class Source:
         size = self.size()
         return count_lines(self.fd, start=self.start) if size is not None and size <= _COUNTED_BYTES else None
 
-    async def batches(self) -> AsyncGenerator[list[Line], None]:
-        """The lines in order, as many at a time as one read brought."""
+    async def batches(self, skip: Callable[[bytes, int], Passed] | None = None) -> AsyncGenerator[list[Line], None]:
+        """
+        The lines in order, as many at a time as one read brought.
+
+        Args:
+            skip: is shown whole lines of a file and where they begin, and says how many of them need no look.
+        """
         splitter = Splitter()
         if self.regular:
-            for chunk in chunks_of(self.fd, start=self.start):
-                yield splitter.feed(chunk)
+            for region in regions_of(self.fd, start=self.start):
+                for part in (region,) if skip is None else _unfinished(region, splitter, skip):
+                    yield splitter.feed(part)
+                await asyncio.sleep(0)
         else:
             while chunk := await _read_when_ready(self.fd):
                 yield splitter.feed(chunk)
@@ -148,6 +156,26 @@ class Source:
             self._names.close()
         if self.path != "-":
             os.close(self.fd)
+
+
+def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[bytes, int], Passed]) -> Iterator[bytes]:
+    """
+    What *skip* leaves of *region*, in parts to be fed before the next is asked for.
+
+    After a line that needs a look the next few do so as well, more likely than not: twice as many each time.
+    """
+    lines = 1
+    while region:
+        if splitter.at_start and region.endswith(b"\n"):
+            passed = skip(region, splitter.offset)
+            if passed.size:
+                splitter.skip(passed.lines, passed.size)
+                region = region[passed.size :]
+                lines = 1
+        size = sum(map(len, region.split(b"\n", lines)[:lines])) + lines
+        yield region[:size]
+        region = region[size:]
+        lines *= 2
 
 
 async def _read_when_ready(fd: int) -> bytes:

@@ -70,7 +70,7 @@ def _facts(job: Job, exit_code: int) -> dict[str, Any]:
         "ok": tally.ok,
         "failed": tally.failed + walk.failed_before,
         "skipped": walk.done_before,
-        "pending": max(0, (job.total or walk.rows) - job.finished),
+        "pending": max(0, (job.total or walk.rows - walk.passed) - job.finished),
         "calls": calls,
         "retries": _retries(job, refused),
         "refused_429": refused,
@@ -163,8 +163,10 @@ def _rows(job: Job) -> str:
         parts.append(f"{walk.done_before} of them before this run")
     parts.append(f"{tally.failed + walk.failed_before} failed")
     if job.rows_left:
-        left = (total or walk.rows) - job.finished
+        left = (total or walk.rows - walk.passed) - job.finished
         parts.append(f"{max(left, 0)} still to be done" if job.source.regular else "more still to be done")
+    if walk.passed:
+        parts.append(f"{walk.passed} that nobody has run yet left to `run`")
     return ", ".join(parts)
 
 
@@ -244,7 +246,7 @@ def _next(job: Job, command: Sequence[str], exit_code: int) -> str:
     if job.rows_left:
         return f"to go on: {again}"
     if exit_code == 1:
-        return f"look at {paths.errors}; rows that were mended in the input run with --rerun-edited"
+        return f"look at {paths.errors}; `retry` runs its rows again as they stand in the input then"
     return f"answers are in {paths.out}"
 
 

@@ -11,16 +11,19 @@ The walk decides and counts; the job carries out.
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
-from .fingerprints import Fingerprints, Seen, row_bits
+from .fingerprints import Fingerprints, Passed, Seen, row_bits
 from .jsonl import Line
 from .row import Flaw, Row, glance, mark_of_line, read_row
+from .skim import pass_finished, undo
 
 # Rows that wait for their proof: enough to make reading the input again rare, few enough to hold.
 SUSPECTS_CAP: Final = 20_000
+
+Bytes = bytes  # a field of Walk has that name
 
 
 class Step(enum.Enum):
@@ -59,6 +62,11 @@ class Walk:
     failed_before: int = 0
     passed: int = 0
     suspects: list[Row | Flaw] = attrs.field(factory=list)
+    skips_failed: ClassVar[bool] = True
+
+    def __attrs_post_init__(self) -> None:
+        if self.table.passed and not self.glances:
+            self.table.forget_all_visits()
 
     def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
         """The next line of the input; it is not read closely when it is finished at a glance."""
@@ -80,6 +88,22 @@ class Walk:
         if seen is Seen.REPEATED:
             return self._repeated(row), row
         return self._edited(row), row
+
+    def skip(self, data: Bytes, offset: int) -> Passed:
+        """Pass the finished rows at the beginning of the whole lines *data*, which begin at *offset*."""
+        passed = self.table.passed.pop(offset, None)
+        if passed is not None and passed.failed and not self.skips_failed:
+            undo(self.table, data, passed)
+            passed = None
+        if passed is None or passed.size > len(data):
+            passed = pass_finished(self.table, data, failed=self.skips_failed)
+        if passed.size:
+            self.rows += passed.lines
+            self.done_before += passed.lines - passed.failed
+            self.failed_before += passed.failed
+            self.offset = offset + data.rfind(b"\n", 0, passed.size - 1) + 1
+            self.bytes = offset + passed.size - 1
+        return passed
 
     def _glance(self, line: Line) -> Step | None:
         guess = glance(line)

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from ..bulk.retry import Codes
 from .options import (
     Option,
     address,
@@ -101,6 +102,18 @@ RUN: Final = (
     _LOG_FORMAT,
 )
 
+_NOT_OF_RETRY: Final = frozenset({"--overwrite", "--rerun-edited"})
+
+RETRY: Final = (
+    Option(
+        flag="--codes",
+        metavar="429,5xx",
+        read=Codes.read,
+        help="only rows that failed with these statuses, or codes of the errors file (all)",
+    ),
+    *(option for option in RUN if option.flag not in _NOT_OF_RETRY),
+)
+
 SIMULATE: Final = (
     Option(flag="--host", metavar="HOST", read=text, default="127.0.0.1", help="where to listen (127.0.0.1)"),
     Option(flag="--port", metavar="P", read=whole(0, 65535), default=8080, help="0 takes a free one (8080)"),
@@ -170,6 +183,13 @@ COMMANDS: Final[Mapping[str, Command]] = {
         input=("IN", _ROWS),
         output="where answers go; '-' is stdout",
         epilog=_CODES + _VARIABLES,
+    ),
+    "retry": Command(
+        help="run the failed rows of a job again, and only those",
+        options=RETRY,
+        input=("[IN]", "the rows; the file that OUT.job.json names when it is left out"),
+        output="the output of the run",
+        epilog="The errors file is kept as OUT.errors.<n>.jsonl. " + _CODES + _VARIABLES,
     ),
     "status": Command(
         help="how a job stands: rows answered, failed and left, and what to type next",

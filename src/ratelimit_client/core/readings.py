@@ -261,12 +261,13 @@ class Series:
         """
         bucket = self.bucket
         debited = snapshot.debited * bucket.window_ns
-        level = max(-bucket.brim, exact - debited + seen * bucket.window_ns)
-        if bucket.refill is not Refill.CONTINUOUS:
-            return level
-        level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
-        most = bucket.peaks.bound(bucket.brim, debited, bucket.limit, since_ns=snapshot.snap_ns, at_ns=now_ns)
-        return min(level, most)
+        level = exact - debited + seen * bucket.window_ns
+        if bucket.refill is Refill.CONTINUOUS:
+            level += bucket.limit * max(0, now_ns - snapshot.snap_ns)
+            most = bucket.peaks.bound(bucket.brim, debited, bucket.limit, since_ns=snapshot.snap_ns, at_ns=now_ns)
+            level = min(level, most)
+        # Not before the refill is added: debits of more than one window are still to be seen in an old snapshot.
+        return max(-bucket.brim, level)
 
     def _judge_by_witness(self, exact: int, predicted: int, witness: bool | None) -> None:
         """

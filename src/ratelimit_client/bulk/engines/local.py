@@ -8,7 +8,8 @@ client's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import attrs
 
@@ -33,14 +34,14 @@ class LocalEngine:
     priority: int = 0
     deadline_s: float | None = None
 
-    async def call(self, row: Row) -> Reply:
+    def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
         """
         Send a row and wait for its answer.
 
         The idempotency key is the same in every run of the job, so a server that
         knows such keys does not do twice what was under way when we were killed.
         """
-        return await self.client.send(
+        return self.client.send(
             self.client.call(
                 "POST",
                 row.url,

@@ -15,7 +15,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ... import __version__
@@ -42,33 +42,63 @@ _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # Must not be in the command that resumes: it would throw away what is there.
 _ONCE = "--overwrite"
 
+# How a command finds its files and its rows: options, input, lines of it -> output, walk, what to say at the start.
+Plan = Callable[[Mapping[str, Any], Source, int | None, Voice], tuple[Output, Walk, str | None]]
+
 
 def main(request: Request, voice: Voice) -> int:
     """Run the job of *request*."""
+    return carry_out(request, voice, request.options["input"], open_run)
+
+
+def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
+    """Open what *plan* says, run the job, say how it went."""
     options = request.options
     if options["engine"] == "ray":
         raise ConfigurationError("--engine ray is not available yet: leave it out, and this process makes the calls")
-    handler = Handler(voice)
-    logging.getLogger("ratelimit_client").addHandler(handler)
-    try:
-        return _main(request, voice)
-    finally:
-        logging.getLogger("ratelimit_client").removeHandler(handler)
+    with _logging(voice):
+        return _carry_out(request, voice, input_, plan)
 
 
-def _main(request: Request, voice: Voice) -> int:
+def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
-    source = Source.open(options["input"])
+    source = Source.open(input_)
     try:
-        client = _client(options)
-        output = _output(options, source, voice)
-        job = _job(options, source, output, client)
-        command = resume_command(request)
-        summary = asyncio.run(_run(job, client, command, voice, options))
+        client = new_client(options)
+        rows = source.count()
+        output, walk, words = plan(options, source, rows, voice)
+        job = _job(options, source, output, client, walk, rows)
+        if words:
+            voice.say(words)
+        summary = asyncio.run(_run(job, client, resume_command(request), voice, options))
     finally:
         source.close()
     _say_summary(summary, options, voice)
     return summary.exit_code
+
+
+@contextlib.contextmanager
+def _logging(voice: Voice) -> Iterator[None]:
+    """What the library logs is said, while the block runs."""
+    logger, handler = logging.getLogger("ratelimit_client"), Handler(voice)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def open_run(
+    options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice
+) -> tuple[Output, Walk, str | None]:
+    """The plan of ``run``: whatever has no line yet."""
+    output = open_files(options, source, voice, rerun_edited=options["rerun_edited"])
+    ledger = output.ledger
+    walk = Walk(
+        ledger.table, rerun_edited=options["rerun_edited"], glances=source.regular and ledger.resumes
+    )
+    of = f" of {rows}" if rows is not None else ""
+    return output, walk, f"{len(ledger.table)}{of} already done" if ledger.resumes else None
 
 
 def resume_command(request: Request) -> list[str]:
@@ -94,7 +124,13 @@ def _hidden(pair: str) -> str:
 # -- set-up ---------------------------------------------------------------------------
 
 
-def _client(options: Mapping[str, Any]) -> Client:
+def new_client(options: Mapping[str, Any]) -> Client:
+    """
+    The client that makes the calls.
+
+    Raises:
+        ConfigurationError: key, base URL, dialect or limits cannot be.
+    """
     try:
         return _new_client(options)
     except LookupError as error:
@@ -115,7 +151,8 @@ def _new_client(options: Mapping[str, Any]) -> Client:
     )
 
 
-def _output(options: Mapping[str, Any], source: Source, voice: Voice) -> Output:
+def open_files(options: Mapping[str, Any], source: Source, voice: Voice, *, rerun_edited: bool) -> Output:
+    """OUT and what belongs to it, mended; lines that cannot be read are told."""
     if options["out_path"] == "-":
         return to_stdout()
     job = Manifest(
@@ -129,7 +166,7 @@ def _output(options: Mapping[str, Any], source: Source, voice: Voice) -> Output:
         source,
         job,
         overwrite=options["overwrite"],
-        rerun_edited=options["rerun_edited"],
+        rerun_edited=rerun_edited,
     )
     for path, number in output.ledger.bad:
         voice.say(f"{path}: line {number} cannot be read and is ignored; its row runs again", level="warning")
@@ -139,7 +176,9 @@ def _output(options: Mapping[str, Any], source: Source, voice: Voice) -> Output:
     return output
 
 
-def _job(options: Mapping[str, Any], source: Source, output: Output, client: Client) -> Job:
+def _job(
+    options: Mapping[str, Any], source: Source, output: Output, client: Client, walk: Walk, rows: int | None
+) -> Job:
     bounds = Bounds(
         grace_s=options["grace"],
         max_time_s=options["max_time"],
@@ -150,15 +189,11 @@ def _job(options: Mapping[str, Any], source: Source, output: Output, client: Cli
         source,
         output,
         LocalEngine(client, priority=options["priority"], deadline_s=options["deadline"]),
-        Walk(
-            output.ledger.table,
-            rerun_edited=options["rerun_edited"],
-            glances=source.regular and output.ledger.resumes,
-        ),
+        walk,
         bounds=bounds,
         monotonic_ns=time.monotonic_ns,
         wall_s=time.time,
-        rows_expected=source.count(),
+        rows_expected=rows,
     )
 
 
@@ -169,7 +204,6 @@ async def _run(
     job: Job, client: Client, command: Sequence[str], voice: Voice, options: Mapping[str, Any]
 ) -> Summary:
     display = display_for(options["progress"], voice, os.environ)
-    _say_start(job, voice)
     showing = asyncio.create_task(keep_showing(display, lambda: look(job)), name="progress")
     try:
         with _signals(job, command, voice):
@@ -211,14 +245,6 @@ def _signals(job: Job, command: Sequence[str], voice: Voice) -> Iterator[None]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
-
-
-def _say_start(job: Job, voice: Voice) -> None:
-    if not job.output.ledger.resumes:
-        return
-    done = len(job.output.ledger.table)
-    of = f" of {job.rows_expected}" if job.rows_expected is not None else ""
-    voice.say(f"{done}{of} already done")
 
 
 def _say_summary(summary: Summary, options: Mapping[str, Any], voice: Voice) -> None:

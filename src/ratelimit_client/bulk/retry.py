@@ -1,0 +1,180 @@
+"""
+Failed rows once more.
+
+Law of this file: the errors file is put aside, never lost. Before a row runs
+again its error line stands in ``OUT.errors.<n>.jsonl``; the new errors file holds
+the lines of the rows that do not run again. At every moment the name
+``OUT.errors.jsonl`` is the old file or the new one, each of them whole.
+
+Rows are chosen by their names, so a row that was mended in the input runs as it
+is now. A retry that was stopped goes on: what stands in a file put aside and has
+no line since is chosen, too. All other rows are passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+import attrs
+
+from . import journal
+from .fingerprints import Passed, Seen, row_bits
+from .journal import Journal
+from .jsonl import Line, lines_of
+from .lines import parse, read_line
+from .output import Output
+from .row import Flaw, Row, mark_of, mark_of_line
+from .shards import ShardWalk
+from .walk import Step
+
+_STATUS: Final = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
+_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
+
+
+@attrs.frozen
+class Codes:
+    """
+    Which failures run again.
+
+    Args:
+        words: "429", "5xx", or the code of an error line such as "deadline_exceeded"; none: all.
+    """
+
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str) -> Codes:
+        """
+        Codes as people type them: "429,5xx,deadline_exceeded".
+
+        Raises:
+            ValueError: one of them can be no code.
+        """
+        words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
+        wrong = [word for word in words if not _STATUS.fullmatch(word) and not _NAME.fullmatch(word)]
+        if wrong or not words:
+            raise ValueError(f"{text!r} holds no codes; write statuses and codes of error lines: 429,5xx,no_answer")
+        return cls(words)
+
+    def match(self, line: bytes) -> bool:
+        """Did the row of this line of the errors file fail with one of them?"""
+        if not self.words:
+            return True
+        found: Any = parse(line)
+        status = (found.get("response") or {}).get("status_code")
+        code = (found.get("error") or {}).get("code")
+        return any(word == code or _fits(word, status) for word in self.words)
+
+
+def _fits(word: str, status: object) -> bool:
+    if not isinstance(status, int) or not _STATUS.fullmatch(word):
+        return False
+    return word == f"{status // 100}xx" if word.endswith("xx") else word == str(status)
+
+
+def set_aside(output: Output, codes: Codes) -> set[int]:
+    """
+    Put the errors file of *output* aside and begin a new one; returns the marks of the rows to run.
+
+    Where no line of it runs again the file stays as it is.
+    """
+    paths = output.paths
+    assert paths is not None, "an output on stdout has no errors file"
+    again: dict[int, bool] = {}
+    for mark, line in _lines(output.errors.fd):
+        again[mark] = codes.match(line)
+    chosen = {mark for mark, matches in again.items() if matches}
+    unfinished = {mark for path in paths.retired() for mark in _marks(path) if mark not in again}
+    if chosen:
+        output.errors = _renewed(output, paths.errors, paths.next_retired(), chosen)
+    return chosen | unfinished
+
+
+def _renewed(output: Output, path: str, aside: str, chosen: set[int]) -> Journal:
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    fd = journal.open_file(temporary)
+    try:
+        with os.fdopen(os.dup(fd), "ab") as file:
+            file.writelines(line + b"\n" for mark, line in _lines(output.errors.fd) if mark not in chosen)
+        os.fsync(fd)
+        try:
+            os.link(path, aside, follow_symlinks=False)
+        except (OSError, NotImplementedError):  # a file system without links
+            os.rename(path, aside)
+        os.replace(temporary, path)
+    except BaseException:
+        os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    journal.sync_folder(path)
+    os.close(output.errors.fd)
+    return Journal(fd, path)
+
+
+def _lines(fd: int) -> Iterator[tuple[int, bytes]]:
+    """Every line of an errors file that can be read, with its mark."""
+    for line in lines_of(fd):
+        finished = None if line.too_long else read_line(line.data)
+        if finished is not None and finished.id:
+            about_line = finished.line is not None or finished.custom_id is None
+            mark = mark_of_line(finished.line or 0, finished.id) if about_line else mark_of(finished.custom_id or "")
+            yield mark, line.data
+
+
+def _marks(path: str) -> Iterator[int]:
+    with open(path, "rb") as file:
+        for mark, _ in _lines(file.fileno()):
+            yield mark
+
+
+@attrs.define(eq=False)
+class RetryWalk(ShardWalk):
+    """
+    Args:
+        chosen: marks of the rows that run again; of the others those that are done or failed stay so,
+            and those that nobody has run yet are passed over.
+    """
+
+    chosen: set[int] = attrs.field(kw_only=True, factory=set)
+    _is_repeated: bool = attrs.field(init=False, default=False)
+    skips_failed: ClassVar[bool] = False
+
+    def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
+        self._is_repeated = False
+        step, row = super().take(line)
+        if row is None or self._is_repeated or step is Step.DONE:
+            return step, row
+        if row.mark in self.chosen:
+            if step is Step.FAILED:
+                self.failed_before -= 1
+            return (Step.FLAW if isinstance(row, Flaw) else Step.RUN), row
+        if step is Step.FAILED:
+            return step, row
+        self.passed += 1
+        return Step.OTHER, row
+
+    def skip(self, data: bytes, offset: int) -> Passed:
+        """Failed rows need a look here."""
+        return Passed(0, 0, 0) if self.chosen else super().skip(data, offset)
+
+    def _repeated(self, row: Row | Flaw) -> Step:
+        self._is_repeated = True
+        mark = mark_of_line(row.number, row.id)
+        known = self.table.visit(mark, row_bits(row.id))
+        if mark not in self.chosen:
+            if known is Seen.FAILED:
+                self.failed_before += 1
+                return Step.FAILED
+            self.passed += 1
+            return Step.OTHER
+        if row.custom_id is None:  # another row's fingerprint happens to be its own
+            return Step.FLAW
+        self.suspects.append(row)
+        return Step.SUSPECT

@@ -1,0 +1,60 @@
+"""
+``retry``: the failed rows of a job once more.
+
+Law of this file: a run like any other, over the rows that ``bulk.retry`` chooses.
+Without IN it reads the file that the job file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...bulk import manifest
+from ...bulk.manifest import Paths
+from ...bulk.output import Output
+from ...bulk.retry import Codes, RetryWalk, set_aside
+from ...bulk.source import Source
+from ...bulk.walk import Walk
+from ...errors import ConfigurationError
+from ..args import Request
+from ..voice import Voice
+from . import run
+
+
+def main(request: Request, voice: Voice) -> int:
+    """Run them."""
+    options = {**request.options, "overwrite": False}
+    if options["out_path"] == "-":
+        raise ConfigurationError("retry needs the output of a run: rows on stdout leave nothing to retry")
+    paths = Paths(options["out_path"])
+    input_ = options["input"] or _input_of(paths)
+    return run.carry_out(Request(request.command, options, request.argv), voice, input_, _open)
+
+
+def _input_of(paths: Paths) -> str:
+    """Where the rows of an output came from."""
+    job = manifest.load(paths.manifest)
+    if job is None:
+        raise ConfigurationError(f"{paths.manifest} is not there to say where rows came from: retry IN -o {paths.out}")
+    if job.input == "-":
+        raise ConfigurationError(f"the rows of {paths.out} came from stdin: retry IN -o {paths.out}")
+    return job.input
+
+
+def _open(
+    options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice
+) -> tuple[Output, Walk, str | None]:
+    """The plan of ``retry``: what failed, mended or not."""
+    paths = Paths(options["out_path"])
+    if manifest.load(paths.manifest) is None:
+        raise ConfigurationError(f"{paths.out} is the output of no run: there is nothing to retry")
+    # Rows that were mended run as they are now; which rows run at all is chosen by name.
+    output = run.open_files(options, source, voice, rerun_edited=True)
+    try:
+        chosen = set_aside(output, options["codes"] or Codes())
+    except OSError as error:
+        raise ConfigurationError(f"{paths.errors} cannot be put aside: {error.strerror}") from None
+    walk = RetryWalk(output.ledger.table, True, source.regular, chosen=chosen)
+    what = "row is" if len(chosen) == 1 else "rows are"
+    return output, walk, f"{len(chosen)} failed {what} run again" if chosen else "no row is to be run again"
