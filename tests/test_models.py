@@ -124,7 +124,8 @@ def test_mixed_rows_run_at_the_limit_whatever_their_estimates(
     limit = dice.choice([60, 300, 3000])
     world = World(seed)
     server = ModelServer(per_minute(requests=limit, tokens=limit * 300), seed=seed, **conduct)  # type: ignore[arg-type]
-    jobs = [Job(chars=int(40 * 100 ** dice.random()), max_tokens=dice.choice([None, 100, 2000])) for _ in range(3 * limit)]
+    sizes = [int(40 * 100 ** dice.random()) for _ in range(3 * limit)]
+    jobs = [Job(chars=size, max_tokens=dice.choice([None, 100, 2000])) for size in sizes]
     client = Client(world, server, jobs, in_flight=300, out_s=way_s)
     world.run(to_ns(3600))
 

@@ -76,6 +76,19 @@ class Figures:
     unexplained: int = 0
     most_open: int = 0
 
+    @property
+    def wrong(self) -> dict[str, int]:
+        """The figures that are not as they have to be."""
+        found = {
+            "lost": self.lost,
+            "repeated": self.repeated,
+            "bad": self.bad,
+            "durable_sent": self.durable_sent,
+            "unexplained": self.unexplained,
+            "more open than allowed in flight": max(0, self.most_open - IN_FLIGHT),
+        }
+        return {name: count for name, count in found.items() if count}
+
 
 @attrs.define(eq=False)
 class Rounds:
@@ -102,7 +115,7 @@ class Rounds:
         durable: set[str] = set()
         in_flight: set[str] = set()
         torn: set[str] = set()
-        before: Counter[str] = Counter()
+        before = self._sent()
         while True:
             killed = self._one_run(last=self.figures.kills >= kills)
             sent = self._sent()
@@ -118,10 +131,9 @@ class Rounds:
             self._tear(self.out)
             self._tear(self.errors)
             durable = self._names(self.out)
-            # A row that was sent earlier and waits for its next turn is open as well.
-            in_flight = {row for row in (in_flight | now.keys()) - written if row.startswith(f"{self.name}-")}
-            torn = (torn | written) - durable
             self.figures.most_open = max(self.figures.most_open, len(now.keys() - written))
+            torn = (torn | written) - durable
+            in_flight = (in_flight | now.keys()) - written - torn  # of this run, or of one before it
             for row in in_flight | torn:
                 self._allowed[row] += 1
         self._compare(good, sent)
@@ -148,6 +160,8 @@ class Rounds:
         """Start the program and kill it after a while; False when it was faster."""
         words = [self.folder / "in", "-o", self.out, "--base-url", self.url, "--max-in-flight", IN_FLIGHT]
         process = _start([str(word) for word in words])
+        if not last and self.dice.random() < 0.5:
+            self._wait_for_work(process)
         process.join(_PATIENCE_S if last else self.dice.uniform(0.0, LONGEST_ROUND_S))
         killed = process.is_alive()
         assert not (killed and last), "the job does not come to its end"
@@ -156,6 +170,14 @@ class Rounds:
         assert killed or process.exitcode == 1, f"exit code {process.exitcode}"  # the flawed rows make it 1
         process.close()
         return killed
+
+    def _wait_for_work(self, process: BaseProcess) -> None:
+        """Until it has written something: half of the kills come after that, however slow the machine is."""
+        size = self.out.stat().st_size if self.out.exists() else 0
+        end = time.monotonic() + _PATIENCE_S
+        while process.is_alive() and (not self.out.exists() or self.out.stat().st_size <= size):
+            assert time.monotonic() < end, "nothing was written"
+            time.sleep(0.005)
 
     def _sent(self) -> Counter[str]:
         """Calls by row, once all that was on the wire has arrived."""
@@ -255,9 +277,7 @@ def _program(words: list[str]) -> None:
 def rounds(kills: int, *, seed: int, folder: Path) -> Figures:
     """Jobs one after the other until so many kills were made."""
     dice, figures = random.Random(seed), Figures()
-    with serve_in_process(
-        ["1000000 requests/min", "1000000000 tokens/min"], latency=LATENCY_S, headers=False
-    ) as url:
+    with serve_in_process(["1000000 requests/min", "1000000000 tokens/min"], latency=LATENCY_S, headers=False) as url:
         while figures.kills < kills:
             place = folder / f"job-{figures.jobs}"
             place.mkdir()
@@ -274,7 +294,7 @@ def main() -> int:
         figures = rounds(kills, seed=seed, folder=Path(folder))
     said = {"seed": seed, "seconds": round(time.monotonic() - began, 1), **attrs.asdict(figures)}
     sys.stdout.write(json.dumps(said, indent=1) + "\n")
-    return int(any((figures.lost, figures.repeated, figures.bad, figures.durable_sent, figures.unexplained)))
+    return int(bool(figures.wrong))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,48 @@ def test_a_hundred_thousand_names_take_thirteen_bytes_each() -> None:
     assert table.nbytes <= 13 * 100_000
 
 
+def test_many_at_once_are_what_they_are_one_by_one() -> None:
+    """
+    Recorded in a table that grows or in one made for them; met in order, up to the first that is not finished.
+    """
+    dice = random.Random(2)
+    marks = [dice.getrandbits(64) for _ in range(20_000)] + [5 << 11, 5 << 11, 6 << 11]
+    rows = [dice.getrandbits(20) for _ in marks]
+    for expected in (0, len(marks)):
+        table, other = Fingerprints(), Fingerprints()
+        table.expect(expected)
+        table.record_all(marks, rows, State.DONE)
+        for mark, row in zip(marks, rows, strict=True):
+            other.record(mark, row, State.DONE)
+        assert len(table) == len(other) == len(marks) - 1
+        assert [table.look(*each) for each in zip(marks, rows, strict=True)] == [
+            other.look(*each) for each in zip(marks, rows, strict=True)
+        ]
+
+        # The name that is there twice keeps its last row: the first of the two looks edited.
+        assert table.visit_finished(marks, rows) == (20_000, 0)
+        assert table.look(marks[0], rows[0]) is Seen.REPEATED
+        table.forget_visits(marks[:1])
+        assert [table.look(mark, row) for mark, row in zip(marks[:2], rows, strict=False)] == [Seen.DONE, Seen.REPEATED]
+        table.forget_all_visits()
+        assert table.visit_finished(marks[1:20_000], rows[1:20_000]) == (19_999, 0)
+
+
+def test_failed_rows_are_met_at_once_only_when_asked() -> None:
+    """
+    And they are counted.
+    """
+    table = Fingerprints()
+    for mark, state in ((1 << 60, State.DONE), (2 << 60, State.FAILED), (3 << 60, State.DONE)):
+        table.record(mark, 7, state)
+    marks = [1 << 60, 2 << 60, 3 << 60]
+
+    assert table.visit_finished(marks, [7, 7, 7], failed=False) == (1, 0)
+    table.forget_all_visits()
+    assert table.visit_finished(marks, [7, 7, 7]) == (3, 1)
+    assert table.visit_finished([9 << 60], [7]) == (0, 0)
+
+
 class AgainstADictionary(RuleBasedStateMachine):
     """
     The table says what a plain dictionary says, also where names crowd.

@@ -236,3 +236,77 @@ def test_a_failed_sync_is_never_forgotten() -> None:
 
     assert asyncio.run(write()).failed is not None
     assert len(told) == 1
+
+
+def test_answers_are_kept_up_to_a_cap_and_then_dropped() -> None:
+    """
+    What was dropped is never forgotten: the file stays failed although there is room again.
+    """
+
+    async def write() -> None:
+        journal = Journal(os.open("/dev/full", os.O_WRONLY), "full", durable=False, cap=10)
+        for line in (b"one\n", b"two\n", b"three\n", b"4\n"):
+            journal.append(line)
+            await asyncio.sleep(0)
+        assert journal.dropped == 1
+
+        room, spare = os.pipe()
+        os.dup2(spare, journal.fd)
+        os.close(spare)
+        journal.close()
+        assert os.read(room, 100) == b"one\ntwo\n4\n"
+        assert journal.failed is not None
+        os.close(room)
+        os.close(journal.fd)
+
+    asyncio.run(write())
+
+
+def test_answers_that_wait_are_tried_again_with_each_sync(tmp_path: Path) -> None:
+    """
+    Once there is room they are written, in order, and nothing is wrong any more.
+    """
+
+    async def write() -> None:
+        journal = Journal(os.open("/dev/full", os.O_WRONLY), "full")
+        journal.append(b"one\n")
+        await asyncio.sleep(0)
+        journal.append(b"two\n")
+        await journal.sync()
+        assert journal.failed is not None
+
+        room = open_file(str(tmp_path / "out"))
+        os.dup2(room, journal.fd)
+        os.close(room)
+        await journal.sync()
+        assert journal.failed is None
+        assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
+        journal.append(b"three\n")
+        await asyncio.sleep(0)
+        journal.close()
+        assert journal.failed is None
+
+    asyncio.run(write())
+    assert (tmp_path / "out").read_bytes() == b"one\ntwo\nthree\n"
+
+
+def test_a_sync_whose_waiter_left_is_still_heard_of() -> None:
+    """
+    Cancelled in the middle: closing waits for the disk and says that it failed.
+    """
+
+    async def write() -> Journal:
+        out, into = os.pipe()  # a pipe cannot be synced
+        journal = Journal(into, "pipe")
+        journal.append(b"one\n")
+        journal.flush()
+        syncing = asyncio.create_task(journal.sync())
+        await asyncio.sleep(0)
+        syncing.cancel()
+        await asyncio.wait([syncing])
+        assert syncing.cancelled()
+        journal.close()
+        os.close(out)
+        return journal
+
+    assert asyncio.run(write()).failed is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit_client.bulk.jsonl import Line, Splitter, count_lines, lines_of
+from ratelimit_client.bulk.jsonl import CHUNK, Line, Splitter, count_lines, lines_of, regions_of
 
 
 def split(*chunks: bytes, cap: int = 1000) -> list[Line]:
@@ -89,5 +89,49 @@ def test_a_file_is_read_at_its_own_places(tmp_path: Path) -> None:
         assert count_lines(fd) == 4
         assert count_lines(fd, start=5) == 3
         assert os.lseek(fd, 0, os.SEEK_CUR) == 0
+    finally:
+        os.close(fd)
+
+
+def test_what_is_skipped_is_counted_like_what_is_fed() -> None:
+    """
+    Numbers and offsets go on as if the lines had been given.
+    """
+    splitter = Splitter()
+    assert splitter.at_start
+    splitter.skip(2, 8)
+
+    assert splitter.feed(b"three\nfo") == [Line(3, 8, b"three")]
+    assert not splitter.at_start
+    assert splitter.offset == 14
+    assert splitter.unfinished() == Line(4, 14, b"fo")
+    assert splitter.end() == [Line(4, 14, b"fo")]
+
+
+def test_an_unfinished_line_is_what_it_would_be_at_the_end() -> None:
+    """
+    Nothing at the start of a line or when it is blank so far; a line too long is known by its digest.
+    """
+    for chunk in (b"", b"one\n", b"one\n \t", b"\xef\xbb\xbfone\r", b"x" * 20):
+        splitter = Splitter(cap=10)
+        splitter.feed(chunk)
+        unfinished = splitter.unfinished()
+        assert ([] if unfinished is None else [unfinished]) == splitter.end()
+
+
+def test_pieces_of_a_file_end_with_a_line(tmp_path: Path) -> None:
+    """
+    But for the rest at the end and for lines that are longer than a piece; together they are the file.
+    """
+    lines = [b"x" * 1000 + b"\n"] * 400 + [b"y" * (2 * CHUNK) + b"\n", b"short\n", b"rest"]
+    (tmp_path / "in").write_bytes(b"".join(lines))
+    fd = os.open(tmp_path / "in", os.O_RDONLY)
+    try:
+        for start, end in ((0, None), (1001, 300_000)):
+            pieces = list(regions_of(fd, start=start, end=end))
+            assert b"".join(pieces) == b"".join(lines)[start:end]
+            assert max(map(len, pieces)) <= CHUNK
+        ends = [piece[-1:] for piece in regions_of(fd)]
+        assert ends == [b"\n", b"\n", b"y", b"y", b"\n", b"t"]
     finally:
         os.close(fd)

@@ -135,3 +135,36 @@ def test_a_name_that_only_looks_edited_is_not(tmp_path: Path) -> None:
     finally:
         os.close(fd)
         source.close()
+
+
+def test_looking_for_edited_rows_passes_what_is_finished(tmp_path: Path) -> None:
+    """
+    Pieces in which all is finished are done with; of the others nothing was met.
+    """
+    found = [row(f"row-{number}", "x" * 200) for number in range(2000)]
+    write(tmp_path / "in", *found, row("new"))
+    rows = [made(one["custom_id"], "x" * 200) for one in found]
+    (tmp_path / "out").write_bytes(answered(*rows))
+    ledger = read(tmp_path / "out", answered(*rows))
+    source = Source.open(str(tmp_path / "in"))
+    try:
+        assert edited_rows(source, ledger.table, []) == []
+        assert min(ledger.table.passed) == 0
+        passed = sum(piece.lines for piece in ledger.table.passed.values())
+        looked = [looks(ledger, one) for one in rows]
+        assert looked == [Seen.REPEATED] * passed + [Seen.DONE] * (2000 - passed)
+        assert 500 < passed < 2000
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_bad_lines_among_many_are_found_as_ever(tmp_path: Path, place: int) -> None:
+    """
+    First, in the middle or last: it is bad, the others count.
+    """
+    lines = [answered(made(name)) for name in ("a", "b")]
+    lines.insert(place, lines[0].replace(b"{}", b"{"))
+    ledger = read(tmp_path / "out", b"".join(lines))
+
+    assert (ledger.done, ledger.bad) == (2, [(str(tmp_path / "out"), place + 1)])

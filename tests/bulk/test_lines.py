@@ -31,10 +31,13 @@ def test_an_answer_has_the_form_of_the_batch_api() -> None:
     """
     line = answer_line(row(), 200, "req_1", b'{"model":"m-1"}', is_json=True)
 
-    assert line == (
-        f'{{"id": "{row().id}", "custom_id": "r\\u0031", "response": {{"status_code": 200, "request_id": "req_1", '
-        '"body": {"model":"m-1"}}, "error": null, "metadata": {"a" : [1.0]}}\n'
-    ).encode()
+    assert (
+        line
+        == (
+            f'{{"id": "{row().id}", "custom_id": "r\\u0031", "response": {{"status_code": 200, "request_id": "req_1", '
+            '"body": {"model":"m-1"}}, "error": null, "metadata": {"a" : [1.0]}}\n'
+        ).encode()
+    )
     assert json.loads(line)["custom_id"] == "r1"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from ratelimit_client.bulk.fingerprints import Passed
 from ratelimit_client.bulk.row import Row, read_row
 from ratelimit_client.bulk.source import Source
 from ratelimit_client.errors import ConfigurationError
@@ -117,4 +119,66 @@ def test_a_device_that_cannot_be_waited_for_is_read_at_once() -> None:
     source = Source.open("/dev/null")
 
     assert asyncio.run(read(source)) == []
+    source.close()
+
+
+def test_what_needs_no_look_is_passed_over(tmp_path: Path) -> None:
+    """
+    Whole lines are shown with their place; of the rest every line comes, with its number.
+    """
+    path = write(tmp_path / "in", *(f"{number:03}" for number in range(1, 201)))
+    shown: list[tuple[int, int]] = []
+
+    def skip(data: bytes, offset: int) -> Passed:
+        """All up to line 120, but for line 3."""
+        shown.append((offset, len(data)))
+        first = offset // 4 + 1
+        lines = 2 if first == 1 else 0 if first == 3 else max(0, 121 - first)
+        return Passed(4 * lines, lines, 0)
+
+    async def numbers(source: Source) -> list[int]:
+        return [line.number for lines in [batch async for batch in source.batches(skip)] for line in lines]
+
+    source = Source.open(str(path))
+    assert asyncio.run(numbers(source)) == [3, *range(121, 201)]
+    assert shown[:3] == [(0, 800), (12, 788), (484, 316)]
+    assert len(shown) < 12  # it is not asked at every line
+    source.close()
+
+
+@pytest.mark.parametrize("tail", [b"", b"{}", b"oops", b'{"custom_id": "half'])
+def test_the_last_line_of_a_file_at_rest_is_a_line(tmp_path: Path, tail: bytes) -> None:
+    """
+    Whatever it is, once nobody else is busy.
+    """
+    path = tmp_path / "in"
+    path.write_bytes(write(path, *rows(2)).read_bytes() + tail)
+    source = Source.open(str(path))
+    assert asyncio.run(read(source)) == [1, 2, *([3] if tail else [])]
+    source.close()
+
+
+def test_a_file_that_grows_is_read_on_while_others_are_busy(tmp_path: Path) -> None:
+    """
+    Half a line is waited for; what is half in the end is no line yet.
+    """
+    path = write(tmp_path / "in", row("a"))
+    text = json.dumps(row("b")).encode()
+    with path.open("ab") as file:
+        file.write(text[:30])
+    source = Source.open(str(path))
+    told: list[bytes] = [text[30:] + b"\n" + text[:10], b""]
+
+    def busy() -> bool:
+        """Each time we are asked the file has grown, until there is no more to come."""
+        if not told:
+            return False
+        with path.open("ab") as file:
+            file.write(told.pop(0))
+        return True
+
+    async def numbers() -> list[int]:
+        return [line.number for lines in [batch async for batch in source.batches(busy=busy)] for line in lines]
+
+    assert asyncio.run(numbers()) == [1, 2]
     source.close()

@@ -7,6 +7,7 @@ import json
 from ratelimit_client.bulk.fingerprints import Fingerprints, State, row_bits
 from ratelimit_client.bulk.jsonl import Line
 from ratelimit_client.bulk.row import read_row
+from ratelimit_client.bulk.skim import pass_finished
 from ratelimit_client.bulk.walk import Step, Walk
 from tests.jobs import row
 
@@ -102,3 +103,54 @@ def test_what_is_done_is_passed_at_a_glance() -> None:
     assert [step for step, _ in taken] == [Step.DONE, Step.FAILED, Step.RUN, Step.SUSPECT, Step.SUSPECT]
     assert [row is None for _, row in taken] == [True, False, False, False, False]
     assert (walk.rows, walk.done_before, walk.failed_before) == (5, 1, 1)
+
+
+def text(*lines: Line) -> bytes:
+    return b"".join(one.data + b"\n" for one in lines)
+
+
+def finished(*lines: Line, state: State = State.DONE) -> Fingerprints:
+    table = Fingerprints()
+    for one in lines:
+        found = read_row(one)
+        table.record(found.mark, row_bits(found.id), state)
+    return table
+
+
+def test_finished_lines_are_skipped_as_if_they_had_been_taken() -> None:
+    """
+    Up to the first that has to be looked at; the counts are the same.
+    """
+    a, b, new = line(1, "a"), line(2, "b"), line(3, "new")
+    walk = Walk(finished(a, b), glances=True)
+    data = text(a, b, new)
+
+    passed = walk.skip(data, 50)
+    assert (passed.size, passed.lines) == (len(text(a, b)), 2)
+    assert (walk.rows, walk.done_before, walk.failed_before) == (2, 2, 0)
+    assert (walk.offset, walk.bytes) == (50 + len(text(a)), 50 + len(text(a, b)) - 1)
+    assert walk.skip(data[passed.size :], 50 + passed.size).size == 0
+    assert walk.take(new)[0] is Step.RUN
+    assert walk.take(line(4, "a"))[0] is Step.SUSPECT
+
+
+def test_what_was_passed_before_the_walk_is_not_looked_at_again() -> None:
+    """
+    Unless the walk must see failed rows, or does not skip: then it is as if nobody had been there.
+    """
+    a, b = line(1, "a"), line(2, "b")
+    data = text(a, b)
+    for walk_of, glances, skipped in ((Walk, True, 2), (Seeing, True, 1), (Walk, False, 0)):
+        table = finished(a)
+        table.record(read_row(b).mark, row_bits(read_row(b).id), State.FAILED)
+        table.passed[0] = pass_finished(table, data)
+        walk = walk_of(table, glances=glances)
+        assert (walk.skip(data, 0).lines if glances else 0) == skipped
+        assert [walk.take(one)[0] for one in (a, b)[skipped:]] == [Step.DONE, Step.FAILED][skipped:]
+        assert (walk.rows, walk.done_before, walk.failed_before) == (2, 1, 1)
+
+
+class Seeing(Walk):
+    """A walk that has to see the rows that failed."""
+
+    skips_failed = False

@@ -6,6 +6,7 @@ import argparse
 
 import pytest
 
+from ratelimit_client.bulk.shards import Shard
 from ratelimit_client.cli.args import read_arguments
 from ratelimit_client.cli.options import (
     Option,
@@ -13,6 +14,7 @@ from ratelimit_client.cli.options import (
     limit,
     one_of,
     pair,
+    part,
     quotas_by_model,
     resolve,
     seconds,
@@ -21,7 +23,7 @@ from ratelimit_client.cli.options import (
     text,
     whole,
 )
-from ratelimit_client.cli.tables import DEMO, RUN, SIMULATE
+from ratelimit_client.cli.tables import COMMANDS
 from ratelimit_client.core.quota import Quota, Quotas
 from ratelimit_client.errors import ConfigurationError
 
@@ -35,6 +37,7 @@ from ratelimit_client.errors import ConfigurationError
         (share, {"0": 0.0, "1": 1.0, "0.25": 0.25, ".5": 0.5, "1.0": 1.0}),
         (switch, {"1": True, "yes": True, "ON": True, "0": False, "false": False}),
         (pair, {"a=b": ("a", "b"), "a=b=c": ("a", "b=c"), "a=": ("a", "")}),
+        (part, {"1/1": Shard(1, 1), "3/8": Shard(3, 8)}),
         (address, {"9464": "9464", "0.0.0.0:80": "0.0.0.0:80", "[::1]:80": "[::1]:80"}),
         (one_of("a", "b"), {"a": "a"}),
         (text, {"x": "x"}),
@@ -57,6 +60,7 @@ def test_good_values(read: object, good: dict[str, object]) -> None:
         (share, ["", "-0.1", "1.1", "x", "nan", "2"]),
         (switch, ["x", "2"]),
         (pair, ["", "a", "=b"]),
+        (part, ["", "1", "0/1", "2/1", "1/0", "1/x"]),
         (address, ["", "x", "host:", "1:x", "65536", "-1"]),
         (one_of("a", "b"), ["", "c"]),
         (text, ["", "  "]),
@@ -116,7 +120,10 @@ def test_quotas_add_up_by_model() -> None:
     }
 
 
-@pytest.mark.parametrize("option", [*RUN, *SIMULATE, *DEMO], ids=lambda option: option.flag)
+@pytest.mark.parametrize(
+    "option",
+    [pytest.param(option, id=f"{name} {option.flag}") for name, of in COMMANDS.items() for option in of.options],
+)
 def test_every_option_says_what_it_does(option: Option) -> None:
     """
     In half a sentence; its default is a value its reader would give.

@@ -257,46 +257,77 @@ def test_above_three_times_the_known_limit_it_turns_gentle() -> None:
     assert sent(window, 7 * SILENCE - 1) == expected[:-1]
 
 
-@pytest.mark.parametrize(("out", "left"), [(30, 20), (9, 6), (2, 1), (1, 1)])
-def test_overload_cuts_by_a_third_of_what_is_out(out: int, left: int) -> None:
-    """Of thirty calls twenty may go on, of nine six; one may always go."""
+def overload(window: InFlightWindow, calls: int, *, granted_ns: int, now_ns: int) -> None:
+    """So many calls that were granted then meet a server with too much to do."""
+    for _ in range(calls):
+        window.answered(now_ns=now_ns)
+        window.ended(Ending.DROPPED, granted_ns, now_ns=now_ns)
+
+
+@pytest.mark.parametrize(("out", "left"), [(30, 17), (13, 6), (6, 1), (5, 1)])
+def test_overload_cuts_a_third_of_what_is_out(out: int, left: int) -> None:
+    """Five of the last calls were dropped: of the 26 still out seventeen may go on, of nine six; one may always go."""
     window = InFlightWindow(1000)
     sent(window, 60 * S)
     answer(window, 32 - out, now_ns=60 * S)
-    window.answered(now_ns=61 * S)
-    window.ended(Ending.DROPPED, S, now_ns=61 * S)
+    overload(window, 4, granted_ns=S, now_ns=61 * S)
+    assert (window.size, window.careful) == (32, False)
+    overload(window, 1, granted_ns=S, now_ns=61 * S)
 
     assert window.size == left
     assert window.careful
     assert not window.growing
 
 
+@pytest.mark.parametrize(("every", "cut"), [(8, False), (7, True)])
+def test_a_bad_day_is_no_overload(every: int, cut: bool) -> None:
+    """One call in eight dropped is four of any 32, and the window stands; one in seven is five, and it is cut."""
+    window = InFlightWindow(1000)
+    for number in range(200):
+        window.granted(now_ns=number * S)
+        window.answered(now_ns=number * S)
+        window.ended(Ending.SUCCEEDED if number % every else Ending.DROPPED, number * S, now_ns=number * S)
+
+    assert window.careful is cut
+
+
+def test_what_was_dropped_more_than_32_calls_ago_is_forgotten() -> None:
+    """Four drops, 28 good ends and a fifth drop are not five of 32; with 27 between they are."""
+    for between, cut in [(28, False), (27, True)]:
+        window = InFlightWindow(1000, in_flight=100)
+        overload(window, 4, granted_ns=0, now_ns=S)
+        answer(window, between, now_ns=S)
+        overload(window, 1, granted_ns=0, now_ns=S)
+        assert window.careful is cut
+
+
 def test_calls_that_were_out_together_cut_once() -> None:
-    """Of thirty that hit the same overload the first cuts; one that was sent after it may cut again."""
+    """Of twenty that hit the same overload the fifth cuts and no other; a call sent after the cut may cut again."""
     window = InFlightWindow(1000)
     sent(window, 60 * S)
-    for _ in range(20):
-        window.answered(now_ns=60 * S)
-        window.ended(Ending.DROPPED, 59 * S, now_ns=60 * S)
-    assert window.size == 32 * 2 // 3
+    overload(window, 20, granted_ns=59 * S, now_ns=60 * S)
+    assert window.size == 28 * 2 // 3
 
-    window.ended(Ending.DROPPED, 60 * S, now_ns=62 * S)
-    assert window.size == 21
-    window.ended(Ending.DROPPED, 60 * S + 1, now_ns=62 * S)
+    overload(window, 1, granted_ns=60 * S, now_ns=62 * S)
+    assert window.size == 18
+    overload(window, 1, granted_ns=60 * S + 1, now_ns=62 * S)
     assert window.size == 11 * 2 // 3
 
 
 def test_overload_ends_a_doubling_that_is_under_way() -> None:
     """What was not let out of it is gone, and so are the answers that were counted."""
     window = InFlightWindow(1000)
-    greedy(window, now_ns=0)
-    answer(window, 4, now_ns=0)
-    greedy(window, now_ns=0)
-    answer(window, 3, now_ns=S // 10)
-    window.ended(Ending.DROPPED, S // 10, now_ns=S // 10)
+    sent(window, SILENCE)
+    answer(window, 5, now_ns=SILENCE)
+    greedy(window, now_ns=SILENCE)
+    assert window.size == 8
+    overload(window, 5, granted_ns=SILENCE, now_ns=2 * SILENCE - 1)
 
     assert window.size == 1
-    assert window.in_flight == 1
+    assert greedy(window, now_ns=2 * SILENCE) == 1
+    assert greedy(window, now_ns=2 * SILENCE) == 0
+    answer(window, 1, now_ns=2 * SILENCE)
+    assert greedy(window, now_ns=2 * SILENCE) == 2
 
 
 @pytest.mark.parametrize("ending", [Ending.SUCCEEDED, Ending.IGNORED])
@@ -309,17 +340,15 @@ def test_other_endings_cut_nothing(ending: Ending) -> None:
     assert (window.size, window.in_flight, window.careful) == (32, 12, False)
 
 
-def test_after_overload_it_grows_by_one_each_answered_round() -> None:
-    """Six, seven, eight: each takes as many answers as the window has slots, and silence earns nothing."""
-    window = InFlightWindow(1000)
-    sent(window, 60 * S)
-    answer(window, 23, now_ns=60 * S)
+@pytest.mark.parametrize("size", [1, 6, 8, 15, 16, 240])
+def test_after_overload_it_grows_by_an_eighth_each_answered_round(size: int) -> None:
+    """By one up to fifteen calls, by thirty at 240: and silence earns nothing."""
+    window = InFlightWindow(1000, careful=True)
+    window._base = size
+    second = 60
     for _ in range(3):
-        window.ended(Ending.DROPPED, S, now_ns=60 * S)
-    assert window.size == window.in_flight == 6
-    second = 61
-    for size in (6, 7, 8):
-        assert window.in_flight == size
+        greedy(window, now_ns=second * S)
+        assert window.in_flight == window.size == size
         assert not window.has_room(now_ns=(second + 500) * S)
         assert window.opens_at_ns(now_ns=(second + 500) * S) is None
         second += 501
@@ -327,14 +356,18 @@ def test_after_overload_it_grows_by_one_each_answered_round() -> None:
         assert greedy(window, now_ns=second * S) == size - 1
         answer(window, 1, now_ns=second * S)
         assert greedy(window, now_ns=second * S) == 2
+        size += max(1, size // 8)
+        assert window.size == size
+        second += 1
 
 
 def test_an_outage_begins_the_ramp_anew() -> None:
     """After restart() four calls may be out again, and growth is a doubling, not a careful step."""
     window = InFlightWindow(1000)
     sent(window, 60 * S)
-    answer(window, 31, now_ns=60 * S)
-    window.ended(Ending.DROPPED, S, now_ns=60 * S)
+    answer(window, 27, now_ns=60 * S)
+    overload(window, 5, granted_ns=S, now_ns=60 * S)
+    assert window.careful
     window.restart()
 
     assert (window.size, window.careful, window.growing) == (4, False, True)

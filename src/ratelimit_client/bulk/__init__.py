@@ -11,6 +11,10 @@ be done for it (``ledger`` and ``fingerprints`` know what earlier runs finished)
 error means for it, ``lines`` and ``journal`` write it down. ``job`` is the run,
 ``stops`` why it ends early, ``tally``, ``meter`` and ``summary`` what it came to;
 ``output`` and ``manifest`` are the files and whose they are.
+
+``shards`` divide a job, ``retry`` chooses the failed rows of one. Without a run,
+``standing`` says how a job stands, ``preview`` and ``forecast`` what it would do
+and take; ``state`` keeps the limits it learnt.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Feeder:
         """Take every line; False when the run has to end."""
         in_a_row = 0
         skip = self.walk.skip if self.walk.glances else None
-        async with contextlib.aclosing(self.source.batches(skip)) as batches:
+        async with contextlib.aclosing(self.source.batches(skip, busy=self._is_busy)) as batches:
             async for lines in batches:
                 for line in lines:
                     step, row = self.walk.take(line)
@@ -76,6 +76,9 @@ class Feeder:
                         in_a_row = 0
                         await asyncio.sleep(0)
         return True
+
+    def _is_busy(self) -> bool:
+        return bool(self.lanes.tasks)
 
     async def _carry_out(self, step: Step, row: Row | Flaw) -> bool:
         """End one line; False when the run has to end."""

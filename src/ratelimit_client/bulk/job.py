@@ -74,6 +74,7 @@ class Job:
         monotonic_ns: the clock that measures.
         wall_s: the clock that tells the date.
         rows_expected: lines of the input before it is read, None where nobody knows.
+        is_retry: its rows have failed before, so an unknown model is a failure of their own once more.
     """
 
     source: Source
@@ -83,6 +84,7 @@ class Job:
     bounds: Bounds = attrs.field(kw_only=True)
     monotonic_ns: Callable[[], int] = attrs.field(kw_only=True)
     rows_expected: int | None = attrs.field(kw_only=True, default=None)
+    is_retry: bool = attrs.field(kw_only=True, default=False)
     wall_s: Callable[[], float] = attrs.field(kw_only=True)
     stop: Stop | None = attrs.field(init=False, default=None)
     started_ns: int = attrs.field(init=False, default=0)
@@ -233,7 +235,7 @@ class Job:
         elif isinstance(meaning, Pending):
             if meaning.stop is not None:
                 self.end(meaning.stop)
-        elif self.tally.succeeded_elsewhere(row.model):
+        elif self.is_retry or self.tally.succeeded_elsewhere(row.model):
             self.fail(row, meaning.failed)
         else:
             self._unknown.hold(row, meaning, self.end)

@@ -12,13 +12,16 @@ is mended before it is continued: zeros at the end go, and what follows the last
 newline goes too, unless it is a whole object that only misses its newline. What
 is cut is kept beside it.
 
-A write that fails keeps its bytes: they are tried once more at the end, so that
-answers already paid for survive a disk that was full for a while.
+A write that fails keeps its bytes, up to a cap: they are tried again each second and
+at the end, so that answers already paid for survive a disk that was full for a while.
+A sync that fails is another matter. What it was to make durable may be gone, the next
+sync would not say so, and so the file stays failed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import errno
 import fcntl
 import json
@@ -35,6 +38,8 @@ from ..errors import ConfigurationError
 _PIECE: Final = 1 << 16
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE: Final = 0o600
+# Answers that wait for room on the disk: far more than all calls under way bring, far less than a machine has.
+_KEPT: Final = 64 << 20
 
 
 def open_file(path: str) -> int:
@@ -44,17 +49,27 @@ def open_file(path: str) -> int:
     Raises:
         ConfigurationError: it is no regular file, or cannot be opened; says which.
     """
-    try:
-        kind = os.lstat(path).st_mode
-    except OSError:
-        kind = stat.S_IFREG
-    if not stat.S_ISREG(kind):  # looked at before it is opened: opening a FIFO would wait for its reader
-        message = f"{path} is {_kind_name(kind)}: rows are kept in a regular file ('-' writes to stdout)"
-        raise ConfigurationError(message)
+    check_kind(path)
     try:
         return os.open(path, _FLAGS, _MODE)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {_reason(error)}") from None
+
+
+def check_kind(path: str) -> None:
+    """
+    Look at *path* before it is opened: opening a FIFO would wait for its other end.
+
+    Raises:
+        ConfigurationError: something is there that is no regular file; says what.
+    """
+    try:
+        kind = os.lstat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(kind):
+        message = f"{path} is {_kind_name(kind)}: rows are kept in a regular file ('-' writes to stdout)"
+        raise ConfigurationError(message)
 
 
 def lock(fd: int, path: str) -> None:
@@ -153,20 +168,32 @@ class Journal:
         name: how people know it.
         durable: sync it; False for a pipe or a terminal.
         on_failure: called with the first error when a line could not be written.
+        cap: bytes that are kept when they cannot be written.
+        failed: why something is not on the disk that should be, or None.
+        dropped: lines that could neither be written nor kept; their rows are not done.
     """
 
     fd: int
     name: str
     durable: bool = True
     on_failure: Callable[[OSError], None] | None = None
+    cap: int = _KEPT
     failed: OSError | None = None
+    dropped: int = 0
     _unsafe: bool = False
     _waiting: list[bytes] = attrs.field(factory=list)
+    _kept: int = 0  # bytes that could not be written
     _scheduled: bool = False
     _dirty: bool = False
+    _syncing: concurrent.futures.Future[None] | None = None
 
     def append(self, line: bytes) -> None:
         """Hand over *line*, newline and all, before the next turn of the loop."""
+        if self.failed is not None:
+            if self._kept + len(line) > self.cap:
+                self.dropped += 1
+                return
+            self._kept += len(line)
         self._waiting.append(line)
         if not self._scheduled and self.failed is None:
             self._scheduled = True
@@ -187,10 +214,12 @@ class Journal:
             while text:
                 text = text[_write_some(self.fd, text) :]
                 self._dirty = True
-            if not self._unsafe:
+            self._kept = 0
+            if not self._unsafe and not self.dropped:
                 self.failed = None
         except OSError as error:
             self._waiting = [bytes(text)]
+            self._kept = len(text)
             self._fail(error)
 
     def is_empty(self) -> bool:
@@ -198,17 +227,19 @@ class Journal:
         return not self._waiting and os.fstat(self.fd).st_size == 0
 
     async def sync(self) -> None:
-        """Wait until what was written is on the disk."""
-        if self._dirty and self.durable:
-            self._dirty = False
-            try:
-                await asyncio.get_running_loop().run_in_executor(None, os.fsync, self.fd)
-            except OSError as error:
-                self._fail_to_sync(error)
+        """Wait until what was written is on the disk; lines that could not be written are tried again."""
+        self.flush()
+        if not (self._dirty and self.durable):
+            return
+        self._dirty = False
+        self._syncing = concurrent.futures.Future()
+        await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.fd)
+        self._end_sync()
 
     def close(self) -> None:
         """Write and sync what is left; ``failed`` tells whether all of it arrived."""
         self.flush()
+        self._end_sync()  # of a sync whose waiter was cancelled: the disk is at it, and only it knows how it goes
         if self._dirty and self.durable:
             try:
                 os.fsync(self.fd)
@@ -216,6 +247,19 @@ class Journal:
                 self._fail_to_sync(error)
         if self.durable:
             os.close(self.fd)
+
+    def _end_sync(self) -> None:
+        """Wait for the sync under way, if any, and take down how it went."""
+        syncing, self._syncing = self._syncing, None
+        if syncing is None:
+            return
+        if syncing.cancel():  # it never began
+            self._dirty = True
+            return
+        try:
+            syncing.result()
+        except OSError as error:
+            self._fail_to_sync(error)
 
     def _fail_to_sync(self, error: OSError) -> None:
         """What was not synced may be lost, and a later sync that succeeds would not say so: there is no way back."""
@@ -227,6 +271,17 @@ class Journal:
         self.failed = error
         if not told and self.on_failure is not None:
             self.on_failure(error)
+
+
+def _sync_into(told: concurrent.futures.Future[None], fd: int) -> None:
+    """Sync in a thread, and leave word how it went for whoever asks."""
+    if told.set_running_or_notify_cancel():
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            told.set_exception(error)
+        else:
+            told.set_result(None)
 
 
 def _end_of_content(fd: int, size: int) -> int:

@@ -76,6 +76,12 @@ class Splitter:
         self._number += lines
         self._offset += size
 
+    def unfinished(self) -> Line | None:
+        """The line that is being collected, as it would be if the file ended here; None when that is none."""
+        if self._digest is not None:
+            return Line(self._number, self._offset, b"", self._digest.digest())
+        return _line(self._number, self._offset, b"".join(self._held))
+
     def feed(self, chunk: bytes) -> list[Line]:
         """The lines that *chunk* made whole."""
         *whole, rest = chunk.split(b"\n")
@@ -115,13 +121,18 @@ class Splitter:
 
         if digest is not None:
             return Line(number, offset, b"", digest.digest())
-        if data.endswith(b"\r"):
-            data = data[:-1]
-        if number == 1 and data.startswith(_BOM):
-            data = data[len(_BOM) :]
-        if not data or data.isspace():
-            return None
-        return Line(number, offset, data)
+        return _line(number, offset, data)
+
+
+def _line(number: int, offset: int, data: bytes) -> Line | None:
+    """What is left of a line without the marks of other systems; None when that is blank."""
+    if data.endswith(b"\r"):
+        data = data[:-1]
+    if number == 1 and data.startswith(_BOM):
+        data = data[len(_BOM) :]
+    if not data or data.isspace():
+        return None
+    return Line(number, offset, data)
 
 
 def lines_of(fd: int, *, cap: int = LINE_CAP, start: int = 0, end: int | None = None) -> Iterator[Line]:

@@ -104,6 +104,7 @@ def open_output(
     """
     paths = Paths(out)
     _refuse_input_as_output(paths, source)
+    journal.check_kind(paths.manifest)
     if not os.path.isdir(os.path.dirname(out) or "."):
         raise ConfigurationError(f"{out} cannot be written: there is no folder {os.path.dirname(out)}")
     with contextlib.ExitStack() as undo:

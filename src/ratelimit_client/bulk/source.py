@@ -9,6 +9,7 @@ what may be asked again, the names, is kept in an unnamed file on the way.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import stat
 import sys
@@ -23,6 +24,11 @@ from .fingerprints import Passed
 from .jsonl import CHUNK, Line, Splitter, count_lines, lines_of, regions_of
 from .row import Flaw, Row, read_row
 
+_log: Final = logging.getLogger(__name__)
+
+# How often a file whose last line is not finished is looked at: seldom enough to cost nothing.
+_LOOK_S: Final = 0.2
+_MANY: Final = 64
 _COUNTED_BYTES: Final = 2 << 30
 
 
@@ -76,23 +82,50 @@ class Source:
         size = self.size()
         return count_lines(self.fd, start=self.start) if size is not None and size <= _COUNTED_BYTES else None
 
-    async def batches(self, skip: Callable[[bytes, int], Passed] | None = None) -> AsyncGenerator[list[Line], None]:
+    async def batches(
+        self, skip: Callable[[bytes, int], Passed] | None = None, *, busy: Callable[[], bool] = bool
+    ) -> AsyncGenerator[list[Line], None]:
         """
         The lines in order, as many at a time as one read brought.
 
+        A file may still be written. Its last line may then be the first half of one: while others are *busy* it may
+        grow, and in a file that did grow what is still half at the end is no line yet.
+
         Args:
             skip: is shown whole lines of a file and where they begin, and says how many of them need no look.
+            busy: is there anything else to wait for?
         """
         splitter = Splitter()
         if self.regular:
-            for region in regions_of(self.fd, start=self.start):
-                for part in (region,) if skip is None else _unfinished(region, splitter, skip):
-                    yield splitter.feed(part)
-                await asyncio.sleep(0)
+            first_size, place = os.fstat(self.fd).st_size, self.start
+            while True:
+                for region in regions_of(self.fd, start=place):
+                    for part in (region,) if skip is None else _unfinished(region, splitter, skip):
+                        yield splitter.feed(part)
+                    place += len(region)
+                    await asyncio.sleep(0)
+                last = splitter.unfinished()
+                if last is None or isinstance(read_row(last), Row):
+                    break
+                if not await self._grows(place, busy):
+                    if place > first_size:
+                        _log.warning("line %d is not finished: left for the next run", last.number)
+                        return
+                    break
         else:
             while chunk := await _read_when_ready(self.fd):
                 yield splitter.feed(chunk)
         yield splitter.end()
+
+    async def _grows(self, size: int, busy: Callable[[], bool]) -> bool:
+        """Wait until the file has more than so many bytes, as long as others are *busy*."""
+        while True:
+            waiting = busy()
+            if os.fstat(self.fd).st_size > size:
+                return True
+            if not waiting:
+                return False
+            await asyncio.sleep(_LOOK_S)
 
     def remember(self, row: Row | Flaw) -> None:
         """Note the name of a row, if the input cannot be read again."""
@@ -162,7 +195,8 @@ def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[bytes, int], 
     """
     What *skip* leaves of *region*, in parts to be fed before the next is asked for.
 
-    After a line that needs a look the next few do so as well, more likely than not: twice as many each time.
+    After a line that needs a look the next few do so as well, more likely than not: twice as many each time, until
+    many were passed at once. So a mixture costs no more than a look at every line.
     """
     lines = 1
     while region:
@@ -171,7 +205,8 @@ def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[bytes, int], 
             if passed.size:
                 splitter.skip(passed.lines, passed.size)
                 region = region[passed.size :]
-                lines = 1
+                if passed.lines >= _MANY:
+                    lines = 1
         size = sum(map(len, region.split(b"\n", lines)[:lines])) + lines
         yield region[:size]
         region = region[size:]

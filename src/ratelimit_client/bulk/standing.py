@@ -93,11 +93,11 @@ class Standing:
 
     def _lines(self, path: str) -> Iterator[tuple[int, Finished]]:
         """Mark and content of every line of *path* that can be read."""
-        with contextlib.closing(_Opened(path)) as file:
-            tail = look_at_tail(file.fd)
+        with opened(path) as fd:
+            tail = look_at_tail(fd)
             if tail.cut or tail.newline:
                 self.torn.append(path)
-            for line in lines_of(file.fd, end=tail.keep):
+            for line in lines_of(fd, end=tail.keep):
                 finished = None if line.too_long else read_line(line.data)
                 if finished is None:
                     self._note_bad(path, line.number)
@@ -120,20 +120,25 @@ def _mark(finished: Finished) -> int:
     return mark_of(finished.custom_id)
 
 
-class _Opened:
-    """A file open for reading."""
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """
+    A descriptor of a file that is read and not changed.
 
-    def __init__(self, path: str) -> None:
-        try:
-            self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-        if not stat.S_ISREG(os.fstat(self.fd).st_mode):
-            os.close(self.fd)
+    Raises:
+        ConfigurationError: it cannot be read, or is no regular file.
+    """
+    try:
+        # Without blocking, or a FIFO would wait for its writer.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ConfigurationError(f"{path} is no file of answers")
-
-    def close(self) -> None:
-        os.close(self.fd)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @attrs.frozen

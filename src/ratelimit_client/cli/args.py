@@ -16,11 +16,12 @@ import attrs
 
 from .. import __version__
 from ..errors import ConfigurationError
-from .options import PREFIX, resolve
+from .options import PREFIX, Option, resolve
 from .tables import COMMANDS, Command
 from .voice import PROGRAM, Voice
 
 _OUTPUT: Final = f"{PREFIX}OUTPUT"
+_SHOW_CONFIG: Final = "--show-config"
 
 
 @attrs.frozen
@@ -37,6 +38,21 @@ class Request:
     command: str
     options: Mapping[str, Any]
     argv: Sequence[str]
+
+
+@attrs.frozen
+class Setting:
+    """
+    What an option is.
+
+    Args:
+        texts: as typed; None: it is the default.
+        origin: the flag or the variable it is from, or "default".
+    """
+
+    option: Option
+    texts: Sequence[str] | None
+    origin: str
 
 
 class _Slip(Exception):
@@ -58,10 +74,14 @@ def read_arguments(argv: Sequence[str], environment: Mapping[str, str] | None = 
         ConfigurationError: it cannot be read, or a value is not what it has to be.
     """
     environment = os.environ if environment is None else environment
+    shows = _SHOW_CONFIG in argv
     try:
-        given = _parser(environment).parse_args(list(argv))
+        given = _parser(environment, shows).parse_args(list(argv))
     except _Slip as slip:
         raise ConfigurationError(str(slip)) from None
+    if shows:
+        of = given.command or "run"
+        return Request("show_config", {"of": of, "settings": _settings(COMMANDS[of], given, environment)}, list(argv))
     command = COMMANDS[given.command]
     values = resolve(command.options, given, environment)
     if command.input is not None:
@@ -71,7 +91,19 @@ def read_arguments(argv: Sequence[str], environment: Mapping[str, str] | None = 
     return Request(given.command, values, list(argv))
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def _settings(command: Command, given: argparse.Namespace, environment: Mapping[str, str]) -> list[Setting]:
+    """What every option of a command is now, and why; a value that cannot be is refused as ever."""
+    found = []
+    for option in command.options:
+        text = getattr(given, option.name, None)
+        option.value(text, environment)
+        origin, texts = option.found(text, environment)
+        found.append(Setting(option, [texts] if isinstance(texts, str) else texts, origin))
+    return found
+
+
+def _parser(environment: Mapping[str, str], shows: bool) -> argparse.ArgumentParser:
+    """With *shows* nothing has to be given, since nothing is done."""
     parser = _Parser(
         prog=PROGRAM,
         description="Runs files of API calls as fast as the rate limits allow.",
@@ -79,26 +111,34 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_show_config(parser, "run")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=not shows, parser_class=_Parser)
     for name, command in COMMANDS.items():
-        _add(commands, name, command, needs_output=not environment.get(_OUTPUT))
+        _add(commands, name, command, shows=shows, needs_output=not environment.get(_OUTPUT))
     return parser
 
 
-def _add(commands: Any, name: str, command: Command, *, needs_output: bool) -> None:
+def _add_show_config(parser: argparse.ArgumentParser, of: str) -> None:
+    words = f"show what the options of {of} are, where each is from, and do nothing; keys are masked"
+    parser.add_argument(_SHOW_CONFIG, action="store_true", default=argparse.SUPPRESS, help=words)
+
+
+def _add(commands: Any, name: str, command: Command, *, shows: bool, needs_output: bool) -> None:
     sentence = command.help[0].upper() + command.help[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=command.help, description=sentence, epilog=command.epilog, allow_abbrev=False
     )
     for option in command.options:
         option.add_to(parser)
+    if command.options:
+        _add_show_config(parser, name)
     if command.input is not None:
         metavar, text = command.input
-        parser.add_argument("input", metavar=metavar.strip("[]"), help=text, nargs="?" if "[" in metavar else None)
+        count = "?" if shows or "[" in metavar else None
+        parser.add_argument("input", metavar=metavar.strip("[]"), help=text, nargs=count)
     if command.output is not None:
-        parser.add_argument(
-            "-o", "--output", dest="out_path", metavar="OUT", required=needs_output, help=command.output
-        )
+        required = needs_output and not shows
+        parser.add_argument("-o", "--output", dest="out_path", metavar="OUT", required=required, help=command.output)
 
 
 def voice_for(request: Request) -> Voice:

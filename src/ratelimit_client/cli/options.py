@@ -19,11 +19,13 @@ from typing import Any, Final
 
 import attrs
 
+from ..bulk.shards import Shard
 from ..core.quota import Quota, Quotas
 from ..errors import ConfigurationError
 
 PREFIX: Final = "RATELIMIT_CLIENT_"
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?", re.ASCII)
+_PART: Final = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
 _UNITS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off", ""})
@@ -40,6 +42,7 @@ class Option:
         default: what it is when nobody says.
         many: may be given more than once; in the environment separated by ";".
         environment: can be set there.
+        shown: how a value is shown to people; hides what may be a key.
     """
 
     flag: str
@@ -49,6 +52,7 @@ class Option:
     default: Any = None
     many: bool = False
     environment: bool = True
+    shown: Callable[[str], str] = str
 
     @property
     def name(self) -> str:
@@ -73,17 +77,21 @@ class Option:
         Raises:
             ConfigurationError: it is not what it has to be.
         """
-        origin, texts = self.flag, given
-        if given is None and self.environment and environment.get(self.variable):
-            origin, texts = self.variable, environment[self.variable]
-            if self.many:
-                texts = [part.strip() for part in texts.split(";") if part.strip()]
+        origin, texts = self.found(given, environment)
         if texts is None:
             return self.default
         try:
             return [self.read(text) for text in texts] if self.many else self.read(texts)
         except ValueError as error:
             raise ConfigurationError(f"{origin}: {error}") from None
+
+    def found(self, given: Any, environment: Mapping[str, str]) -> tuple[str, Any]:
+        """Where it is from (the flag, the variable or "default"), and its text or texts; None for the default."""
+        if given is not None:
+            return self.flag, given
+        if self.environment and (text := environment.get(self.variable)):
+            return self.variable, [part.strip() for part in text.split(";") if part.strip()] if self.many else text
+        return "default", None
 
 
 def resolve(options: Sequence[Option], given: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -172,7 +180,31 @@ def quotas_by_model(limits: Sequence[tuple[str, Quota]]) -> dict[str, Quotas]:
     return {model: Quotas.of(quotas) for model, quotas in found.items()}
 
 
+def part(value: str) -> Shard:
+    """I/N."""
+    found = _PART.fullmatch(value.strip())
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"{value!r} is no shard; write I/N with I from 1 to N: 3/8")
+    return Shard(int(found[1]), int(found[2]))
+
+
 def address(value: str) -> str:
     """[HOST:]PORT."""
     whole(0, 65535)(value.rpartition(":")[2])
     return value.strip()
+
+
+# -- how values are shown -------------------------------------------------------------
+
+_USER_OF_URL: Final = re.compile(r"//[^/@]*@")
+
+
+def url_shown(value: str) -> str:
+    """A URL without the user and password it should not have."""
+    return _USER_OF_URL.sub("//***@", value)
+
+
+def pair_shown(value: str) -> str:
+    """A parameter of requests: it may be a key, except for the version of an API."""
+    name, _, _ = value.partition("=")
+    return value if name == "api-version" else f"{name}=***"

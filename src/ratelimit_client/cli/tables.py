@@ -13,16 +13,20 @@ from typing import Final
 import attrs
 
 from ..bulk.retry import Codes
+from ..runtime.secret import mask
 from .options import (
     Option,
     address,
     limit,
     one_of,
     pair,
+    pair_shown,
+    part,
     seconds,
     share,
     switch,
     text,
+    url_shown,
     whole,
 )
 
@@ -37,16 +41,36 @@ _LOG_FORMAT: Final = Option(
     flag="--log-format", metavar="text|json", read=one_of("text", "json"), default="text", help="form of messages"
 )
 
+_BASE_URL: Final = Option(
+    flag="--base-url",
+    metavar="URL",
+    read=text,
+    help="where the API is (OPENAI_BASE_URL, https://api.openai.com/v1)",
+    shown=url_shown,
+)
+_QUERY: Final = Option(
+    flag="--query",
+    metavar="NAME=VALUE",
+    read=pair,
+    many=True,
+    help="a parameter of every request",
+    shown=pair_shown,
+)
+_DIALECT: Final = Option(
+    flag="--dialect", metavar="NAME", read=text, default="auto", help="how the server's headers are read"
+)
+_ALLOW_INSECURE: Final = Option(
+    flag="--allow-insecure", read=switch, default=False, help="let plain http leave this machine"
+)
+_STATE: Final = Option(
+    flag="--state", metavar="FILE", read=text, help="begin with the limits that a run of the last 24 h learnt"
+)
+
 RUN: Final = (
-    Option(
-        flag="--base-url",
-        metavar="URL",
-        read=text,
-        help="where the API is (OPENAI_BASE_URL, https://api.openai.com/v1)",
-    ),
-    Option(flag="--query", metavar="NAME=VALUE", read=pair, many=True, help="a parameter of every request"),
+    _BASE_URL,
+    _QUERY,
     _LIMIT,
-    Option(flag="--dialect", metavar="NAME", read=text, default="auto", help="how the server's headers are read"),
+    _DIALECT,
     Option(flag="--max-in-flight", metavar="N", read=whole(1, 100_000), help="calls under way at once (up to 2000)"),
     Option(
         flag="--max-attempts",
@@ -64,6 +88,13 @@ RUN: Final = (
         help="stop when the server has not answered for so long (1h)",
     ),
     Option(flag="--priority", metavar="N", read=whole(-2, 2), default=0, help="-2 to 2, lower first (0)"),
+    _STATE,
+    Option(
+        flag="--shard",
+        metavar="I/N",
+        read=part,
+        help="only the rows of part I of N, by their custom_id; answers go to OUT.I-of-N",
+    ),
     Option(
         flag="--engine",
         metavar="local|ray",
@@ -98,11 +129,14 @@ RUN: Final = (
         default=False,
         help="run finished rows again whose line in IN has changed",
     ),
-    Option(flag="--allow-insecure", read=switch, default=False, help="let plain http leave this machine"),
+    Option(
+        flag="--dry-run", read=switch, default=False, help="say what would be done and how long it would take: no call"
+    ),
+    _ALLOW_INSECURE,
     _LOG_FORMAT,
 )
 
-_NOT_OF_RETRY: Final = frozenset({"--overwrite", "--rerun-edited"})
+_NOT_OF_RETRY: Final = frozenset({"--overwrite", "--rerun-edited", "--dry-run"})
 
 RETRY: Final = (
     Option(
@@ -112,6 +146,22 @@ RETRY: Final = (
         help="only rows that failed with these statuses, or codes of the errors file (all)",
     ),
     *(option for option in RUN if option.flag not in _NOT_OF_RETRY),
+)
+
+ESTIMATE: Final = (_LIMIT, _BASE_URL, _STATE)
+
+DOCTOR: Final = (
+    _BASE_URL,
+    _QUERY,
+    Option(
+        flag="--model",
+        metavar="NAME",
+        read=text,
+        help="probe with a call of a few tokens to it, whose answer shows the limits",
+    ),
+    _DIALECT,
+    Option(flag="--timeout", metavar="S", read=seconds, default=30.0, help="how long to wait for the answer (30)"),
+    _ALLOW_INSECURE,
 )
 
 SIMULATE: Final = (
@@ -127,7 +177,15 @@ SIMULATE: Final = (
     ),
     Option(flag="--latency", metavar="S", read=seconds, default=0.5, help="how long an answer takes (0.5)"),
     Option(flag="--refusal-latency", metavar="S", read=seconds, default=0.005, help="and a refusal (0.005)"),
-    Option(flag="--api-key", metavar="KEY", read=text, many=True, environment=False, help="accept only these keys"),
+    Option(
+        flag="--api-key",
+        metavar="KEY",
+        read=text,
+        many=True,
+        environment=False,
+        help="accept only these keys",
+        shown=mask,
+    ),
     Option(flag="--model", metavar="NAME", read=text, many=True, help="know only these models"),
     Option(flag="--quota-after", metavar="N", read=whole(0), help="calls before the account has no money left"),
     Option(flag="--server-errors", metavar="SHARE", read=share, default=0.0, help="share of calls that end in a 500"),
@@ -191,10 +249,21 @@ COMMANDS: Final[Mapping[str, Command]] = {
         output="the output of the run",
         epilog="The errors file is kept as OUT.errors.<n>.jsonl. " + _CODES + _VARIABLES,
     ),
+    "estimate": Command(
+        help="what a file would take: rows, tokens, which limit binds, how long",
+        options=ESTIMATE,
+        input=("IN", "rows in the form of the Batch API, one a line"),
+        epilog="Exit codes: 0 every line can be sent, 1 some cannot, 2 usage. No call is made.",
+    ),
     "status": Command(
         help="how a job stands: rows answered, failed and left, and what to type next",
         input=("OUT", "the output of a run; its shards are read, too"),
         epilog="Exit codes: 0 every row is answered, 1 some failed or are left, 2 there is no such output.",
+    ),
+    "doctor": Command(
+        help="check key, URL and clock with one probe, and show the limits found",
+        options=DOCTOR,
+        epilog="Exit codes: 0 all is well, 1 something is not, 2 usage. Without --model the probe costs nothing.",
     ),
     "simulate": Command(
         help="serve a model server with true rate limits, to try things against",

@@ -1,5 +1,5 @@
 """
-Where a command sends its calls.
+Where a command sends its calls, and as whom.
 
 Law of this file: a flag, else the environment, else OpenAI's own address; in the
 one spelling that is compared.
@@ -8,10 +8,89 @@ one spelling that is compared.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
+from typing import Any
 
+from .. import __version__
+from ..adapters.aiohttp.client import Client
 from ..adapters.aiohttp.url import OPENAI
+from ..bulk.forecast import REST
+from ..bulk.manifest import Manifest, masked
+from ..bulk.shards import check_division
+from ..bulk.source import Source
+from ..bulk.state import load
+from ..core.quota import Quotas
+from ..core.retry import RetryPolicy
+from ..errors import ConfigurationError
+from .options import quotas_by_model
 
 
 def base_url(given: str | None) -> str:
     """The base URL, without a slash at its end."""
     return str(given or os.environ.get("OPENAI_BASE_URL") or OPENAI).strip().rstrip("/")
+
+
+def with_shard(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """
+    The options with the output of the shard in the place of the whole.
+
+    Raises:
+        ConfigurationError: the output was begun whole, or in another number of shards.
+    """
+    out, shard = options["out_path"], options["shard"]
+    if out == "-":
+        return options
+    if shard is not None or not options["overwrite"]:
+        check_division(out, shard)
+    return options if shard is None else {**options, "out_path": shard.path(out)}
+
+
+def known_limits(options: Mapping[str, Any]) -> dict[str, Quotas]:
+    """
+    The limits of each model that are known before the first call.
+
+    What was typed replaces what ``--state`` remembers, for the models it was typed for.
+    """
+    given = quotas_by_model(options["limit"] or ())
+    if not options["state"]:
+        return given
+    remembered = load(options["state"], now_s=time.time()).of(base_url(options["base_url"]))
+    return (remembered if REST not in given else {}) | given
+
+
+def new_client(options: Mapping[str, Any]) -> Client:
+    """
+    The client that makes the calls.
+
+    Raises:
+        ConfigurationError: key, base URL, dialect or limits cannot be.
+    """
+    try:
+        return _new_client(options)
+    except LookupError as error:
+        raise ConfigurationError(f"--dialect: {error.args[0] if error.args else error}") from None
+
+
+def _new_client(options: Mapping[str, Any]) -> Client:
+    return Client(
+        options["base_url"],
+        api_key=options.get("api_key"),
+        quotas=quotas_by_model(options["limit"] or ()),
+        name="bulk",
+        dialect=options["dialect"],
+        max_in_flight=options["max_in_flight"],
+        retry=RetryPolicy.bulk(max_attempts=options["max_attempts"]),
+        default_query=dict(options["query"] or ()),
+        allow_insecure=options["allow_insecure"],
+    )
+
+
+def job_of(options: Mapping[str, Any], source: Source) -> Manifest:
+    """What makes this job the one it is."""
+    return Manifest(
+        input=source.path if source.path == "-" else os.path.abspath(source.path),
+        base_url=base_url(options["base_url"]),
+        query=masked(dict(options["query"] or ())),
+        library=__version__,
+    )

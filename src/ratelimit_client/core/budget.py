@@ -23,6 +23,7 @@ from .cost import Cost
 from .debits import Debits
 from .learner import RateLearner
 from .lessons import Lessons
+from .priors import forget
 from .profile import Refill, ServerProfile
 from .quota import Quota
 from .readings import Lesson, Series, Snapshot
@@ -91,6 +92,7 @@ class Budget:
     Args:
         profile: what is known of this kind of server.
         shared: buckets that hold over all keys.
+        priors: dimensions of which only an earlier run knew anything.
     """
 
     profile: ServerProfile
@@ -102,6 +104,7 @@ class Budget:
     by_unit: dict[str, tuple[Bucket, ...]] = attrs.field(factory=dict)
     least_limit: dict[str, int] = attrs.field(factory=dict)
     binding: Bucket | None = None
+    priors: set[str] = attrs.field(factory=set)
     _went: dict[str, Line] = attrs.field(factory=dict)
 
     def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
@@ -123,11 +126,12 @@ class Budget:
                 kept.append(line)
             self.lines[name] = kept
         for quota in wanted.values():
-            self._add_line(config_bucket(quota, now_ns=now_ns))
+            self.add_line(config_bucket(quota, now_ns=now_ns))
         self._went = {name: line for name, line in self._went.items() if line in self.lines.get(name, ())}
         self.rebuild()
 
-    def _add_line(self, bucket: Bucket, *, provisional: bool = False) -> Line:
+    def add_line(self, bucket: Bucket, *, provisional: bool = False) -> Line:
+        """Put one more bucket in force."""
         exact = self.profile.reset_is_exact
         undecided = bucket.source != "config" and self.profile.refill is Refill.UNKNOWN
         series = Series(bucket, exact_reset=exact, undecided=undecided)
@@ -150,8 +154,7 @@ class Budget:
         if self.learner.bucket is not None:
             found.setdefault("requests", []).append(self.learner.bucket)
         for bucket in self.shared:
-            if bucket.pays is not None:
-                found.setdefault(bucket.pays, []).append(bucket)
+            found.setdefault(bucket.name, []).append(bucket)
         self.by_unit = {unit: tuple(buckets) for unit, buckets in found.items()}
         self.note_limits()
 
@@ -319,6 +322,8 @@ class Budget:
         snap_ns = self.snap_ns(ticket, signals, jitter_ns=jitter_ns, now_ns=now_ns)
         witness: bool | None = None
         for name, reading in self._counted_first(readings_of(signals)):
+            if name in self.priors and reading.limit is not None:
+                forget(self, name)
             line = self._line(name, reading, ticket, now_ns=now_ns)
             if line is None:
                 continue
@@ -438,7 +443,7 @@ class Budget:
             source="header",
             now_ns=now_ns,
         )
-        return self._add_line(bucket, provisional=window_ns is None)
+        return self.add_line(bucket, provisional=window_ns is None)
 
     # -- refusals -------------------------------------------------------------
 

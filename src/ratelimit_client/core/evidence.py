@@ -84,6 +84,11 @@ class ChargeEvidence:
         recent.append((now_ns, self.total))
         return CallMark(self._arrived.plus(features), unsure)
 
+    def stated(self, tokens: int, *, now_ns: int) -> None:
+        """A call whose cost is known was let out: what it pays is no estimate's doing."""
+        self.total = self.total._replace(fixed=self.total.fixed + tokens)
+        self._recent.append((now_ns, self.total))
+
     def read(
         self, ticket: Ticket, bucket: Bucket, lesson: Lesson, estimator: Estimator, *, trusted: bool
     ) -> None:

@@ -57,6 +57,13 @@ class KeyState:
         """What an estimated call is thought to cost now."""
         return Cost.of_call(self.estimator.price(features))
 
+    def note_price(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
+        """A call was let out at an estimated price, or at a stated one among estimated ones."""
+        if ticket.features is not None:
+            ticket.evidence = self.evidence.granted(ticket.features, jitter_ns=jitter_ns, now_ns=now_ns)
+        else:
+            self.evidence.stated(ticket.amount("tokens"), now_ns=now_ns)
+
     def reading_due(self, *, now_ns: int) -> bool:
         """
         Whether the readings of one more success are worth a look.
@@ -90,7 +97,8 @@ class KeyState:
             binding = self.budget.binding
             return ready_ns, "budget" if binding is None else binding.name
         if not self.window.has_room(now_ns=now_ns):
-            return self.window.opens_at_ns(now_ns=now_ns), "ramp"
+            what = "slots" if self.window.in_flight >= self.window.ceiling else "ramp"
+            return self.window.opens_at_ns(now_ns=now_ns), what
         return now_ns, None
 
     def patience_ends_ns(self, ticket: Ticket) -> int | None:

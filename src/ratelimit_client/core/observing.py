@@ -41,7 +41,9 @@ def learn_from_answer(
     used: list[tuple[Line, Lesson]] = []
     if signals.reason is not Reason.OK or state.reading_due(now_ns=now_ns):
         state.read_ns = now_ns
-        used = _use_readings(scheduler, state, ticket, signals, refused, now_ns)
+        # A refusal and "too large" are both proof of a lower limit.
+        proof = refused or signals.reason is Reason.TOO_LARGE
+        used = _use_readings(scheduler, state, ticket, signals, proof, now_ns)
     if refused:
         state.refused += 1
         window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
@@ -111,8 +113,8 @@ def _read(scheduler: Scheduler, state: KeyState, ticket: Ticket, line: Line, now
     """A reading was used: it may settle what an earlier refusal meant, and time mends slices."""
     lessons = line.lessons
     had = lessons.slice
-    if line.series.server_remaining is not None:
-        lessons.evidence(line.series.server_remaining, order=ticket.order, now_ns=now_ns)
+    assert line.series.server_remaining is not None, "without it nothing would have been used"
+    lessons.evidence(line.series.server_remaining, order=ticket.order, now_ns=now_ns)
     lessons.grow(now_ns=now_ns)
     if lessons.slice is not had:
         state.budget.rebuild()

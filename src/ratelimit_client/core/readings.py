@@ -148,7 +148,8 @@ class Series:
         if bucket.stepped_ns is not None and snapshot.snap_ns < bucket.stepped_ns:
             return None
         lesson = self._believe(exact, reading, snapshot, first, now_ns)
-        self._set_reserve(lesson, now_ns)
+        # What the first reading shows is news, but no surprise: nothing had been known.
+        self._set_reserve(0 if first else lesson.drop, now_ns)
         return lesson
 
     @property
@@ -310,10 +311,10 @@ class Series:
         self.asleep = False
         self._chain = self._anchor = exact
 
-    def _set_reserve(self, lesson: Lesson, now_ns: int) -> None:
+    def _set_reserve(self, drop: int, now_ns: int) -> None:
         """1 % of the limit, more while the server keeps knowing of spending that we did not see."""
         bucket = self.bucket
-        self._surprise += (max(0, lesson.drop) - self._surprise) // 16
+        self._surprise += (max(0, drop) - self._surprise) // 16
         base = bucket.brim // 100
         others = base * 5 * self.foreign_ppm(now_ns=now_ns) // 1_000_000
         bucket.reserve = min(bucket.brim // 10, base + others + 2 * self._surprise)

@@ -52,10 +52,11 @@ def would_block(state: KeyState, ticket: Ticket, now_ns: int) -> WouldBlock:
     """What to say to a caller that does not want to wait."""
     ready_ns, binding = state.blocked_until(ticket, now_ns=now_ns)
     if binding is None:
-        binding, ready_ns = ("calls that are first" if state.queue.ready else "max_in_flight"), None
+        binding, ready_ns = ("calls that are first" if state.queue.ready else "slots"), None
     ready_in_s = None if ready_ns is None else to_s(ready_ns - now_ns)
     known = "it is not known when it could" if ready_in_s is None else f"it could in {ready_in_s:.3f} s"
-    return WouldBlock(f"the call cannot go now because of {binding}; {known}; nothing was sent", ready_in_s=ready_in_s)
+    what = "max_in_flight" if binding == "slots" else binding
+    return WouldBlock(f"the call cannot go now because of {what}; {known}; nothing was sent", ready_in_s=ready_in_s)
 
 
 def exceeds(ticket: Ticket, bucket: Bucket) -> CostExceedsQuota:

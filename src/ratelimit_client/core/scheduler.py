@@ -124,7 +124,7 @@ class Scheduler:
         """
         state = self.keys.get(key)
         if state is None:
-            state = self._open(key, now_ns=now_ns)
+            state = self.open_key(key, now_ns=now_ns)
         if features is not None and cost is None:
             cost = state.price(features)
         assert cost is not None, "a call has a cost or features to estimate it from"
@@ -175,7 +175,7 @@ class Scheduler:
         if self._wanted and Kind.QUEUED in self._wanted:
             self.emit(Kind.QUEUED, state.name, now_ns, priority=ticket.priority)
 
-    def _open(self, key: str, *, now_ns: int) -> KeyState:
+    def open_key(self, key: str, *, now_ns: int) -> KeyState:
         """Begin a key: its quotas, if the caller gave any, and the ramp."""
         budget = Budget(self.profile, self._shared)
         budget.set_quotas(self._quotas.get(key, self._quotas.get("*", Quotas())), now_ns=now_ns)
@@ -191,7 +191,7 @@ class Scheduler:
     def _state_of(self, ticket: Ticket, now_ns: int) -> KeyState:
         """The key of a ticket that rests; it may have been forgotten meanwhile."""
         state = self.keys.get(ticket.key)
-        return self._open(ticket.key, now_ns=now_ns) if state is None else state
+        return self.open_key(ticket.key, now_ns=now_ns) if state is None else state
 
     # -- granting -------------------------------------------------------------
 
@@ -234,8 +234,8 @@ class Scheduler:
         if self._shared and any(bucket.holds_for(ticket) for bucket in self._shared):
             self.agenda.touch_all()
         state.budget.charge(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
-        if ticket.features is not None:
-            ticket.evidence = state.evidence.granted(ticket.features, jitter_ns=self.jitter.ns, now_ns=now_ns)
+        if ticket.features is not None or state.evidence.total.calls:
+            state.note_price(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
         state.window.granted(now_ns=now_ns)
         state.granted += 1
         # A key that was away or is new begins where service stands now, or it would take every free slot.

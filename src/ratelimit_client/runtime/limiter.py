@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .. import dialects
+from ..core import priors
 from ..core import views as core_views
 from ..core.cost import Cost
 from ..core.events import Event
@@ -257,6 +258,18 @@ class Limiter(Calling):
             self._shared = over_all
         dispatcher.scheduler.set_quotas(given, key=key, shared=over_all, now_ns=self._clock.monotonic_ns())
         dispatcher.turn_soon()
+
+    def expect(self, key: str, quotas: QuotaLike) -> None:
+        """
+        Before the first call of *key*: its limits as an earlier run saw them.
+
+        They bound the calls that go out before the first answer. The first reading of
+        a dimension takes the place of what was expected of it; what was typed or shown
+        is never touched.
+        """
+        dispatcher = self._desk.dispatcher
+        dispatcher.claim()
+        priors.expect(dispatcher.scheduler, key, Quotas.of(quotas), now_ns=self._clock.monotonic_ns())
 
     def end_of_input(self, tenant: str | None = None) -> None:
         """

@@ -16,6 +16,7 @@ import attrs
 from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.payload import JSON, Content
 from ...adapters.aiohttp.reply import Reply
+from ...core.quota import Quotas
 from ...core.statistics import LimiterStatistics
 from ...runtime.calling import DEFAULT_KEY
 from ..row import Row
@@ -28,11 +29,13 @@ class LocalEngine:
         client: makes the calls; its limiter's policy is the bulk one.
         priority: of all rows.
         deadline_s: seconds for each row from when it is begun, or None.
+        priors: limits of models as an earlier run saw them; each is told once, before the model's first row.
     """
 
     client: Client
     priority: int = 0
     deadline_s: float | None = None
+    priors: dict[str, Quotas] = attrs.field(factory=dict)
 
     def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
         """
@@ -41,6 +44,8 @@ class LocalEngine:
         The idempotency key is the same in every run of the job, so a server that
         knows such keys does not do twice what was under way when we were killed.
         """
+        if self.priors and (prior := self.priors.pop(row.model, None)) is not None:
+            self.client.limiter.expect(row.model or DEFAULT_KEY, prior)
         return self.client.send(
             self.client.call(
                 "POST",

@@ -18,13 +18,14 @@ from ...bulk.source import Source
 from ...bulk.walk import Walk
 from ...errors import ConfigurationError
 from ..args import Request
+from ..target import with_shard
 from ..voice import Voice
 from . import run
 
 
 def main(request: Request, voice: Voice) -> int:
     """Run them."""
-    options = {**request.options, "overwrite": False}
+    options = with_shard({**request.options, "overwrite": False})
     if options["out_path"] == "-":
         raise ConfigurationError("retry needs the output of a run: rows on stdout leave nothing to retry")
     paths = Paths(options["out_path"])
@@ -36,9 +37,9 @@ def _input_of(paths: Paths) -> str:
     """Where the rows of an output came from."""
     job = manifest.load(paths.manifest)
     if job is None:
-        raise ConfigurationError(f"{paths.manifest} is not there to say where rows came from: retry IN -o {paths.out}")
+        raise ConfigurationError(f"{paths.manifest} is not there to say where rows came from: give IN")
     if job.input == "-":
-        raise ConfigurationError(f"the rows of {paths.out} came from stdin: retry IN -o {paths.out}")
+        raise ConfigurationError(f"the rows of {paths.out} came from stdin: give IN")
     return job.input
 
 
@@ -55,6 +56,6 @@ def _open(
         chosen = set_aside(output, options["codes"] or Codes())
     except OSError as error:
         raise ConfigurationError(f"{paths.errors} cannot be put aside: {error.strerror}") from None
-    walk = RetryWalk(output.ledger.table, True, source.regular, chosen=chosen)
+    walk = RetryWalk(output.ledger.table, True, source.regular, chosen=chosen, shard=options["shard"])
     what = "row is" if len(chosen) == 1 else "rows are"
     return output, walk, f"{len(chosen)} failed {what} run again" if chosen else "no row is to be run again"

@@ -18,23 +18,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ... import __version__
+import attrs
+
 from ...adapters.aiohttp.client import Client
 from ...bulk.engines.local import LocalEngine
 from ...bulk.job import Bounds, Job
-from ...bulk.manifest import Manifest, masked
 from ...bulk.output import Output, open_output, to_stdout
+from ...bulk.retry import RetryWalk
+from ...bulk.shards import ShardWalk
 from ...bulk.source import Source
+from ...bulk.state import State, load, save
 from ...bulk.stops import Stop, Why
 from ...bulk.summary import Summary, summarise, write_facts
 from ...bulk.walk import Walk
-from ...core.retry import RetryPolicy
 from ...errors import ConfigurationError
 from ..args import Request
+from ..dry_run import dry_run
 from ..metrics import page
-from ..options import quotas_by_model
+from ..options import pair_shown
 from ..progress import display_for, keep_showing
-from ..target import base_url
+from ..target import base_url, job_of, new_client, with_shard
 from ..view import look
 from ..voice import PROGRAM, Handler, Voice
 
@@ -48,6 +51,9 @@ Plan = Callable[[Mapping[str, Any], Source, int | None, Voice], tuple[Output, Wa
 
 def main(request: Request, voice: Voice) -> int:
     """Run the job of *request*."""
+    request = attrs.evolve(request, options=with_shard(request.options))
+    if request.options["dry_run"]:
+        return dry_run(request.options, voice)
     return carry_out(request, voice, request.options["input"], open_run)
 
 
@@ -62,19 +68,32 @@ def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
 
 def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
+    learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
     source = Source.open(input_)
     try:
         client = new_client(options)
-        rows = source.count()
+        rows = source.count() if options["shard"] is None else None
         output, walk, words = plan(options, source, rows, voice)
         job = _job(options, source, output, client, walk, rows)
+        job.engine.priors = learnt.of(base_url(options["base_url"]))
         if words:
             voice.say(words)
         summary = asyncio.run(_run(job, client, resume_command(request), voice, options))
     finally:
         source.close()
+    if options["state"]:
+        _save_state(options, learnt, job, voice)
     _say_summary(summary, options, voice)
     return summary.exit_code
+
+
+def _save_state(options: Mapping[str, Any], learnt: State, job: Job, voice: Voice) -> None:
+    now_s = time.time()
+    state = learnt.after(base_url(options["base_url"]), job.engine.statistics(), now_s=now_s)
+    try:
+        save(options["state"], state)
+    except OSError as error:
+        voice.say(f"{options['state']} could not be written: {error.strerror}", level="warning")
 
 
 @contextlib.contextmanager
@@ -94,9 +113,8 @@ def open_run(
     """The plan of ``run``: whatever has no line yet."""
     output = open_files(options, source, voice, rerun_edited=options["rerun_edited"])
     ledger = output.ledger
-    walk = Walk(
-        ledger.table, rerun_edited=options["rerun_edited"], glances=source.regular and ledger.resumes
-    )
+    glances = source.regular and ledger.resumes
+    walk = ShardWalk(ledger.table, options["rerun_edited"], glances, shard=options["shard"])
     of = f" of {rows}" if rows is not None else ""
     return output, walk, f"{len(ledger.table)}{of} already done" if ledger.resumes else None
 
@@ -109,62 +127,24 @@ def resume_command(request: Request) -> list[str]:
         if word == _ONCE:
             continue
         if word.startswith("--query="):
-            words.append("--query=" + _hidden(word.removeprefix("--query=")))
+            words.append("--query=" + pair_shown(word.removeprefix("--query=")))
         else:
-            words.append(_hidden(word) if hide else word)
+            words.append(pair_shown(word) if hide else word)
         hide = word == "--query"
     return words
 
 
-def _hidden(pair: str) -> str:
-    name, _, _ = pair.partition("=")
-    return pair if name == "api-version" else f"{name}=***"
-
-
 # -- set-up ---------------------------------------------------------------------------
-
-
-def new_client(options: Mapping[str, Any]) -> Client:
-    """
-    The client that makes the calls.
-
-    Raises:
-        ConfigurationError: key, base URL, dialect or limits cannot be.
-    """
-    try:
-        return _new_client(options)
-    except LookupError as error:
-        raise ConfigurationError(f"--dialect: {error.args[0] if error.args else error}") from None
-
-
-def _new_client(options: Mapping[str, Any]) -> Client:
-    return Client(
-        options["base_url"],
-        api_key=options.get("api_key"),
-        quotas=quotas_by_model(options["limit"] or ()),
-        name="bulk",
-        dialect=options["dialect"],
-        max_in_flight=options["max_in_flight"],
-        retry=RetryPolicy.bulk(max_attempts=options["max_attempts"]),
-        default_query=dict(options["query"] or ()),
-        allow_insecure=options["allow_insecure"],
-    )
 
 
 def open_files(options: Mapping[str, Any], source: Source, voice: Voice, *, rerun_edited: bool) -> Output:
     """OUT and what belongs to it, mended; lines that cannot be read are told."""
     if options["out_path"] == "-":
         return to_stdout()
-    job = Manifest(
-        input=source.path if source.path == "-" else os.path.abspath(source.path),
-        base_url=base_url(options["base_url"]),
-        query=masked(dict(options["query"] or ())),
-        library=__version__,
-    )
     output = open_output(
         options["out_path"],
         source,
-        job,
+        job_of(options, source),
         overwrite=options["overwrite"],
         rerun_edited=rerun_edited,
     )
@@ -194,6 +174,7 @@ def _job(
         monotonic_ns=time.monotonic_ns,
         wall_s=time.time,
         rows_expected=rows,
+        is_retry=isinstance(walk, RetryWalk),
     )
 
 

@@ -1,0 +1,482 @@
+"""All buckets of one key: what a call pays, and which bucket a reading belongs to."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from ratelimit_client.core.bucket import Bucket
+from ratelimit_client.core.budget import Budget, Line, readings_of, shared_buckets
+from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.profile import Refill, ServerProfile
+from ratelimit_client.core.quota import Quota, per_day, per_hour, per_minute, per_second
+from ratelimit_client.core.signals import Reading, Reason, Signals
+from ratelimit_client.core.ticket import Ticket
+from ratelimit_client.core.units import NS as S
+from tests.core.driving import GENERIC, OPENAI
+
+MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
+
+
+@attrs.define
+class Key:
+    """A budget and the calls it is charged for, in order."""
+
+    budget: Budget
+    order: int = 0
+
+    def charge(self, requests: int = 1, *, now_ns: int = 0, jitter_ns: int = 0, **units: int) -> Ticket:
+        self.order += 1
+        ticket = Ticket(self.order, "m", "", 0, Cost(requests, **units), None, None, now_ns)
+        ticket.order, ticket.granted_ns = self.order, now_ns
+        self.budget.charge(ticket, jitter_ns=jitter_ns, now_ns=now_ns)
+        return ticket
+
+    def read(self, *, refused: bool = False, now_ns: int = 0, **readings: Reading) -> list[Line]:
+        """Charge a call whose answer shows these; the lines that learnt something."""
+        ticket = self.charge(now_ns=now_ns)
+        signals = Signals(200, readings=readings)
+        return [
+            line for line, _ in self.budget.read(ticket, signals, refused=refused, jitter_ns=0, now_ns=now_ns)
+        ]
+
+    def buckets(self, unit: str = "requests", *, now_ns: int = 0) -> list[tuple[int, int, int]]:
+        """(limit, seconds of the window, level) of every bucket in force."""
+        return [
+            (bucket.limit, bucket.window_ns // S, bucket.level(now_ns=now_ns))
+            for bucket in self.budget.by_unit.get(unit, ())
+        ]
+
+
+def key(*quotas: Quota, profile: ServerProfile = OPENAI, shared: list[Bucket] | None = None) -> Key:
+    budget = Budget(profile, shared or [])
+    budget.set_quotas(quotas, now_ns=0)
+    return Key(budget)
+
+
+# -- paying -----------------------------------------------------------------------
+
+
+def test_a_call_pays_in_every_bucket_of_its_units() -> None:
+    """Two windows of one unit, and nothing in a unit it does not need."""
+    one = key(*per_minute(requests=10, tokens=500), *per_day(requests=100))
+    ticket = one.charge(tokens=0)
+
+    assert one.buckets() == [(10, 60, 9), (100, 86_400, 99)]
+    assert one.buckets("tokens") == [(500, 60, 500)]
+    one.budget.give_back(ticket, now_ns=0)
+    one.budget.give_back(ticket, now_ns=0)
+    assert one.buckets() == [(10, 60, 10), (100, 86_400, 100)]
+
+
+def test_the_bucket_that_is_ready_last_binds() -> None:
+    """The wait is that of the slowest, and it is known which it is."""
+    one = key(*per_minute(requests=60, tokens=600))
+    one.charge(60, tokens=300)
+    ticket = Ticket(0, "m", "", 0, Cost(2, tokens=400), None, None, 0)
+
+    assert one.budget.ready_at_ns(ticket, now_ns=0) == round(10.6 * S)
+    assert one.budget.binding is one.budget.by_unit["tokens"][0]
+    assert one.budget.lacking(ticket, now_ns=0) == {"requests", "tokens"}
+    assert one.budget.lacking(ticket, now_ns=3 * S) == {"tokens"}
+    assert one.budget.ready_at_ns(ticket, now_ns=11 * S) == 11 * S
+
+
+def test_a_quick_look_says_yes_only_where_it_is_sure() -> None:
+    """Level, gate, holds, and the size of the bucket; the reserve is not touched."""
+    one = key(*per_minute(requests=100))
+    bucket = one.budget.by_unit["requests"][0]
+    fits = one.budget.fits
+    assert fits(Cost(99), now_ns=0)
+    assert not fits(Cost(100), now_ns=0)
+    assert not fits(Cost(101), now_ns=0)
+    assert fits(Cost(0, tokens=10**9), now_ns=0), "nobody limits tokens"
+
+    bucket.gate_ns = 5
+    assert not fits(Cost(1), now_ns=4)
+    assert fits(Cost(1), now_ns=5)
+    bucket.special = True
+    assert not fits(Cost(1), now_ns=5)
+
+
+def test_never_is_said_of_what_the_caller_typed_or_two_readings_agreed_on() -> None:
+    """A limit that one answer showed, or that was learnt, is no proof."""
+    ticket = Ticket(0, "m", "", 0, Cost(101), None, None, 0)
+    typed = key(*per_minute(requests=100))
+    assert typed.budget.never(ticket) is typed.budget.by_unit["requests"][0]
+
+    shown = key()
+    for second, sure in ((0, False), (1, True)):
+        shown.read(requests=Reading(100, 90, 6.0), now_ns=second * S)
+        assert (shown.budget.never(ticket) is not None) is sure
+
+
+def test_one_odd_refusal_makes_no_never() -> None:
+    """It lowers the limit at once, but what cost less than before may still be tried; a typed quota stands."""
+    one = key(*per_minute(requests=1000))
+    for second in range(3):
+        one.read(requests=Reading(1000, 900, 6.0), now_ns=second * S)
+    one.read(requests=Reading(10, 0, 6.0), refused=True, now_ns=3 * S)
+    asks = [Ticket(0, "m", "", 0, Cost(amount), None, None, 0) for amount in (10, 11, 1000, 1001)]
+
+    assert one.buckets(now_ns=3 * S) == [(10, 60, 0)]
+    assert [one.budget.never(ticket) is not None for ticket in asks] == [False, False, False, True]
+
+
+def test_the_share_of_a_call_is_its_largest_part_of_any_bucket() -> None:
+    """In billionths; where no bucket is known, all calls are equal."""
+    one = key(*per_minute(requests=100, tokens=1000))
+    assert one.budget.share_of(Cost(1, tokens=5).pairs) == S // 100
+    assert one.budget.share_of(Cost(1, tokens=100).pairs) == S // 10
+    assert one.budget.share_of(Cost(0, images=3).pairs) == key().budget.share_of(Cost(5).pairs) == S // 1000
+    huge = key(Quota("tokens", 10**12))
+    assert huge.budget.share_of(Cost(tokens=5).pairs) == 1, "a sip of a sea is no thousandth of it"
+
+
+def test_no_call_is_charged_more_than_a_server_could_admit() -> None:
+    """A slip in a stated cost is charged as one full bucket of what the server shows."""
+    one = key()
+    one.read(tokens=Reading(1000, 1000, 0.0))
+    one.charge(tokens=10**9)
+
+    assert one.buckets("tokens") == [(1000, 60, 0)]
+
+
+# -- quotas -----------------------------------------------------------------------
+
+
+def test_a_quota_is_a_ceiling() -> None:
+    """A header may lower it, at once with a refusal, and raise it back, but not above."""
+    one = key(*per_minute(requests=100))
+    one.read(requests=Reading(500, 499, 0.1))
+    assert one.buckets()[0][0] == 100
+    one.read(requests=Reading(50, 0, 60.0), refused=True, now_ns=S)
+    assert one.buckets(now_ns=S)[0][0] == 50
+    one.read(requests=Reading(500, 499, 0.1), now_ns=2 * S)
+    assert one.buckets(now_ns=2 * S)[0][0] == 100
+
+
+def test_under_a_ceiling_a_reading_may_lower_only() -> None:
+    """The server counts against ten times what the caller allows: its "nearly full" is not ours."""
+    one = key(*per_minute(requests=100))
+    one.charge(60)
+    for second in range(4):
+        one.read(requests=Reading(1000, 939 - second, 3.7), now_ns=second)
+    bucket = one.budget.lines["requests"][0]
+    assert one.buckets() == [(100, 60, 36)]
+    assert not bucket.series.asleep
+    assert bucket.series.foreign_ppm(now_ns=0) == 0
+
+    one.read(requests=Reading(1000, 10, 59.4), now_ns=4)
+    assert one.buckets() == [(100, 60, 10)]
+
+
+def test_new_quotas_take_the_place_of_the_old() -> None:
+    """What a header showed stays, without its ceiling; what is used stays used; a lower shown limit stands."""
+    one = key(*per_minute(requests=100), *per_hour(requests=1000))
+    one.read(requests=Reading(80, 40, 30.0), refused=True)
+    one.read(requests=Reading(80, 39, 30.8))
+    assert one.buckets() == [(80, 60, 39), (1000, 3600, 998)]
+
+    one.budget.set_quotas(per_minute(requests=200), now_ns=0)
+    assert one.buckets() == [(80, 60, 39)]
+    one.budget.set_quotas(per_minute(requests=60), now_ns=0)
+    assert one.buckets() == [(60, 60, 39)]
+    one.budget.set_quotas((), now_ns=0)
+    bucket = one.budget.by_unit["requests"][0]
+    assert one.buckets() == [(60, 60, 39)]
+    assert (bucket.source, bucket.ceiling, bucket.firm) == ("header", None, False)
+    one.budget.set_quotas(per_minute(requests=90), now_ns=0)
+    assert one.buckets() == [(80, 60, 39)]
+    assert one.budget.by_unit["requests"][0].source == "header"
+
+
+def test_a_quota_that_only_the_caller_knows_goes_with_him() -> None:
+    """No header showed it."""
+    one = key(*per_minute(requests=100))
+    one.budget.set_quotas((), now_ns=0)
+    assert one.buckets() == []
+    assert one.budget.lines["requests"] == []
+
+
+def test_shared_buckets_are_charged_by_every_key() -> None:
+    """The same bucket in two budgets."""
+    shared = shared_buckets(per_minute(requests=10), now_ns=0)
+    one, other = key(shared=shared), key(*per_minute(requests=5), shared=shared)
+    one.charge()
+    other.charge()
+
+    assert one.buckets() == [(10, 60, 8)]
+    assert other.buckets() == [(5, 60, 4), (10, 60, 8)]
+
+
+def test_a_bucket_that_nobody_pays_in_is_not_in_force() -> None:
+    """A dimension that no call is charged in is shown only, until a refusal names it."""
+    one = key()
+    one.read(**{"input-tokens": Reading(100, 1, 59.4)})
+    line = one.budget.lines["input-tokens"][0]
+    assert one.buckets("input-tokens") == []
+    assert one.budget.fits(Cost(1, tokens=10), now_ns=0)
+
+    named = one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="input-tokens"))
+    assert named is line
+    one.budget.enforce(line)
+    one.budget.enforce(line)
+    assert one.buckets("input-tokens") == [(100, 60, 1)]
+
+
+# -- which bucket -------------------------------------------------------------------
+
+
+def test_a_reading_goes_to_the_bucket_whose_window_it_determines() -> None:
+    """RPM and RPD under one name: each keeps its own, and the one no longer shown stays in force."""
+    one = key()
+    one.read(requests=Reading(500, 399, 12.12))
+    one.read(requests=Reading(10_000, 9_988, 103.68), now_ns=1)
+    one.read(requests=Reading(10_000, 9_987, 112.32), now_ns=2)
+
+    assert one.buckets(now_ns=2) == [(500, 60, 397), (10_000, 86_400, 9_987)]
+
+
+def test_else_to_the_one_whose_limit_equals() -> None:
+    """Without a reset nothing tells the window, but the limit does."""
+    one = key(*per_minute(requests=500), *per_day(requests=10_000))
+    one.read(requests=Reading(10_000, 5_000))
+    one.read(requests=Reading(500, 100))
+
+    assert one.buckets() == [(500, 60, 100), (10_000, 86_400, 4_999)]
+
+
+def test_else_where_it_last_went() -> None:
+    """A limit nobody knows yet: it changed in the bucket that was shown last."""
+    one = key(*per_minute(requests=500), *per_day(requests=10_000))
+    one.read(requests=Reading(10_000, 5_000))
+    one.read(requests=Reading(8_000, 4_000), refused=True, now_ns=1)
+
+    assert [limit for limit, _, _ in one.buckets(now_ns=1)] == [500, 8_000]
+
+
+def test_else_to_a_new_one_with_the_usual_window() -> None:
+    """It is only assumed, and takes the window that is determined later, with its level."""
+    one = key()
+    one.read(requests=Reading(10_000, 9_989))
+    assert one.buckets() == [(10_000, 60, 9_989)]
+    assert one.budget.lines["requests"][0].provisional
+
+    one.read(requests=Reading(10_000, 9_988, 103.68), now_ns=1)
+    assert one.buckets(now_ns=1) == [(10_000, 86_400, 9_988)]
+    assert not one.budget.lines["requests"][0].provisional
+
+
+def test_a_new_window_forgets_what_was_learnt_in_the_old_one() -> None:
+    """Slices, paces and what was set aside are in the credits of a window that never was."""
+    one = key()
+    one.read(requests=Reading(10_000, 5_000))
+    line = one.budget.lines["requests"][0]
+    line.lessons.slice = Bucket.full("slice", 100, MINUTE, pays="requests", now_ns=0)
+    line.bucket.hold_for(object(), 5, now_ns=0)
+    one.budget.rebuild()
+    one.read(requests=Reading(10_000, 4_998, 43_217.28), now_ns=1)
+
+    assert [window for _, window, _ in one.buckets(now_ns=1)] == [86_400]
+    assert line.bucket.escrow is None
+    assert not line.bucket.special
+
+
+def test_a_bucket_whose_window_is_known_is_never_given_another() -> None:
+    """An answer that determines a different one begins a bucket of its own."""
+    one = key(*per_minute(requests=10_000))
+    one.read(requests=Reading(10_000, 9_998, 17.28))
+
+    assert [window for _, window, _ in one.buckets()] == [60, 86_400]
+
+
+def test_an_unknown_limit_of_a_name_with_the_usual_window_is_that_bucket() -> None:
+    """The caller's quota of a minute is what a reading without a window speaks of."""
+    one = key(*per_minute(requests=500))
+    one.read(requests=Reading(300, 200), refused=True)
+
+    assert one.buckets() == [(300, 60, 200)]
+
+
+def test_a_window_that_is_said_needs_no_numbers() -> None:
+    """Nothing is inferred then; one of no length is none."""
+    one = key(profile=GENERIC)
+    one.read(requests=Reading(100, 50, 5.0, window_s=10.0))
+    assert one.buckets()[0][:2] == (100, 10)
+
+    odd = key(profile=GENERIC)
+    odd.read(requests=Reading(100, 50, window_s=1e-12))
+    odd.read(requests=Reading(100, 50, window_s=1e-12))
+    assert odd.buckets() == [(100, 60, 50)]
+
+
+def test_nothing_is_inferred_where_a_reset_is_no_time_to_full() -> None:
+    """A generic server's reset may be anything: the usual window is assumed."""
+    one = key(profile=GENERIC)
+    one.read(requests=Reading(10_000, 9_998, 17.28))
+    assert [window for _, window, _ in one.buckets()] == [60]
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [Reading(None, 50, 1.0), Reading(0, 0, 1.0), Reading(None, None, 5.0)],
+    ids=["no limit", "a limit of nothing", "only a reset"],
+)
+def test_a_reading_without_a_limit_begins_no_bucket(reading: Reading) -> None:
+    """There is nothing to fill."""
+    one = key()
+    assert one.read(requests=reading) == []
+    assert one.buckets() == []
+
+
+def test_a_server_cannot_fill_the_memory_with_names_or_windows() -> None:
+    """At most 32 dimensions, and eight windows of each; what comes then goes where it last went."""
+    one = key()
+    for number in range(100):
+        one.read(**{f"d{number}": Reading(10, 5)})
+    assert len(one.budget.lines) == 32
+
+    other = key(profile=GENERIC)
+    for number in range(1, 100):
+        other.read(requests=Reading(10, 5, window_s=float(number)))
+    assert [window for _, window, _ in other.buckets()] == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("refill", "reset_s", "becomes"),
+    [
+        (Refill.UNKNOWN, None, Refill.CONTINUOUS),
+        (Refill.UNKNOWN, 30.0, Refill.WINDOW),
+        (Refill.WINDOW, None, Refill.WINDOW),
+        (Refill.CONTINUOUS, 30.0, Refill.CONTINUOUS),
+    ],
+)
+def test_a_server_nobody_knows_is_taken_for_a_window(refill: Refill, reset_s: float | None, becomes: Refill) -> None:
+    """If it shows a reset; without one there is no step to wait for."""
+    one = key(profile=ServerProfile(pays={"requests": "requests"}, refill=refill))
+    one.read(requests=Reading(100, 50, reset_s))
+
+    assert one.budget.by_unit["requests"][0].refill is becomes
+
+
+# -- reading ----------------------------------------------------------------------
+
+
+def test_a_reading_is_as_old_as_the_server_says() -> None:
+    """Where its word lies between sent and received; else as late as the jitter allows; some look at the end."""
+    budget = key().budget
+    ticket = Ticket(0, "m", "", 0, Cost(), None, None, 0)
+    ticket.granted_ns = 10 * S
+    for processing_s, jitter_s, expected_s in (
+        (2.0, 1, 18),
+        (None, 1, 11),
+        (15.0, 1, 11),
+        (-1.0, 1, 11),
+        (None, 30, 20),
+    ):
+        signals = Signals(200, processing_s=processing_s)
+        assert budget.snap_ns(ticket, signals, jitter_ns=jitter_s * S, now_ns=20 * S) == expected_s * S
+
+    at_end = Budget(ServerProfile(snapshot_at_end=True))
+    assert at_end.snap_ns(ticket, Signals(200), jitter_ns=S, now_ns=20 * S) == 20 * S
+
+
+def test_the_first_reading_ends_the_learning_of_a_rate() -> None:
+    """What refusals alone taught is guesswork beside a server that tells."""
+    one = key()
+    one.charge()
+    one.charge(now_ns=S)
+    one.budget.learner.refused(S, now_ns=S)
+    one.budget.rebuild()
+    assert [bucket.name for bucket in one.budget.by_unit["requests"]] == ["learnt rate"]
+
+    one.read(requests=Reading(100, 50), now_ns=2 * S)
+    assert [bucket.name for bucket in one.budget.by_unit["requests"]] == ["requests"]
+    assert one.budget.learner.bucket is None
+
+
+def test_marks_are_of_the_unit_that_is_paid() -> None:
+    """A dimension by another name is compared with what calls pay there."""
+    profile = ServerProfile(pays={"project-tokens": "tokens"}, refill=Refill.CONTINUOUS)
+    one = key(profile=profile)
+    ticket = one.charge(tokens=100)
+    one.charge(tokens=30)
+    signals = Signals(200, readings={"project-tokens": Reading(1000, 900)})
+    one.budget.read(ticket, signals, refused=False, jitter_ns=0, now_ns=0)
+
+    assert one.buckets("tokens") == [(1000, 60, 870)]
+
+
+def test_the_text_of_a_refusal_is_a_reading_where_no_header_is() -> None:
+    """Limit less used is what was left; beside a header of that name it is not needed."""
+    text = Signals(429, Reason.RATE_LIMITED, True, unit="tokens", limit=1000, used=990, requested=50)
+    assert readings_of(text) == {"tokens": Reading(1000, 10, None, None)}
+    assert readings_of(attrs.evolve(text, used=None)) == {"tokens": Reading(1000, None, None, None)}
+    shown = {"tokens": Reading(1000, 7)}
+    assert readings_of(attrs.evolve(text, readings=shown)) == shown
+    assert readings_of(attrs.evolve(text, limit=None)) == readings_of(attrs.evolve(text, unit=None)) == {}
+
+
+# -- refusals -----------------------------------------------------------------------
+
+
+def test_a_refusal_names_its_bucket_by_unit_then_limit_then_window() -> None:
+    """Else it is the one that was read last, or the first."""
+    one = key(*per_minute(requests=500), *per_day(requests=10_000))
+    minute, day = one.budget.lines["requests"]
+
+    def named(**how: float) -> Line | None:
+        return one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="requests", **how))  # type: ignore[arg-type]
+
+    assert named() is minute
+    assert named(limit=10_000) is day
+    assert named(limit=777, window_s=86_400) is day
+    assert named(limit=777, window_s=5) is minute
+    one.read(requests=Reading(10_000, 9_000))
+    assert named() is day
+    assert one.budget.named(Signals(429, Reason.RATE_LIMITED)) is None
+    assert one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="images")) is None
+
+
+def test_a_refusal_that_names_nothing_may_show_what_was_missing() -> None:
+    """The bucket of which less was left than the call needed; if there is none, it explains nothing."""
+    one = key()
+    one.read(requests=Reading(100, 5), tokens=Reading(1000, 500))
+    ticket = Ticket(0, "m", "", 0, Cost(tokens=200), None, None, 0)
+
+    def explained(**readings: Reading) -> Line | None:
+        return one.budget.explained(ticket, Signals(429, Reason.RATE_LIMITED, readings=readings))
+
+    assert explained(requests=Reading(100, 3), tokens=Reading(1000, 150)) is one.budget.lines["tokens"][0]
+    assert explained(requests=Reading(100, 3), tokens=Reading(1000, 300)) is None
+    assert explained(requests=Reading(100, None), images=Reading(10, 0)) is None
+
+
+def test_the_shown_rate_is_that_of_the_tightest_bucket() -> None:
+    """In calls per 1000 s; what only the caller typed is not shown."""
+    one = key(*per_second(requests=1))
+    assert one.budget.shown_rate() is None
+    one.read(requests=Reading(600, 500, window_s=60.0))
+    assert one.budget.shown_rate() == 10_000
+    one.read(requests=Reading(8640, 8000, window_s=86_400.0))
+    assert one.budget.shown_rate() == 100
+    one.read(requests=Reading(1, 0, window_s=86_400.0 * 30))
+    assert one.budget.shown_rate() == 1, "never nothing"
+
+
+# -- settling ---------------------------------------------------------------------
+
+
+def test_settling_corrects_what_nobody_else_does() -> None:
+    """A bucket whose last reading is older than its window is on its own again."""
+    one = key(*per_hour(tokens=1000))
+    one.read(tokens=Reading(1000, 1000, window_s=3600.0))
+    one.charge(tokens=500)
+    one.budget.settle("tokens", 300, now_ns=0)
+    assert one.buckets("tokens") == [(1000, 3600, 500)]
+
+    one.charge(tokens=500, now_ns=HOUR + S)
+    one.budget.settle("tokens", 300, now_ns=HOUR + S)
+    assert one.buckets("tokens", now_ns=HOUR + S) == [(1000, 3600, 800)]
+    one.budget.settle("images", 300, now_ns=HOUR + S)

@@ -1,0 +1,165 @@
+"""What a server charged, seen from what was left."""
+
+from __future__ import annotations
+
+import attrs
+
+from ratelimit_client.core.bucket import Bucket
+from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.estimate import Estimator, Features
+from ratelimit_client.core.evidence import ChargeEvidence
+from ratelimit_client.core.profile import Refill
+from ratelimit_client.core.readings import Lesson
+from ratelimit_client.core.ticket import Ticket
+from ratelimit_client.core.units import NS as S
+
+LIMIT, WINDOW = 6000, 60 * S  # a hundred a second
+JITTER = S // 10
+
+
+class Noted(Estimator):
+    """Writes down what it is taught: (chars, max_output, fixed, endpoint, calls, charged)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lessons: list[tuple[int, int, int, str | None, int, int]] = []
+
+    def learn(self, features: Features, calls: int, charged: int, *, stated: bool = False) -> bool:
+        self.lessons.append(
+            (features.chars, features.max_output, features.fixed, features.endpoint, calls, charged)
+        )
+        return super().learn(features, calls, charged, stated=stated)
+
+
+@attrs.define
+class Pad:
+    """One key with one bucket of tokens, full at zero."""
+
+    evidence: ChargeEvidence = attrs.field(factory=ChargeEvidence)
+    estimator: Noted = attrs.field(factory=Noted)
+    bucket: Bucket = attrs.field(
+        factory=lambda: Bucket.full("tokens", LIMIT, WINDOW, pays="tokens", now_ns=0)
+    )
+
+    def call(self, at_s: float, chars: int = 400, max_output: int = 0, endpoint: str = "chat") -> Ticket:
+        features = Features(chars, max_output, endpoint=endpoint)
+        ticket = Ticket(0, "m", "", 0, Cost(), features, None, 0)
+        ticket.evidence = self.evidence.granted(features, jitter_ns=JITTER, now_ns=round(at_s * S))
+        return ticket
+
+    def reads(self, ticket: Ticket, left: float, at_s: float, *, asleep: bool = False, trusted: bool = True) -> None:
+        """The server had *left* units when it looked, at that second, with this call charged."""
+        lesson = Lesson(0, 0, asleep, int(left * WINDOW), round(at_s * S))
+        self.evidence.read(ticket, self.bucket, lesson, self.estimator, trusted=trusted)
+
+    def taught(self) -> list[tuple[int, int]]:
+        """(calls, charged) of every lesson so far."""
+        return [lesson[4:] for lesson in self.estimator.lessons]
+
+
+def test_the_first_call_shows_what_it_was_charged() -> None:
+    """The bucket was full before it."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 130, 0)
+
+    assert pad.estimator.lessons == [(400, 0, 0, "chat", 1, 130)]
+
+
+def test_between_two_readings_everything_that_left_was_charged() -> None:
+    """What flowed back in between is added: three calls took 450 although only 350 are missing."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1000, 0)
+    calls = [pad.call(0.3 + number / 5, chars=100 * number) for number in range(3)]
+    pad.reads(calls[2], LIMIT - 1000 - 450 + 100, 1)
+
+    assert pad.estimator.lessons[1:] == [(300, 0, 0, "chat", 3, 450)]
+
+
+def test_of_a_bucket_that_was_full_in_between_only_a_single_call_can_be_told() -> None:
+    """What overflowed is not known; a lone call found it full."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 50, 0)
+    pad.reads(pad.call(10), LIMIT - 70, 10)
+    assert pad.taught() == [(1, 50), (1, 70)]
+
+    pad.call(20)
+    pad.reads(pad.call(20.2), LIMIT - 90, 20.2)
+    assert pad.taught() == [(1, 50), (1, 70)], "two calls: which of them was charged what?"
+    pad.reads(pad.call(20.4), LIMIT - 170, 20.4)
+    assert pad.taught()[2:] == [(1, 100)], "and from there on it goes on"
+
+
+def test_calls_that_may_still_be_on_their_way_make_a_span_wait() -> None:
+    """A sum with one unsure call counts once it holds eight calls."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 2000, 0)
+    left = LIMIT - 2000.0
+    for number in range(1, 15):
+        at_s = 0.2 * number
+        pad.call(at_s - 0.01)
+        ticket = pad.call(at_s)  # the one before it may be overtaken
+        left -= 2 * 100 - 20
+        pad.reads(ticket, left, at_s)
+        # Of the first span only its end is unsure, of the next one both ends are.
+        assert len(pad.taught()) == 1 + (number >= 5) + (number >= 13)
+
+    assert pad.taught()[1:] == [(9, 10 * 100), (16, 16 * 100)]
+
+
+def test_who_is_not_trusted_teaches_nothing_and_begins_anew() -> None:
+    """While others spend, or a series sleeps, whatever left may not have been ours."""
+    for asleep, trusted in ((False, False), (True, True)):
+        pad = Pad()
+        pad.reads(pad.call(0), LIMIT - 3000, 0, asleep=asleep, trusted=trusted)
+        pad.reads(pad.call(0.3), LIMIT - 4000, 0.3, asleep=asleep, trusted=trusted)
+        assert pad.taught() == []
+
+        pad.reads(pad.call(0.6), LIMIT - 4070, 0.6)
+        assert pad.taught() == [(1, 100)], "from the last of them on"
+
+
+def test_readings_without_a_price_are_none_of_its_business() -> None:
+    """A call whose cost was stated, or a bucket that steps: neither shows a charge."""
+    pad = Pad()
+    pad.reads(Ticket(0, "m", "", 0, Cost(tokens=5), None, None, 0), LIMIT - 5, 0)
+    pad.bucket.refill = Refill.WINDOW
+    pad.reads(pad.call(0), LIMIT - 100, 0)
+
+    assert pad.taught() == []
+
+
+def test_the_same_span_is_not_counted_twice() -> None:
+    """An answer of a call that was counted already teaches nothing."""
+    pad = Pad()
+    first, second = pad.call(0), pad.call(0.3)
+    pad.reads(second, LIMIT - 200, 0.3)
+    pad.reads(first, LIMIT - 200, 0.35)
+
+    assert pad.taught() == []
+    pad.reads(pad.call(0.6), LIMIT - 270, 0.6)
+    assert pad.taught() == [(1, 100)]
+
+
+def test_what_was_stated_is_taken_off() -> None:
+    """Calls with a cost of their own pay from the same bucket; only the rest is the estimate's."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1000, 0)
+    pad.evidence.stated(300, now_ns=S // 5)
+    pad.reads(pad.call(0.5), LIMIT - 1350, 0.5)
+
+    assert pad.estimator.lessons[1] == (400, 0, 300, "chat", 1, 400)
+
+
+def test_a_span_over_two_endpoints_is_dropped() -> None:
+    """Each charges by a rule of its own; a single call to the other one may be told."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1000, 0)
+    pad.call(0.3)
+    pad.reads(pad.call(0.6, endpoint="embeddings"), LIMIT - 1100, 0.6)
+    assert len(pad.taught()) == 1
+
+    pad.reads(pad.call(0.9, endpoint="chat"), LIMIT - 1170, 0.9)
+    assert pad.estimator.lessons[1:] == [(400, 0, 0, "chat", 1, 100)]
+    pad.call(1.2, endpoint="embeddings")
+    pad.reads(pad.call(1.5), LIMIT - 1200, 1.5)
+    assert len(pad.taught()) == 2
