@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,11 @@ def start(*arguments: str | Path, command: Sequence[str] = ("run",), **options: 
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     words = [sys.executable, "-W", "error", "-m", "ratelimit_client", *command, *map(str, arguments)]
     return subprocess.Popen(words, **streams)
+
+
+def wait_for(path: Path, count: int, *, within_s: float = 20.0) -> None:
+    """Until *path* holds so many lines."""
+    end = time.monotonic() + within_s
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < end, f"{path} did not grow to {count} lines"
+        time.sleep(0.01)

@@ -72,18 +72,18 @@ def test_stopped_and_continued_it_goes_on(tmp_path: Path) -> None:
     """
     SIGSTOP for a while, SIGCONT: no row fails, none is sent twice.
     """
-    write(tmp_path / "in", *rows(80))
+    write(tmp_path / "in", *rows(60))
     with serving(latency=0.1) as server:
         process = start(tmp_path / "in", "-o", tmp_path / "out", "--max-in-flight", "8")
         for count in (5, 30):
             wait_for(tmp_path / "out", count)
             process.send_signal(signal.SIGSTOP)
-            time.sleep(0.7)
+            time.sleep(0.4)
             process.send_signal(signal.SIGCONT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
-    assert sorted(names(tmp_path / "out")) == everyone(80)
-    assert server.tally.calls == 80
+    assert sorted(names(tmp_path / "out")) == everyone(60)
+    assert server.tally.calls == 60
 
 
 # The wall clock of this program jumps by a year, back and forth, five times a second.
@@ -102,7 +102,7 @@ def test_steps_of_the_clock_change_nothing(tmp_path: Path) -> None:
     """
     Waits are measured, not dated: the limit is used as ever, and no row waits for a year to pass.
     """
-    write(tmp_path / "in", *rows(60))
+    write(tmp_path / "in", *rows(40))
     with serving("1200 requests/min", latency=0.02) as server:
         words = ["run", tmp_path / "in", "-o", tmp_path / "out", "--limit", "20/s", "--progress", "none"]
         process = subprocess.run(
@@ -113,7 +113,7 @@ def test_steps_of_the_clock_change_nothing(tmp_path: Path) -> None:
         )
     assert process.returncode == 0, process.stderr
     assert b"Traceback" not in process.stderr
-    assert sorted(names(tmp_path / "out")) == everyone(60)
+    assert sorted(names(tmp_path / "out")) == everyone(40)
     assert server.tally.refusals <= 3
 
 
@@ -126,7 +126,7 @@ def test_half_a_line_of_a_growing_input_is_waited_for(tmp_path: Path) -> None:
     """
     late = json.dumps(row("late")).encode() + b"\n"
     (tmp_path / "in").write_bytes(json.dumps(row("first")).encode() + b"\n" + late[:40])
-    with serving(latency=1.5) as server:
+    with serving(latency=1.0) as server:
         process = start(tmp_path / "in", "-o", tmp_path / "out")
         while not server.tally.calls:
             time.sleep(0.01)

@@ -89,12 +89,12 @@ def test_cut_or_zeroed_at_every_byte(folder: Path, name: str, zeroed: bool) -> N
     """
     Every line is there once, as it was; the rows sent are those whose lines were not whole any more, and no other.
     """
-    write(folder / "in", row("a"), row("b", "\u2028 and \\n"), "no row", row("c", url="/x"), row("a"), row("d"))
+    write(folder / "in", row("a"), row("b"), "no row", row("a"), row("\u2028"))
     files = [folder / "out", folder / "out.errors.jsonl"]
 
     async def every_byte() -> int:
         client = Client(URL, retry=RetryPolicy.bulk())
-        assert await finish(folder, client) == ["a", "b", "d"]
+        assert await finish(folder, client) == ["a", "b", "\u2028"]
         before = {path: path.read_bytes() for path in files}
         expected = {path: in_lines(path) for path in files}
         text = before[folder / name]
@@ -111,7 +111,7 @@ def test_cut_or_zeroed_at_every_byte(folder: Path, name: str, zeroed: bool) -> N
         await client.close()
         return len(text)
 
-    assert asyncio.run(every_byte()) > 400
+    assert asyncio.run(every_byte()) > 300
 
 
 def test_zeros_in_the_middle_are_one_bad_line(folder: Path) -> None:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelimit_client.bulk.fingerprints import Fingerprints, Passed, Seen, State, row_bits
-from ratelimit_client.bulk.jsonl import Line
+from ratelimit_client.bulk.jsonl import Line, Splitter
 from ratelimit_client.bulk.lines import answer_line, error_line, read_line
 from ratelimit_client.bulk.row import Flaw, Row, duplicate, mark_of, read_row
-from ratelimit_client.bulk.skim import has_edited, pass_finished, prints_of_input, prints_of_output, undo
+from ratelimit_client.bulk.skim import Piece, has_edited, pass_finished, prints_of_output, undo
 from tests.jobs import row
 
 
@@ -37,23 +37,56 @@ def answer(name: str, content: bytes = b"{}") -> bytes:
 names = st.text(min_size=1, max_size=20)
 
 
-@given(st.lists(st.tuples(names, names, st.sampled_from(["\n", "\r\n"])), max_size=8))
-def test_input_at_one_look_is_input_line_by_line(found: list[tuple[str, str, str]]) -> None:
-    """
-    Either the same marks and identities, or no answer at all.
-    """
-    lines = [
-        json.dumps(row(name, content), ensure_ascii=False).encode("utf-8", "surrogatepass") + end.encode()
-        for name, content, end in found
-        if "\n" not in name + content
+other_forms = st.sampled_from(
+    [
+        b"oops",
+        b"5",
+        b"{}",
+        b"\xff",
+        b"\xef\xbb\xbf" + text("bom")[:-1],
+        b'{"custom_id": ""}',
+        b'{"custom_id": "a"}',
+        b'{"custom_id": 5, "method": "POST"}',
+        text("with more", metadata={"a": [1]})[:-1],
+        text("no endpoint", url="/x")[:-1],
+        text("nested")[:-2] + b', "body": {}}',
+        text("renamed")[:-2] + b', "custom_id": "otherwise"}',
+        b" " + text("spaced")[:-1],
+        b'{"custom_id":"dense","method":"POST","url":"/v1/embeddings","body":{"input":"x"}}',
     ]
-    prints = prints_of_input(b"".join(lines))
-    rows = [read(line) for line in lines]
-    if prints is not None:
-        usual = [each for each in rows if isinstance(each, Row)]
-        assert len(usual) == len(rows) == len(prints[0])
-        assert list(prints[0]) == [each.mark for each in usual]
-        assert prints[1] == [row_bits(each.id) for each in usual]
+)
+
+
+# Lines whose object goes on after the body.
+GUESSED = tuple(b'{"custom_id": "%b"' % name for name in (b"with more", b"nested", b"renamed"))
+
+
+@given(st.lists(st.tuples(names, names).map(lambda found: text(*found)[:-1]) | other_forms, max_size=8), st.booleans())
+def test_input_at_one_look_is_input_line_by_line(lines: list[bytes], carriage: bool) -> None:
+    """
+    The same marks and identities, whatever the lines are.
+    """
+    data = b"".join(line + (b"\r\n" if carriage else b"\n") for line in lines)
+    splitter = Splitter()
+    splitter.skip(6, 0)
+    rows = [read_row(line) for line in splitter.feed(data)]
+    piece = Piece(data, 7)
+    marks, bits = piece.prints
+    assert len(marks) == len(lines)
+    for mark, bit, line, found in zip(marks, bits, lines, rows, strict=True):
+        if not line.startswith(GUESSED):
+            assert (mark, bit) == (found.mark, row_bits(found.id))
+    for index, found in enumerate(rows):
+        piece.look_closely(index)
+        assert (marks[index], bits[index]) == (found.mark, row_bits(found.id))
+
+
+def test_a_blank_line_ends_what_is_taken_at_once() -> None:
+    """
+    It is no row, but it has a number.
+    """
+    for blank in (b"\n", b" \r\n"):
+        assert len(Piece(text("a") + blank + text("b")).prints[0]) == 1
 
 
 @given(st.lists(st.tuples(names, names), max_size=8))
@@ -129,15 +162,28 @@ def test_finished_lines_are_passed_up_to_the_first_that_is_not() -> None:
     """
     New, edited, repeated, unusual: each ends it, and what was passed counts as met.
     """
-    usual = text("a") + text("b")
+    usual = text("a") + text("b", metadata={})
     for other in (text("new"), text("b", "edited"), text("a"), b"oops\n", b"\n", text("a", url="/x")):
         table = finished_table(made("a"), made("b"))
-        assert pass_finished(table, usual + other + text("b")) == Passed(len(usual), 2, 0)
+        piece = Piece(usual + other + text("b"))
+        assert pass_finished(table, piece) == Passed(len(usual), 2, 0)
         assert table.look(made("a").mark, row_bits(made("a").id)) is Seen.REPEATED
 
-        undo(table, usual, Passed(len(usual), 2, 0))
+        undo(table, piece, Passed(len(usual), 2, 0))
         assert table.look(made("a").mark, row_bits(made("a").id)) is Seen.DONE
-        assert pass_finished(table, usual) == Passed(len(usual), 2, 0)
+        assert pass_finished(table, Piece(usual)) == Passed(len(usual), 2, 0)
+
+
+def test_an_error_line_of_earlier_is_finished_at_its_line_only() -> None:
+    """
+    The same bytes in another line are another error.
+    """
+    bad = read_row(Line(3, 0, b"oops"))
+    table = Fingerprints()
+    table.record(bad.mark, row_bits(bad.id), State.FAILED)
+
+    assert pass_finished(table, Piece(b"oops\n", number=3)) == Passed(5, 1, 1)
+    assert pass_finished(table, Piece(b"oops\n", number=4)) == Passed(0, 0, 0)
 
 
 def test_failed_lines_are_passed_when_asked() -> None:
@@ -148,23 +194,24 @@ def test_failed_lines_are_passed_when_asked() -> None:
     for failed, passed in ((True, Passed(len(piece), 2, 1)), (False, Passed(len(text("a")), 1, 0))):
         table = finished_table(made("a"))
         table.record(made("b").mark, row_bits(made("b").id), State.FAILED)
-        assert pass_finished(table, piece, failed=failed) == passed
+        assert pass_finished(table, Piece(piece), failed=failed) == passed
 
 
 def test_nothing_is_passed_at_an_unfinished_line() -> None:
     """
     Also where nothing is known at all.
     """
-    assert pass_finished(Fingerprints(), text("a")) == Passed(0, 0, 0)
-    assert pass_finished(finished_table(made("b")), text("a") + text("b")) == Passed(0, 0, 0)
-    assert pass_finished(finished_table(made("b")), b"oops\n" + text("b")) == Passed(0, 0, 0)
+    assert pass_finished(Fingerprints(), Piece(text("a"))) == Passed(0, 0, 0)
+    assert pass_finished(finished_table(made("b")), Piece(text("a") + text("b"))) == Passed(0, 0, 0)
+    assert pass_finished(finished_table(made("b")), Piece(b"oops\n" + text("b"))) == Passed(0, 0, 0)
 
 
 def test_a_piece_may_hold_an_edited_row_or_surely_does_not() -> None:
     """
-    An unusual line may be one.
+    So may one behind a blank line.
     """
     table = finished_table(made("a"))
-    assert not has_edited(table, text("a") + text("new"))
-    assert has_edited(table, text("new") + text("a", "edited"))
-    assert has_edited(table, text("new") + b"oops\n")
+    assert not has_edited(table, Piece(text("a") + text("new") + b"oops\n"))
+    assert has_edited(table, Piece(text("new") + text("a", "edited")))
+    assert has_edited(table, Piece(text("new") + text("a", "edited", metadata={})))
+    assert has_edited(table, Piece(text("a") + b"\n"))

@@ -11,6 +11,7 @@ import pytest
 
 from ratelimit_client.bulk.fingerprints import Passed
 from ratelimit_client.bulk.row import Row, read_row
+from ratelimit_client.bulk.skim import Piece
 from ratelimit_client.bulk.source import Source
 from ratelimit_client.errors import ConfigurationError
 from tests.jobs import row, rows, write
@@ -129,10 +130,11 @@ def test_what_needs_no_look_is_passed_over(tmp_path: Path) -> None:
     path = write(tmp_path / "in", *(f"{number:03}" for number in range(1, 201)))
     shown: list[tuple[int, int]] = []
 
-    def skip(data: bytes, offset: int) -> Passed:
+    def skip(piece: Piece) -> Passed:
         """All up to line 120, but for line 3."""
-        shown.append((offset, len(data)))
-        first = offset // 4 + 1
+        first = piece.number
+        assert piece.offset == 4 * (first - 1)
+        shown.append((piece.offset, len(piece.data)))
         lines = 2 if first == 1 else 0 if first == 3 else max(0, 121 - first)
         return Passed(4 * lines, lines, 0)
 

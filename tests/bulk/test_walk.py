@@ -7,7 +7,7 @@ import json
 from ratelimit_client.bulk.fingerprints import Fingerprints, State, row_bits
 from ratelimit_client.bulk.jsonl import Line
 from ratelimit_client.bulk.row import read_row
-from ratelimit_client.bulk.skim import pass_finished
+from ratelimit_client.bulk.skim import Piece, pass_finished
 from ratelimit_client.bulk.walk import Step, Walk
 from tests.jobs import row
 
@@ -125,11 +125,11 @@ def test_finished_lines_are_skipped_as_if_they_had_been_taken() -> None:
     walk = Walk(finished(a, b), glances=True)
     data = text(a, b, new)
 
-    passed = walk.skip(data, 50)
+    passed = walk.skip(Piece(data, 1, 50))
     assert (passed.size, passed.lines) == (len(text(a, b)), 2)
     assert (walk.rows, walk.done_before, walk.failed_before) == (2, 2, 0)
     assert (walk.offset, walk.bytes) == (50 + len(text(a)), 50 + len(text(a, b)) - 1)
-    assert walk.skip(data[passed.size :], 50 + passed.size).size == 0
+    assert walk.skip(Piece(data[passed.size :], 3, 50 + passed.size)).size == 0
     assert walk.take(new)[0] is Step.RUN
     assert walk.take(line(4, "a"))[0] is Step.SUSPECT
 
@@ -143,9 +143,9 @@ def test_what_was_passed_before_the_walk_is_not_looked_at_again() -> None:
     for walk_of, glances, skipped in ((Walk, True, 2), (Seeing, True, 1), (Walk, False, 0)):
         table = finished(a)
         table.record(read_row(b).mark, row_bits(read_row(b).id), State.FAILED)
-        table.passed[0] = pass_finished(table, data)
+        table.passed[0] = pass_finished(table, Piece(data))
         walk = walk_of(table, glances=glances)
-        assert (walk.skip(data, 0).lines if glances else 0) == skipped
+        assert (walk.skip(Piece(data)).lines if glances else 0) == skipped
         assert [walk.take(one)[0] for one in (a, b)[skipped:]] == [Step.DONE, Step.FAILED][skipped:]
         assert (walk.rows, walk.done_before, walk.failed_before) == (2, 1, 1)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ratelimit_client.testing import Faults, shortest, sliced
-from tests.jobs import KEY, lines, names, row, rows, run, serving, start, write
+from tests.jobs import KEY, lines, names, row, rows, run, serving, start, wait_for, write
 from tests.sizes import SCALE
 
 
@@ -24,14 +24,6 @@ def unused_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
-
-
-def wait_for(path: Path, count: int, *, within_s: float = 20.0) -> None:
-    """Until *path* holds so many lines."""
-    end = time.monotonic() + within_s
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert time.monotonic() < end, f"{path} did not grow to {count} lines"
-        time.sleep(0.01)
 
 
 # -- answers that end it --------------------------------------------------------------
@@ -382,90 +374,6 @@ def test_an_output_that_cannot_grow_stops_it(tmp_path: Path) -> None:
         assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
     assert sorted(names(tmp_path / "out")) == sorted(f"row-{number}" for number in range(60))
     assert server.tally.admitted >= 60
-
-
-def test_rows_go_through_pipes(tmp_path: Path) -> None:
-    """
-    Stdin to stdout: rows and failed rows on stdout, nothing else there, and no file anywhere.
-    """
-    text = b"".join(json.dumps(one).encode() + b"\n" for one in [*rows(30), row("row-3")]) + b"oops"
-    with serving():
-        process = start("-", "-o", "-", stdin=subprocess.PIPE, cwd=tmp_path)
-        out, err = process.communicate(text, timeout=30)
-    assert process.returncode == 1, err
-    found = [json.loads(line) for line in out.splitlines()]
-    assert len(found) == 32
-    assert sorted(line["error"]["code"] for line in found if line["error"]) == ["duplicate_custom_id", "invalid_line"]
-    [twice] = [line["error"] for line in found if line["error"] and line["error"]["code"] == "duplicate_custom_id"]
-    assert (twice["line"], twice["first_line"]) == (31, 4)
-    assert os.listdir(tmp_path) == []
-    assert b"30 of 32 ok" in err
-
-
-def test_a_slow_writer_on_stdin_is_waited_for(tmp_path: Path) -> None:
-    """
-    A row is answered when it comes, not when the input ends; a signal stops the wait.
-    """
-    with serving():
-        process = start("-", "-o", tmp_path / "out", stdin=subprocess.PIPE)
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(row("first")).encode() + b"\n")
-        process.stdin.flush()
-        wait_for(tmp_path / "out", 1)
-        process.stdin.write(json.dumps(row("second")).encode() + b"\n")
-        process.stdin.flush()
-        wait_for(tmp_path / "out", 2)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
-        process.communicate()
-    assert names(tmp_path / "out") == ["first", "second"]
-
-
-def test_stdin_to_a_file_can_be_resumed(tmp_path: Path) -> None:
-    """
-    The same rows piped again are known.
-    """
-    write(tmp_path / "in", *rows(12))
-    with serving() as server:
-        for expected in (75, 0):
-            bound = ["--max-rows", "7"] if expected else []
-            with (tmp_path / "in").open("rb") as file:
-                process = start("-", "-o", tmp_path / "out", *bound, stdin=file)
-                process.communicate(timeout=30)
-            assert process.returncode == expected
-    assert server.tally.calls == 12
-
-
-def test_an_edited_row_in_a_pipe_is_refused_when_it_comes(tmp_path: Path) -> None:
-    """
-    A pipe cannot be looked at before; the run stops with 2.
-    """
-    write(tmp_path / "in", *rows(5))
-    with serving():
-        assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
-        process = start("-", "-o", tmp_path / "out", stdin=subprocess.PIPE)
-        text = b"".join(json.dumps(one).encode() + b"\n" for one in rows(5, content="changed"))
-        _, err = process.communicate(text, timeout=30)
-    assert process.returncode == 2
-    assert b"1 row was edited" in err
-
-
-def test_a_reader_that_leaves_ends_it(tmp_path: Path) -> None:
-    """
-    Exit code 141, as for any program in a pipe; no traceback.
-    """
-    write(tmp_path / "in", *rows(300))
-    with serving():
-        process = start(tmp_path / "in", "-o", "-", "--max-in-flight", "4")
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr is not None
-        err = process.stderr.read()
-        assert process.wait(timeout=20) == 141
-        process.stderr.close()
-    assert b"Traceback" not in err
-    assert b"Exception" not in err
 
 
 def test_a_closed_stderr_changes_nothing(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from ratelimit_client.bulk.retry import Codes
-from tests.jobs import lines, names, retry, row, rows, run, serving, write
+from tests.jobs import lines, names, retry, row, rows, run, serving, start, wait_for, write
+from tests.sizes import SCALE
 
 BAD = "nobody-knows-it"
 
@@ -147,21 +149,23 @@ def test_what_cannot_be_retried_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_codes_are_statuses_and_names() -> None:
+def test_killed_at_random_a_retry_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """
-    In one list; without any, every failure is meant.
+    kill -9 a few times: each failed row has one answer at the end, and only rows that were out were sent twice.
     """
-    line = b'{"response": {"status_code": 503}, "error": {"code": "overloaded"}}'
-    bare = b'{"response": null, "error": {"code": "no_answer"}}'
-
-    assert [Codes.read(text).match(line) for text in ("503", "5xx", "5XX, 429", "overloaded", "429", "4xx", "no")] == [
-        True,
-        True,
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert [Codes.read(text).match(bare) for text in ("no_answer", "5xx")] == [True, False]
-    assert Codes().match(bare)
+    count, in_flight, kills = 150, 8, 3 * SCALE
+    write(tmp_path / "in", row("a"), *(row(f"late-{number}", model=BAD) for number in range(count)))
+    with serving(models=["gpt-4o-mini"], latency=0.05) as server:
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+        before = server.tally.admitted
+        server.models = None
+        for kill in range(kills):
+            words = ("-o", tmp_path / "out", "--max-in-flight", str(in_flight))
+            process = start(*words, command=["retry"], stderr=subprocess.DEVNULL)
+            wait_for(tmp_path / "out.errors.1.jsonl", count)
+            time.sleep(0.05 + 0.11 * (kill % 5))
+            process.kill()
+            process.communicate()
+        assert retry("-o", tmp_path / "out") == 0
+    assert sorted(names(tmp_path / "out")) == sorted(["a", *(f"late-{number}" for number in range(count))])
+    assert server.tally.admitted - before <= count + kills * in_flight

@@ -74,6 +74,20 @@ def test_failed_rows_of_a_shard_run_again(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "out.2-of-2.errors.1.jsonl")) == mine
 
 
+def test_an_unknown_model_alone_in_a_shard_stops_it(tmp_path: Path) -> None:
+    """
+    Rows of other shards are nobody who could still succeed: 3, after a handful of calls.
+    """
+    known = [row(name) for number in range(40) if remainder(name := f"row-{number}", 2) == 1]
+    unknown = [row(name, model="no-such") for number in range(900) if remainder(name := f"late-{number}", 2) == 0]
+    write(tmp_path / "in", *unknown, *known)
+    with serving(models=["gpt-4o-mini"], latency=0.05) as server:
+        arguments = (tmp_path / "in", "-o", tmp_path / "out", "--max-in-flight", "4")
+        assert run(*arguments, "--shard", "1/2") == 3
+        assert server.tally.calls < 100
+        assert run(*arguments, "--shard", "2/2") == 0
+
+
 def test_an_output_is_divided_in_one_way(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """
     Another number, or none, would send rows twice: 2, before the first call.

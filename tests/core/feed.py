@@ -78,6 +78,8 @@ class Feed:
         looked: float | None = None,
         refused: bool = False,
         grain_s: float = 0.0,
+        counted: bool = True,
+        witness: bool | None = None,
     ) -> Lesson | None:
         """
         The answer's reading comes at second *at*.
@@ -85,10 +87,19 @@ class Feed:
         Args:
             unsure: units sent before that may not have arrived before it.
             looked: when the server looked; as it was sent unless given.
+            counted, witness: see Snapshot.
         """
         snap_ns = sent.sent_ns if looked is None else to_ns(looked)
         snapshot = Snapshot(
-            sent.order, sent.total - unsure, sent.total, self.total, sent.own, sent.sent_ns, snap_ns
+            sent.order,
+            sent.total - unsure,
+            sent.total,
+            self.total,
+            sent.own,
+            sent.sent_ns,
+            snap_ns,
+            counted,
+            witness,
         )
         reading = Reading(limit, remaining, reset_s)
         return self.series.use(

@@ -6,7 +6,6 @@ import tracemalloc
 
 import pytest
 
-from ratelimit_client.core import scheduler as scheduler_module
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import ONE_REQUEST, Cost
 from ratelimit_client.core.estimate import Features
@@ -548,15 +547,9 @@ def test_closing_ends_what_waits_and_lets_the_rest_finish() -> None:
 # -- keys -------------------------------------------------------------------------
 
 
-def test_a_hundred_thousand_keys_cost_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Keys at rest that know nothing are forgotten; those that wait, go, or owe are not.
-
-    The bound is set low here: it is the rule that is tested, not the memory.
-    """
-    monkeypatch.setattr(scheduler_module, "_KEYS_MAX", 100)
+def test_keys_at_rest_that_know_nothing_are_forgotten() -> None:
+    """Those that wait, go, owe, or have learnt something are not; here the bound is 100 keys and not 100 000."""
     machine = scheduler({"owes": per_hour(requests=10)}, slots=2)
-    machine._forget_at = 100
     drive = Drive(machine, hold=True)
     drive.end(drive.ask("owes"))
     goes = drive.ask("goes")
@@ -564,10 +557,11 @@ def test_a_hundred_thousand_keys_cost_no_more_than_one(monkeypatch: pytest.Monke
     drive.ask("waits")
     drive.ask("waits")
     for number in range(1000):
+        machine._forget_at = min(machine._forget_at, 100)
         with pytest.raises(WouldBlock):
             machine.submit(f"k{number}", cost=ONE_REQUEST, waits=False, now_ns=0)
 
-    assert len(machine.keys) < 250
+    assert len(machine.keys) <= 100
     assert {"owes", "goes", "knows", "waits"} <= machine.keys.keys()
     drive.end(goes)
     assert machine.queued == 0
@@ -685,3 +679,27 @@ def test_a_waiting_call_takes_little_memory() -> None:
 def test_the_profile_is_the_one_that_was_given() -> None:
     """No other kind of server is assumed."""
     assert scheduler().profile is OPENAI
+
+
+def test_patience_that_was_not_needed_ends_nothing() -> None:
+    """The outage was over before it ran out."""
+    drive = Drive(scheduler(slots=4), hold=True)
+    probe, *_ = [drive.ask() for _ in range(4)]
+    waits = drive.ask(patience_ns=20 * S)
+    for _ in range(FAILURES_TO_CLOSE):
+        drive.machine.failed(probe, TIMEOUT, now_ns=0)
+    drive.to(10)
+    drive.machine.observe(probe, Signals(200), now_ns=drive.now_ns)
+    drive.to(100)
+
+    assert (drive.expired, waits.state) == ([], State.QUEUED)
+
+
+def test_a_reading_that_would_not_be_used_need_not_be_read() -> None:
+    """One in five milliseconds is; without any so far, every one."""
+    drive = Drive(scheduler(), hold=True)
+    ticket = drive.ask()
+    assert drive.machine.reading_due(ticket, now_ns=0)
+    drive.end(ticket, Signals(200, readings={"requests": Reading(100, 50, window_s=60.0)}))
+    assert not drive.machine.reading_due(ticket, now_ns=S // 250)
+    assert drive.machine.reading_due(ticket, now_ns=S // 200)

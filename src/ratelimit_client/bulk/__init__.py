@@ -6,7 +6,7 @@ reason; whatever happens to the process, the same command goes on.
 
 From the input to the output: ``source`` gives lines (``jsonl`` splits them),
 ``row`` says what a line is (``scan`` where its parts stand), ``walk`` what has to
-be done for it (``ledger`` and ``fingerprints`` know what earlier runs finished),
+be done for it (``ledger`` and ``fingerprints`` know what earlier runs finished, ``skim`` passes it),
 ``feeder`` and ``lanes`` begin it, ``engines`` send it, ``outcome`` says what an
 error means for it, ``lines`` and ``journal`` write it down. ``job`` is the run,
 ``stops`` why it ends early, ``tally``, ``meter`` and ``summary`` what it came to;

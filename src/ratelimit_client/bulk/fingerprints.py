@@ -187,15 +187,18 @@ class Fingerprints:
         """Would ``visit`` say DONE or FAILED?"""
         return self.look(mark, row) in (Seen.DONE, Seen.FAILED)
 
-    def visit_finished(self, marks: Sequence[int], rows: Sequence[int], *, failed: bool = True) -> tuple[int, int]:
+    def visit_finished(
+        self, marks: Sequence[int], rows: Sequence[int], *, start: int = 0, failed: bool = True
+    ) -> tuple[int, int]:
         """
-        ``visit`` rows in order as long as it says DONE, or FAILED if *failed*.
+        ``visit`` rows in order, from number *start*, as long as it says DONE, or FAILED if *failed*.
 
-        Returns: how many these are, and how many of them failed.
+        Returns: the number of the first for which it does not, and how many failed.
         """
         segments = self._segments
         failures = 0
-        for index, (mark, row) in enumerate(zip(marks, rows, strict=True)):
+        for index in range(start, len(marks)):
+            mark, row = marks[index], rows[index]
             segment = segments[mark >> _SEGMENT_SHIFT]
             if segment is None:
                 return index, failures

@@ -25,6 +25,7 @@ import concurrent.futures
 import errno
 import fcntl
 import json
+import logging
 import os
 import select
 import stat
@@ -35,9 +36,13 @@ import attrs
 
 from ..errors import ConfigurationError
 
+_log: Final = logging.getLogger(__name__)
+
 _PIECE: Final = 1 << 16
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE: Final = 0o600
+# Nothing is wrong with the command, and the same one goes on once somebody made room.
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 # Answers that wait for room on the disk: far more than all calls under way bring, far less than a machine has.
 _KEPT: Final = 64 << 20
 
@@ -48,12 +53,20 @@ def open_file(path: str) -> int:
 
     Raises:
         ConfigurationError: it is no regular file, or cannot be opened; says which.
+        OSError: there is no room for it.
     """
     check_kind(path)
     try:
         return os.open(path, _FLAGS, _MODE)
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {_reason(error)}") from None
+        raise refused(path, error) from None
+
+
+def refused(path: str, error: OSError) -> Exception:
+    """What to raise when *path* cannot be written: a refusal, unless the same command may work later."""
+    if error.errno in NO_ROOM:
+        return OSError(error.errno, f"it cannot be written: {_reason(error)}", path)
+    return ConfigurationError(f"{path} cannot be written: {_reason(error)}")
 
 
 def check_kind(path: str) -> None:
@@ -191,6 +204,8 @@ class Journal:
         """Hand over *line*, newline and all, before the next turn of the loop."""
         if self.failed is not None:
             if self._kept + len(line) > self.cap:
+                if not self.dropped:
+                    _log.warning("%s: %d MB of answers wait for room: further ones are lost", self.name, self.cap >> 20)
                 self.dropped += 1
                 return
             self._kept += len(line)
@@ -231,6 +246,7 @@ class Journal:
         self.flush()
         if not (self._dirty and self.durable):
             return
+        self._see_that_it_is_there()
         self._dirty = False
         self._syncing = concurrent.futures.Future()
         await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.fd)
@@ -247,6 +263,12 @@ class Journal:
                 self._fail_to_sync(error)
         if self.durable:
             os.close(self.fd)
+
+    def _see_that_it_is_there(self) -> None:
+        """A file without a name goes with its descriptor, and with it every answer in it."""
+        if not self._unsafe and os.fstat(self.fd).st_nlink == 0:
+            self._unsafe = True
+            self._fail(OSError(errno.ENOENT, "somebody deleted it", self.name))
 
     def _end_sync(self) -> None:
         """Wait for the sync under way, if any, and take down how it went."""

@@ -62,6 +62,11 @@ class Splitter:
         self._digest: hashlib._Hash | None = None
 
     @property
+    def number(self) -> int:
+        """Of the line that is being collected."""
+        return self._number
+
+    @property
     def offset(self) -> int:
         """Bytes before the line that is being collected."""
         return self._offset
@@ -80,7 +85,7 @@ class Splitter:
         """The line that is being collected, as it would be if the file ended here; None when that is none."""
         if self._digest is not None:
             return Line(self._number, self._offset, b"", self._digest.digest())
-        return _line(self._number, self._offset, b"".join(self._held))
+        return line_of(self._number, self._offset, b"".join(self._held))
 
     def feed(self, chunk: bytes) -> list[Line]:
         """The lines that *chunk* made whole."""
@@ -121,11 +126,11 @@ class Splitter:
 
         if digest is not None:
             return Line(number, offset, b"", digest.digest())
-        return _line(number, offset, data)
+        return line_of(number, offset, data)
 
 
-def _line(number: int, offset: int, data: bytes) -> Line | None:
-    """What is left of a line without the marks of other systems; None when that is blank."""
+def line_of(number: int, offset: int, data: bytes) -> Line | None:
+    """A line without the marks of other systems; None when it is blank then."""
     if data.endswith(b"\r"):
         data = data[:-1]
     if number == 1 and data.startswith(_BOM):

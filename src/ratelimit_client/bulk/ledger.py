@@ -26,7 +26,7 @@ from .journal import Tail, look_at_tail
 from .jsonl import Line, Splitter, count_lines, lines_of, regions_of
 from .lines import Finished, read_line
 from .row import mark_of, mark_of_line, read_row
-from .skim import has_edited, pass_finished, prints_of_output, undo
+from .skim import Piece, has_edited, pass_finished, prints_of_output, undo
 from .source import Source
 
 _FIRST: Final = b'{"id": "rlc_'
@@ -166,13 +166,14 @@ def _unfinished_lines(source: Source, table: Fingerprints) -> Iterator[Line]:
     splitter = Splitter()
     for region in regions_of(source.fd, start=source.start):
         if splitter.at_start and region.endswith(b"\n"):
-            passed = pass_finished(table, region)
+            piece = Piece(region, splitter.number, splitter.offset)
+            passed = pass_finished(table, piece)
             if passed.size == len(region):
                 table.passed[splitter.offset] = passed
                 splitter.skip(passed.lines, passed.size)
                 continue
-            undo(table, region, passed)
-            if not has_edited(table, region):
+            undo(table, piece, passed)
+            if not has_edited(table, piece):
                 splitter.skip(region.count(b"\n"), len(region))
                 continue
         yield from splitter.feed(region)

@@ -101,6 +101,7 @@ def open_output(
     Raises:
         ConfigurationError: they cannot be written, another run has them, they belong to another job, they are the
             input, or finished rows were edited; nothing was changed.
+        OSError: there is no room for them.
     """
     paths = Paths(out)
     _refuse_input_as_output(paths, source)
@@ -120,7 +121,7 @@ def open_output(
                 ledger, job = _continue(paths, source, job, answers_fd, errors_fd, rerun_edited)
             manifest.save(paths.manifest, job)
         except OSError as error:
-            raise ConfigurationError(f"{error.filename or out} cannot be written: {error.strerror}") from None
+            raise journal.refused(error.filename or out, error) from None
         undo.pop_all()
     return Output(Journal(answers_fd, out), Journal(errors_fd, paths.errors), ledger, paths, job)
 

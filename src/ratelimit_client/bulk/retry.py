@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from . import journal
-from .fingerprints import Passed, Seen, row_bits
+from .fingerprints import Seen, row_bits
 from .journal import Journal
 from .jsonl import Line, lines_of
 from .lines import parse, read_line
@@ -144,7 +144,7 @@ class RetryWalk(ShardWalk):
 
     chosen: set[int] = attrs.field(kw_only=True, factory=set)
     _is_repeated: bool = attrs.field(init=False, default=False)
-    skips_failed: ClassVar[bool] = False
+    skips_failed: ClassVar[bool] = False  # they need a look here
 
     def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
         self._is_repeated = False
@@ -159,10 +159,6 @@ class RetryWalk(ShardWalk):
             return step, row
         self.passed += 1
         return Step.OTHER, row
-
-    def skip(self, data: bytes, offset: int) -> Passed:
-        """Failed rows need a look here."""
-        return Passed(0, 0, 0) if self.chosen else super().skip(data, offset)
 
     def _repeated(self, row: Row | Flaw) -> Step:
         self._is_repeated = True

@@ -145,6 +145,19 @@ def glance(line: Line) -> tuple[int, str] | None:
     return mark, "rlc_" + sha256(method + url + body).hexdigest()[:20]
 
 
+def identify(line: Line) -> tuple[int, str]:
+    """Mark and identity of a line in any layout, as ``read_row`` gives them, without the rest."""
+    try:
+        found = members(line.data.decode())
+        name = found["custom_id"].value
+    except (UnicodeDecodeError, NotJSON, KeyError):
+        name = None
+    if line.digest is not None or _wrong_name(name) is not None:
+        row = read_row(line)
+        return row.mark, row.id
+    return mark_of(name), _identity(line.data.decode(), found)
+
+
 def read_row(line: Line) -> Row | Flaw:
     """The row that *line* is, or what is wrong with it."""
     if line.digest is not None:
@@ -168,9 +181,7 @@ def read_row(line: Line) -> Row | Flaw:
 
 
 def _row(line: Line, text: str, found: dict[str, Member], name: Member) -> Row | Flaw:
-    sent = [found[key] for key in ("method", "url", "body") if key in found]
-    hashed = "".join([text[member.start : member.end] for member in sent])
-    id_ = "rlc_" + sha256(hashed.encode()).hexdigest()[:20]
+    id_ = _identity(text, found)
     carried = "" if len(found) <= 4 and found.keys() <= _OURS else _carry(text, found)
     custom_id: str = name.value
     shown = text[name.start : name.end]
@@ -195,6 +206,12 @@ def _row(line: Line, text: str, found: dict[str, Member], name: Member) -> Row |
         features=features_of(body.value, found["url"].value),
         carried=carried,
     )
+
+
+def _identity(text: str, found: dict[str, Member]) -> str:
+    sent = [found[key] for key in ("method", "url", "body") if key in found]
+    hashed = "".join([text[member.start : member.end] for member in sent])
+    return "rlc_" + sha256(hashed.encode()).hexdigest()[:20]
 
 
 def _no_row(line: Line, what: str) -> Flaw:

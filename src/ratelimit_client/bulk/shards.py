@@ -3,8 +3,8 @@ A job in parts, one a process or machine: ``--shard I/N``.
 
 Law of this file: every row belongs to exactly one shard, and which one follows
 from its ``custom_id`` alone: SHA-256 of it, modulo N. So the order of the input,
-its growth and the other shards change nothing. A line without a name belongs to
-the first shard, which reports it.
+its growth and the other shards change nothing. A line that is no row belongs to one
+shard as well, which reports it: the first, or that of the name it begins with.
 
 The shard I of N of an output OUT is ``OUT.I-of-N``, with side files of its own.
 An output is kept in one way: whole, or in N parts for one N.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from hashlib import sha256
+from typing import Final
 
 import attrs
 
@@ -22,6 +23,9 @@ from ..errors import ConfigurationError
 from .jsonl import Line
 from .row import Flaw, Row, read_row
 from .walk import Step, Walk
+
+_FIRST: Final = re.compile(rb'\{"custom_id": ?"([^"\\\x00-\x1f]+)"')
+_ESCAPED: Final = re.compile(rb"\\u00[567]")  # a letter of ASCII, or "_"
 
 
 @attrs.frozen
@@ -38,9 +42,13 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
 
-    def owns(self, row: Row | Flaw) -> bool:
-        """Does *row* belong to this shard?"""
-        return (0 if row.custom_id is None else remainder(row.custom_id, self.of)) == self.number - 1
+    def owns(self, line: Line) -> bool:
+        """Does the row of *line* belong to this shard?"""
+        name = _name_at_a_glance(line.data)
+        if name is None:
+            row = read_row(line)
+            name = None if row.custom_id is None else row.custom_id.encode("utf-8", "surrogatepass")
+        return (0 if name is None else _remainder(name, self.of)) == self.number - 1
 
     def path(self, out: str) -> str:
         """Its part of the output *out*."""
@@ -49,7 +57,23 @@ class Shard:
 
 def remainder(custom_id: str, of: int) -> int:
     """SHA-256 of a name modulo the number of shards; one more is the shard's number."""
-    return int.from_bytes(sha256(custom_id.encode("utf-8", "surrogatepass")).digest(), "big") % of
+    return _remainder(custom_id.encode("utf-8", "surrogatepass"), of)
+
+
+def _remainder(name: bytes, of: int) -> int:
+    return int.from_bytes(sha256(name).digest(), "big") % of
+
+
+def _name_at_a_glance(data: bytes) -> bytes | None:
+    """
+    The name of a line that begins with it, ten times faster than reading the line; None for any other.
+
+    Sure, if it is a row: no second member can be the name, not even one that is spelled with escapes.
+    """
+    found = _FIRST.match(data)
+    if found is None or data.count(b'"custom_id"') != 1 or _ESCAPED.search(data) is not None:
+        return None
+    return found[1]
 
 
 def parts_of(out: str) -> dict[Shard, str]:
@@ -98,8 +122,11 @@ class ShardWalk(Walk):
     shard: Shard | None = attrs.field(kw_only=True, default=None)
 
     def take(self, line: Line) -> tuple[Step, Row | Flaw | None]:
-        if self.shard is not None and not self.shard.owns(read_row(line)):
+        if self.shard is not None and not self.shard.owns(line):
             self.offset = line.offset
             self.bytes = line.offset + len(line.data)
             return Step.OTHER, None
         return super().take(line)
+
+    def takes(self, row: Row) -> bool:
+        return self.shard is None or self.shard.number - 1 == remainder(row.custom_id, self.shard.of)

@@ -1,9 +1,10 @@
 """
 Many lines at one look, for starts that have a million rows to pass.
 
-Law of this file: all or nothing. A piece of a file is taken at once only when every
-line in it has the usual form; one that has not sends the whole piece to those who read
-line by line, and what they would say of the usual lines is what is said here.
+Law of this file: what is said of a piece of a file is what would be said of its lines
+one by one. Lines of the usual form are taken together; for a line of input that has
+another form the close look is taken, and a piece of OUT with one that has another form
+is left to those who read line by line.
 
 A line of OUT counts only when it is JSON, so it is parsed here as well: all lines of a
 piece as one list, in one call. A line of input is believed to be finished, and nothing
@@ -19,16 +20,19 @@ from array import array
 from hashlib import sha256
 from typing import Final
 
+import attrs
+
 from .fingerprints import ROW_SHIFT_OF_WORD, Fingerprints, Passed, Seen, row_bits
-from .jsonl import Line
+from .jsonl import line_of
 from .lines import parse
-from .row import DUPLICATE, INVALID_LINE, glance
+from .row import DUPLICATE, INVALID_LINE, glance, identify
 
 Prints = tuple["array[int]", list[int]]
 
+# A line of the usual form, or any other.
 _INPUT: Final = re.compile(
-    rb'^\{"custom_id": ?"([^"\\\x00-\x1f]+)", ?"method": ?"POST", ?"url": ?("[a-z0-9_/-]+"), ?'
-    rb'"body": ?(\{[^\n]*\})\}\r?\n',
+    rb'^(?:\{"custom_id": ?"([^"\\\x00-\x1f]+)", ?"method": ?"POST", ?"url": ?("[a-z0-9_/-]+"), ?'
+    rb'"body": ?(\{[^\n]*\})\}\r?|([^\n]*))\n',
     re.MULTILINE,
 )
 _IDS: Final = re.compile(r"(?:rlc_[0-9a-f]{20})*")
@@ -37,14 +41,77 @@ _ABOUT_LINES: Final = frozenset({INVALID_LINE, DUPLICATE})
 _NOTHING: Final = Passed(0, 0, 0)
 
 
-def prints_of_input(data: bytes) -> Prints | None:
-    """Marks and row bits of the whole lines *data*; None when one of them is unusual."""
-    found = _INPUT.findall(data)
-    if len(found) != data.count(b"\n"):
-        return None
-    marks = _words("Q", b"".join([sha256(name).digest()[:8] for name, _, _ in found]))
-    words = _words("I", b"".join([sha256(b'"POST"' + url + body).digest()[:4] for _, url, body in found]))
-    return marks, [word >> ROW_SHIFT_OF_WORD for word in words]
+@attrs.define(eq=False)
+class Piece:
+    """
+    Whole lines of input.
+
+    Args:
+        data: the lines.
+        number, offset: of the first of them.
+    """
+
+    data: bytes
+    number: int = 1
+    offset: int = 0
+    _prints: Prints | None = attrs.field(init=False, default=None)
+    _lines: list[bytes] | None = attrs.field(init=False, default=None)
+
+    @property
+    def prints(self) -> Prints:
+        """
+        Marks and row bits of the lines; of those before the first blank one only.
+
+        A guess, as ``row.glance`` is one: where the object goes on after the body, that is taken for the body, too.
+        """
+        if self._prints is None:
+            self._prints = self._all_prints()
+        return self._prints
+
+    def begins_finished(self, table: Fingerprints) -> bool:
+        """Is the first line finished, and met for the first time?"""
+        line = line_of(self.number, self.offset, self.data[: self.data.index(b"\n")])
+        if line is None:
+            return False
+        guess = glance(line)
+        if guess is not None and table.is_finished(guess[0], row_bits(guess[1])):
+            return True
+        mark, id_ = identify(line)
+        return table.is_finished(mark, row_bits(id_))
+
+    def look_closely(self, index: int) -> bool:
+        """Put what line *index* says in the place of a guess; False when the guess was right."""
+        marks, rows = self.prints
+        if self._lines is None:
+            self._lines = self.data.split(b"\n")
+        line = line_of(self.number + index, self.offset, self._lines[index])
+        if line is None:
+            return False
+        mark, id_ = identify(line)
+        before, (marks[index], rows[index]) = (marks[index], rows[index]), (mark, row_bits(id_))
+        return before != (marks[index], rows[index])
+
+    def size_of(self, lines: int) -> int:
+        """Bytes of the first *lines* lines."""
+        if lines == len(self.prints[0]) and self.data.count(b"\n") == lines:
+            return len(self.data)
+        return sum(map(len, self.data.split(b"\n", lines)[:lines])) + lines
+
+    def _all_prints(self) -> Prints:
+        names, bodies = [], []
+        for index, (name, url, body, other) in enumerate(_INPUT.findall(self.data)):
+            if name:
+                names.append(sha256(name).digest()[:8])
+                bodies.append(sha256(b'"POST"' + url + body).digest()[:4])
+                continue
+            line = line_of(self.number + index, self.offset, other)
+            if line is None:
+                break
+            mark, id_ = identify(line)
+            names.append(mark.to_bytes(8, "big"))
+            bodies.append(bytes.fromhex(id_[4:12]))
+        words = _words("I", b"".join(bodies))
+        return _words("Q", b"".join(names)), [word >> ROW_SHIFT_OF_WORD for word in words]
 
 
 def prints_of_output(data: bytes) -> Prints | None:
@@ -65,53 +132,34 @@ def prints_of_output(data: bytes) -> Prints | None:
     return marks, [word >> ROW_SHIFT_OF_WORD for word in _words("I", bytes.fromhex(digits))]
 
 
-def pass_finished(table: Fingerprints, data: bytes, *, failed: bool = True) -> Passed:
-    """Visit the lines of input at the beginning of *data* that are finished and met for the first time."""
-    first = glance(Line(0, 0, data[: data.find(b"\n")].removesuffix(b"\r")))
-    if first is None or not table.is_finished(first[0], row_bits(first[1])):
+def pass_finished(table: Fingerprints, piece: Piece, *, failed: bool = True) -> Passed:
+    """Visit the lines at the beginning of *piece* that are finished and met for the first time."""
+    if not piece.begins_finished(table):
         return _NOTHING  # most lines are not finished: a piece of them must not cost a look at all
-    prints = prints_of_input(data)
-    if prints is None:
-        return _pass_singly(table, data, failed)
-    lines, failures = table.visit_finished(*prints, failed=failed)
-    return Passed(_size_of(data, lines, len(prints[0])), lines, failures)
+    marks, rows = piece.prints
+    lines, failures = table.visit_finished(marks, rows, failed=failed)
+    while lines < len(marks) and piece.look_closely(lines):
+        lines, more = table.visit_finished(marks, rows, start=lines, failed=failed)
+        failures += more
+    return Passed(piece.size_of(lines), lines, failures)
 
 
-def _pass_singly(table: Fingerprints, data: bytes, failed: bool) -> Passed:
-    """The same where one line is unusual: up to that one at most."""
-    size = lines = failures = 0
-    while size < len(data):
-        end = data.index(b"\n", size)
-        guess = glance(Line(0, 0, data[size:end].removesuffix(b"\r")))
-        if guess is None:
-            break
-        passed, failure = table.visit_finished((guess[0],), (row_bits(guess[1]),), failed=failed)
-        if not passed:
-            break
-        size, lines, failures = end + 1, lines + 1, failures + failure
-    return Passed(size, lines, failures)
-
-
-def undo(table: Fingerprints, data: bytes, passed: Passed) -> None:
+def undo(table: Fingerprints, piece: Piece, passed: Passed) -> None:
     """Forget that the lines of *passed* were met."""
-    prints = prints_of_input(data[: passed.size])
-    if prints is not None:
-        table.forget_visits(prints[0])
+    table.forget_visits(piece.prints[0][: passed.lines])
 
 
-def has_edited(table: Fingerprints, data: bytes) -> bool:
-    """May one of the lines *data* be a finished row that was edited? A closer look tells."""
-    prints = prints_of_input(data)
-    if prints is None:
+def has_edited(table: Fingerprints, piece: Piece) -> bool:
+    """May one of the lines be a finished row that was edited? A closer look tells."""
+    marks, rows = piece.prints
+    if len(marks) != piece.data.count(b"\n"):
         return True
-    return any(table.look(mark, row) is Seen.EDITED for mark, row in zip(*prints, strict=True))
-
-
-def _size_of(data: bytes, lines: int, of: int) -> int:
-    """Bytes of the first *lines* lines."""
-    if lines == of:
-        return len(data)
-    return sum(map(len, data.split(b"\n", lines)[:lines])) + lines
+    for index, mark in enumerate(marks):
+        if table.look(mark, rows[index]) is Seen.EDITED:
+            piece.look_closely(index)
+            if table.look(marks[index], rows[index]) is Seen.EDITED:
+                return True
+    return False
 
 
 def _words(code: str, digests: bytes) -> array[int]:

@@ -23,6 +23,7 @@ from ..errors import ConfigurationError
 from .fingerprints import Passed
 from .jsonl import CHUNK, Line, Splitter, count_lines, lines_of, regions_of
 from .row import Flaw, Row, read_row
+from .skim import Piece
 
 _log: Final = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Source:
         return count_lines(self.fd, start=self.start) if size is not None and size <= _COUNTED_BYTES else None
 
     async def batches(
-        self, skip: Callable[[bytes, int], Passed] | None = None, *, busy: Callable[[], bool] = bool
+        self, skip: Callable[[Piece], Passed] | None = None, *, busy: Callable[[], bool] = bool
     ) -> AsyncGenerator[list[Line], None]:
         """
         The lines in order, as many at a time as one read brought.
@@ -92,7 +93,7 @@ class Source:
         grow, and in a file that did grow what is still half at the end is no line yet.
 
         Args:
-            skip: is shown whole lines of a file and where they begin, and says how many of them need no look.
+            skip: is shown whole lines of a file, and says how many of them need no look.
             busy: is there anything else to wait for?
         """
         splitter = Splitter()
@@ -191,7 +192,7 @@ class Source:
             os.close(self.fd)
 
 
-def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[bytes, int], Passed]) -> Iterator[bytes]:
+def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[Piece], Passed]) -> Iterator[bytes]:
     """
     What *skip* leaves of *region*, in parts to be fed before the next is asked for.
 
@@ -201,7 +202,7 @@ def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[bytes, int], 
     lines = 1
     while region:
         if splitter.at_start and region.endswith(b"\n"):
-            passed = skip(region, splitter.offset)
+            passed = skip(Piece(region, splitter.number, splitter.offset))
             if passed.size:
                 splitter.skip(passed.lines, passed.size)
                 region = region[passed.size :]

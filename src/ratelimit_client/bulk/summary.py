@@ -246,8 +246,14 @@ def _next(job: Job, command: Sequence[str], exit_code: int) -> str:
     if job.rows_left:
         return f"to go on: {again}"
     if exit_code == 1:
-        return f"look at {paths.errors}; `retry` runs its rows again as they stand in the input then"
+        return f"look at {paths.errors}; to run its rows again: {_retry_command(command)}"
     return f"answers are in {paths.out}"
+
+
+def _retry_command(command: Sequence[str]) -> str:
+    """What runs the failed rows of *command* again: the same words, but for those that are about edited rows."""
+    program, _, *words = command
+    return shlex.join([program, "retry", *(word for word in words if word != "--rerun-edited")])
 
 
 def shown(text: str) -> str:

@@ -89,7 +89,7 @@ class UnknownModels:
         for number, row in enumerate(feeder.source.after(feeder.walk.offset)):
             if number % _ROWS_IN_A_ROW == 0:
                 await asyncio.sleep(0)
-            if isinstance(row, Row) and row.model != model:
+            if isinstance(row, Row) and row.model != model and feeder.walk.takes(row):
                 seen = feeder.walk.table.look(row.mark, row_bits(row.id))
                 if seen in (Seen.NEW, Seen.EDITED) or number == 0:
                     return True

@@ -18,12 +18,10 @@ import attrs
 from .fingerprints import Fingerprints, Passed, Seen, row_bits
 from .jsonl import Line
 from .row import Flaw, Row, glance, mark_of_line, read_row
-from .skim import pass_finished, undo
+from .skim import Piece, pass_finished, undo
 
 # Rows that wait for their proof: enough to make reading the input again rare, few enough to hold.
 SUSPECTS_CAP: Final = 20_000
-
-Bytes = bytes  # a field of Walk has that name
 
 
 class Step(enum.Enum):
@@ -89,21 +87,25 @@ class Walk:
             return self._repeated(row), row
         return self._edited(row), row
 
-    def skip(self, data: Bytes, offset: int) -> Passed:
-        """Pass the finished rows at the beginning of the whole lines *data*, which begin at *offset*."""
-        passed = self.table.passed.pop(offset, None)
+    def skip(self, piece: Piece) -> Passed:
+        """Pass the finished rows at the beginning of a piece of the input."""
+        passed = self.table.passed.pop(piece.offset, None)
         if passed is not None and passed.failed and not self.skips_failed:
-            undo(self.table, data, passed)
+            undo(self.table, piece, passed)
             passed = None
-        if passed is None or passed.size > len(data):
-            passed = pass_finished(self.table, data, failed=self.skips_failed)
+        if passed is None or passed.size > len(piece.data):
+            passed = pass_finished(self.table, piece, failed=self.skips_failed)
         if passed.size:
             self.rows += passed.lines
             self.done_before += passed.lines - passed.failed
             self.failed_before += passed.failed
-            self.offset = offset + data.rfind(b"\n", 0, passed.size - 1) + 1
-            self.bytes = offset + passed.size - 1
+            self.offset = piece.offset + piece.data.rfind(b"\n", 0, passed.size - 1) + 1
+            self.bytes = piece.offset + passed.size - 1
         return passed
+
+    def takes(self, row: Row) -> bool:
+        """Is *row*, done or not, one of this run?"""
+        return True
 
     def _glance(self, line: Line) -> Step | None:
         guess = glance(line)

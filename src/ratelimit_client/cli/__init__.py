@@ -64,6 +64,9 @@ def guarded(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:
         voice.fail(str(error))
         return 2
     except Exception as error:  # noqa: BLE001  # the last line of defence: a bug is a sentence, too
+        if _lacks_room(error):
+            voice.fail(f"{error}. Make room, then run the same command")
+            return 74
         if debug:
             voice.write("".join(traceback.format_exception(error)))
         voice.fail(
@@ -71,6 +74,13 @@ def guarded(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:
             "RATELIMIT_CLIENT_DEBUG=1 shows where it happened"
         )
         return _BUG
+
+
+def _lacks_room(error: Exception) -> bool:
+    """Is it the disk that cannot take what we write? Then the same command works once it can."""
+    from ..bulk.journal import NO_ROOM
+
+    return isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None
 
 
 def _forget_stdout() -> None:

@@ -66,13 +66,17 @@ def _models(forecast: Forecast) -> list[tuple[str, str]]:
     found = [
         (
             "model",
-            f"{shown(model) or 'unnamed'}: {number(demand.rows)} rows, about {number(demand.tokens)} tokens, "
+            f"{shown(model) or 'unnamed'}: {_counted(demand.rows)}, about {number(demand.tokens)} tokens, "
             f"at most {number(demand.largest)} a row",
         )
         for model, demand in ordered[:_SHOWN_MODELS]
     ]
     more = len(ordered) - _SHOWN_MODELS
     return [*found, *([("", f"and {more} more models")] if more > 0 else [])]
+
+
+def _counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{number(rows)} rows"
 
 
 def _limits(bounds: list[Bound], unknown: str, forecast: Forecast) -> list[tuple[str, str]]:

@@ -1,8 +1,14 @@
 """
 How far calls overtake each other on the way to the server.
 
-Law of this file: until it was measured the jitter is 250 ms; then it is the 95th
-percentile of the last 64 times from grant to written request, at least 20 ms.
+Law of this file: until it was measured the jitter is 250 ms; then it is the longest
+of the last 64 times from grant to written request, at least 50 ms. A longer one
+counts at once.
+
+Theory. A jitter that is too short lets a reading raise the level by calls that are
+still on their way: when the process stalls for a moment, everything it wrote is
+late, and one such reading is enough for a burst of refusals. A jitter that is too
+long costs next to nothing, because between its two bounds the own account stands.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ import attrs
 from .units import NS
 
 _UNMEASURED_NS = NS // 4
-_LEAST_NS = NS // 50
+_LEAST_NS = NS // 20
 _KEPT = 64
 _EVERY = 16
 
@@ -32,6 +38,7 @@ class ArrivalJitter:
         else:
             self._samples[self._next % _KEPT] = delay_ns
         self._next += 1
-        if self._next % _EVERY == 0:
-            ordered = sorted(self._samples)
-            self.ns = max(_LEAST_NS, ordered[len(ordered) * 95 // 100])
+        if delay_ns > self.ns:
+            self.ns = delay_ns
+        elif self._next % _EVERY == 0:
+            self.ns = max(_LEAST_NS, *self._samples)

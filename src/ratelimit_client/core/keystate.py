@@ -94,8 +94,8 @@ class KeyState:
             return self.breaker.next_probe_ns, "outage"
         ready_ns = self.budget.ready_at_ns(ticket, now_ns=now_ns)
         if ready_ns > now_ns:
-            binding = self.budget.binding
-            return ready_ns, "budget" if binding is None else binding.name
+            assert self.budget.binding is not None, "a bucket that is not ready is the one that binds"
+            return ready_ns, self.budget.binding.name
         if not self.window.has_room(now_ns=now_ns):
             what = "slots" if self.window.in_flight >= self.window.ceiling else "ramp"
             return self.window.opens_at_ns(now_ns=now_ns), what

@@ -296,19 +296,15 @@ class Series:
         else:
             self._full_in_a_row = 0
         still = exact // bucket.window_ns == self._anchor // bucket.window_ns
-        if (still and predicted <= exact - tolerance) or self._full_in_a_row >= 2:
-            self.asleep = True
+        constant = self._full_in_a_row >= 2
+        if still or constant:
+            self.asleep = self.asleep or constant or predicted <= exact - tolerance
             self._chain = predicted
-            return
-        if still:
-            self._chain = predicted if abs(predicted - exact) > bucket.window_ns else exact
             return
         expected = predicted - self._anchor
         actual = exact - self._anchor
-        if self.asleep and abs(actual - expected) > abs(expected) // 2 + bucket.window_ns:
-            self._chain, self._anchor = predicted, exact
-            return
-        self.asleep = False
+        # Awake or not, from here on it ought to move as debits and time predict.
+        self.asleep = self.asleep and abs(actual - expected) > abs(expected) // 2 + bucket.window_ns
         self._chain = self._anchor = exact
 
     def _set_reserve(self, drop: int, now_ns: int) -> None:
@@ -339,7 +335,10 @@ class Series:
             return
         steps_at_ns = snapshot.snap_ns + reset_ns + grain_ns
         known_ns = bucket.steps_at_ns
-        if known_ns is not None and steps_at_ns > known_ns + bucket.window_ns // 2 and snapshot.snap_ns < known_ns:
+        if known_ns is not None and snapshot.snap_ns >= known_ns:
+            # The step that is due comes first, or the next one would take its place.
+            bucket.refresh(now_ns=now_ns)
+        elif known_ns is not None and steps_at_ns > known_ns + bucket.window_ns // 2:
             # The server is in its next window already: what it says is said of that one.
             bucket.set_level(bucket.brim, now_ns=now_ns)
             bucket.stepped_ns = snapshot.snap_ns

@@ -142,9 +142,7 @@ def _behind(state: KeyState, cost: Cost, priority: int, now_ns: int) -> int:
     for unit, amount in cost.pairs:
         needed = state.queue.ahead(unit, priority) + amount
         for bucket in state.budget.by_unit.get(unit, ()):
-            bucket.refresh(now_ns=now_ns)
-            missing = needed * bucket.window_ns - bucket.credits
-            wait_ns = max(wait_ns, -(-missing // bucket.limit))
+            wait_ns = max(wait_ns, bucket.refilled_at_ns(needed, now_ns=now_ns) - now_ns)
     return wait_ns
 
 
@@ -166,10 +164,7 @@ def _because(state: KeyState, binding: str, now_ns: int) -> str:
             return "max_in_flight calls are under way"
         case "queue":
             return "others are first"
-    last = state.budget.binding  # of several of one name, the one that was looked at last made it wait
-    for buckets in ((last,) if last is not None else (), *state.budget.by_unit.values()):
-        for bucket in buckets:
-            if bucket.name == binding:
-                level = bucket.level(now_ns=now_ns)
-                return f"{binding} hold {level:,} of {bucket.limit:,} per {to_s(bucket.window_ns):g} s"
-    return binding
+    bucket = state.budget.binding
+    assert bucket is not None, "a bucket made it wait"
+    level = bucket.level(now_ns=now_ns)
+    return f"{binding} hold {level:,} of {bucket.limit:,} per {to_s(bucket.window_ns):g} s"

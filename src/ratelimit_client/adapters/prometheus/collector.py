@@ -226,7 +226,8 @@ class _Gauges:
 
     def add_bucket(self, whose: tuple[str, str], bucket: BucketStatistics) -> None:
         values = self._values
-        values["limit"][*whose, bucket.unit, f"{bucket.window_s:g}", bucket.source] = bucket.limit
+        source = "learned" if bucket.source == "prior" else bucket.source  # learnt by an earlier run
+        values["limit"][*whose, bucket.unit, f"{bucket.window_s:g}", source] = bucket.limit
         # Of several windows of one unit the one with the least left is the one that counts.
         at = (*whose, bucket.unit)
         if bucket.level <= values["available"].get(at, float("inf")):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...bulk import manifest
+from ...bulk.journal import refused
 from ...bulk.manifest import Paths
 from ...bulk.output import Output
 from ...bulk.retry import Codes, RetryWalk, set_aside
@@ -55,7 +56,7 @@ def _open(
     try:
         chosen = set_aside(output, options["codes"] or Codes())
     except OSError as error:
-        raise ConfigurationError(f"{paths.errors} cannot be put aside: {error.strerror}") from None
+        raise refused(paths.errors, error) from None
     walk = RetryWalk(output.ledger.table, True, source.regular, chosen=chosen, shard=options["shard"])
     what = "row is" if len(chosen) == 1 else "rows are"
     return output, walk, f"{len(chosen)} failed {what} run again" if chosen else "no row is to be run again"

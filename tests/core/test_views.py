@@ -1,0 +1,256 @@
+"""What the scheduler shows of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ratelimit_client.core.concurrency import Ending
+from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.failure import FailureKind, TransportFailure
+from ratelimit_client.core.outage import FAILURES_TO_CLOSE
+from ratelimit_client.core.profile import Refill, ServerProfile
+from ratelimit_client.core.quota import Quota, per_day, per_minute, per_second
+from ratelimit_client.core.signals import Reading, Reason, Signals
+from ratelimit_client.core.statistics import BucketStatistics, Explanation, LimiterStatistics, Mode
+from ratelimit_client.core.units import NS as S
+from ratelimit_client.core.views import explain, key_statistics
+from tests.core.driving import OK, Drive, scheduler
+
+
+def drive_of(*quotas: Any, slots: int = 4, **how: Any) -> Drive:
+    return Drive(scheduler(*quotas, slots=slots, **how), hold=True)
+
+
+def shown(drive: Drive, key: str = "m") -> dict[str, BucketStatistics]:
+    return key_statistics(drive.machine.keys[key], now_ns=drive.now_ns).buckets
+
+
+def why(drive: Drive, requests: int = 1, *, priority: int = 0, **units: int) -> Explanation:
+    return explain(drive.machine, "m", Cost(requests, **units), priority=priority, now_ns=drive.now_ns)
+
+
+# -- numbers ----------------------------------------------------------------------
+
+
+def test_a_key_is_shown_as_it_stands() -> None:
+    """What waits and how long, what is under way, and what was let out and refused so far."""
+    drive = drive_of(slots=2)
+    refused, _, _ = (drive.ask() for _ in range(3))
+    drive.to(5)
+    drive.ask()
+    drive.end(refused, Signals(429, Reason.RATE_LIMITED, True, retry_after_s=60.0), Ending.IGNORED)
+    statistics = key_statistics(drive.machine.keys["m"], now_ns=8 * S)
+
+    assert (statistics.queued, statistics.oldest_wait_s) == (2, 8.0)
+    assert (statistics.in_flight, statistics.window) == (1, 2)
+    assert (statistics.granted, statistics.refused, statistics.estimate_ratio) == (2, 1, None)
+    totals = LimiterStatistics("x", {"m": statistics, "n": statistics})
+    assert (totals.queued, totals.in_flight) == (4, 2)
+
+
+def test_nobody_waits_for_no_time() -> None:
+    """An empty queue has no oldest."""
+    drive = drive_of()
+    drive.ask()
+    assert key_statistics(drive.machine.keys["m"], now_ns=8 * S).oldest_wait_s == 0.0
+
+
+def test_a_bucket_shows_what_we_believe_and_what_the_server_said_last() -> None:
+    """The two differ by what was debited since."""
+    drive = drive_of()
+    drive.end(drive.ask(), Signals(200, readings={"requests": Reading(600, 300, window_s=60.0)}))
+    drive.ask()
+
+    assert shown(drive) == {
+        "requests": BucketStatistics(
+            unit="requests",
+            window_s=60.0,
+            limit=600,
+            level=299,
+            reserve=6.0,
+            server_remaining=300,
+            source="header",
+            gate_s=0.0,
+            learnt_burst=None,
+            foreign_ratio=0.0,
+            series="alive",
+        )
+    }
+
+
+def test_several_windows_of_one_unit_are_told_apart() -> None:
+    """By their length; shared buckets and a learnt rate have names of their own."""
+    drive = drive_of(per_minute(requests=10) + per_day(requests=100), shared=[Quota("requests", 1000)])
+    drive.end(drive.ask(), Signals(429, Reason.RATE_LIMITED, True, retry_after_s=2.0), Ending.IGNORED)
+
+    assert list(shown(drive)) == ["requests per 60 s", "requests per 86400 s", "learnt rate", "shared requests"]
+    assert {each.series for each in shown(drive).values()} == {"none"}
+
+
+def test_a_closed_bucket_shows_for_how_long() -> None:
+    """And a learnt slice how much it lets through at once."""
+    drive = drive_of()
+    drive.end(drive.ask(), Signals(200, readings={"requests": Reading(600, 300, window_s=60.0)}))
+    drive.to(1)
+    refused = Signals(
+        429, Reason.RATE_LIMITED, True, 4.0, {"requests": Reading(600, 309, window_s=60.0)}, unit="requests"
+    )
+    drive.end(drive.ask(), refused, Ending.IGNORED)
+
+    bucket = shown(drive)["requests"]
+    assert bucket.gate_s == pytest.approx(4.025)
+    slice_ = drive.machine.keys["m"].budget.lines["requests"][0].lessons.slice
+    assert slice_ is not None
+    assert bucket.learnt_burst == slice_.capacity
+
+
+def test_a_reserve_that_is_being_spent_is_shown_as_none() -> None:
+    """The input has ended, and what waits costs no more than it."""
+    drive = drive_of(per_minute(requests=1000))
+    drive.ask(requests=995)
+    assert shown(drive)["requests"].reserve == 10.0
+    drive.ask(tenant="a")
+    drive.machine.end_of_input("a", now_ns=0)
+    drive.turn()
+    assert shown(drive)["requests"].reserve == 0.0
+
+
+def test_a_series_that_sleeps_is_shown_asleep() -> None:
+    """It repeats itself while it should have fallen."""
+    drive = drive_of(slots=1000)
+    for number in range(60):
+        drive.end(drive.ask(), Signals(200, readings={"requests": Reading(600, 500, window_s=60.0)}))
+        drive.to(number / 100)
+
+    assert shown(drive)["requests"].series == "asleep"
+
+
+# -- mode -------------------------------------------------------------------------
+
+
+def mode(drive: Drive) -> Mode:
+    return key_statistics(drive.machine.keys["m"], now_ns=drive.now_ns).mode
+
+
+def test_the_mode_tells_how_a_key_finds_its_pace() -> None:
+    """A ramp while it keeps calls back, a learnt rate, an outage, and else a steady pace."""
+    drive = drive_of(slots=100)
+    drive.ask()
+    assert mode(drive) is Mode.STEADY
+    for _ in range(5):
+        drive.ask()
+    assert mode(drive) is Mode.RAMP
+
+    drive.end(drive.log[0][1], Signals(429, Reason.RATE_LIMITED, True), Ending.IGNORED)
+    assert mode(drive) is Mode.LEARNT_RATE
+    for _ in range(FAILURES_TO_CLOSE):
+        drive.machine.failed(drive.log[1][1], TransportFailure(kind=FailureKind.TIMEOUT), now_ns=0)
+    assert mode(drive) is Mode.OUTAGE
+
+
+def test_sharing_is_a_mode() -> None:
+    """While a pace is kept for the sake of others."""
+    drive = drive_of()
+    drive.end(drive.ask(), Signals(200, readings={"requests": Reading(600, 300, window_s=60.0)}))
+    line = drive.machine.keys["m"].budget.lines["requests"][0]
+    line.sharing.consider(line.bucket, 500_000, now_ns=0)
+    assert mode(drive) is Mode.SHARING
+
+
+# -- why --------------------------------------------------------------------------
+
+
+def test_nothing_keeps_back_a_call_of_an_unknown_key() -> None:
+    """Nor one that would go now."""
+    drive = drive_of(per_minute(requests=10))
+    assert str(why(drive)) == "nothing is known of 'm' yet: the call can go now"
+    drive.ask()
+    assert why(drive) == Explanation(True, 0.0, None, 0, "the call can go now")
+
+
+def test_a_cost_that_never_fits_is_explained() -> None:
+    """No time is named, for none would help."""
+    drive = drive_of(per_minute(tokens=1000))
+    drive.ask()
+    never = why(drive, tokens=1001)
+
+    assert (never.admissible, never.ready_in_s, never.binding) == (False, None, "tokens")
+    assert str(never) == "needs 1,001 tokens; the bucket never holds more than 1,000: no wait helps"
+
+
+def test_the_bucket_that_binds_is_named_with_its_level() -> None:
+    """And the calls that are ahead, with the time they take."""
+    drive = drive_of(per_second(requests=100, tokens=1000))
+    drive.ask(tokens=900)
+    alone = why(drive, tokens=500)
+    assert alone.ready_in_s == pytest.approx(0.41)
+    assert str(alone) == "waits 0.4 s: tokens hold 100 of 1,000 per 1 s"
+
+    drive.ask(tokens=600)
+    drive.ask(tokens=700)
+    behind = why(drive, tokens=500)
+    assert (behind.ahead, behind.ready_in_s) == (2, pytest.approx(1.7))
+    assert str(behind).endswith("; 2 calls are ahead")
+    better = why(drive, priority=-1, tokens=500)
+    assert (better.ahead, better.ready_in_s) == (0, pytest.approx(0.41, abs=0.5))
+
+
+def test_behind_a_window_the_steps_are_counted() -> None:
+    """What is ahead takes this window and the next; no rate could tell that."""
+    drive = drive_of(profile=ServerProfile(pays={"requests": "requests"}, refill=Refill.WINDOW))
+    drive.end(drive.ask(), Signals(200, readings={"requests": Reading(10, 0, 100.0, window_s=3600.0)}))
+    for _ in range(12):
+        drive.ask()
+
+    assert why(drive).ready_in_s == pytest.approx(100 + 1 + 0.25 + 3600, abs=1)
+
+
+def test_each_other_reason_has_its_sentence() -> None:
+    """A hint, an outage, the ramp, the slots, and the queue itself."""
+    hinted = drive_of()
+    hinted.end(hinted.ask(), Signals(429, Reason.RATE_LIMITED, True, retry_after_s=3.0), Ending.IGNORED)
+    assert "asked for this wait" in str(why(hinted))
+    assert why(hinted).binding == "hint"
+
+    gone = drive_of()
+    for _ in range(FAILURES_TO_CLOSE):
+        gone.machine.failed(gone.ask(), TransportFailure(kind=FailureKind.TIMEOUT), now_ns=0)
+    assert str(why(gone)) == "waits 1.0 s: the server does not answer; one call probes at a time; 6 calls are ahead"
+
+    ramping = drive_of(slots=100)
+    for _ in range(4):
+        ramping.ask()
+    assert str(why(ramping)) == "waits 0.2 s: 4 calls are under way and the window is 4"
+
+    full = drive_of(slots=4)
+    for key in "mmno":
+        full.ask(key)
+    assert str(why(full)) == "waits until something comes back: max_in_flight calls are under way"
+    full.ask()
+    assert str(why(full)).endswith("; 1 call is ahead")
+
+
+def test_who_would_fit_may_still_have_to_queue() -> None:
+    """Others are first."""
+    drive = drive_of(per_second(requests=10, tokens=1000))
+    drive.ask(tokens=900)
+    drive.ask(tokens=900)
+    light = why(drive, tokens=0)
+
+    assert (light.admissible, light.binding, light.ahead) == (False, "queue", 1)
+    assert "others are first; 1 call is ahead" in str(light)
+
+
+def test_statistics_change_nothing() -> None:
+    """A look at a key is no event: the next wake-up stays where it was."""
+    drive = drive_of(per_second(tokens=100))
+    drive.end(drive.ask(tokens=100), OK)
+    drive.ask(tokens=50)
+    before = drive.machine.next_wakeup()
+    for _ in range(3):
+        shown(drive)
+        why(drive, tokens=10)
+
+    assert drive.machine.next_wakeup() == before
