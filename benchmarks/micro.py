@@ -85,8 +85,24 @@ async def _wait(limiter: Limiter) -> None:
         pass
 
 
-async def _waiting(limiter: Limiter, order: str) -> dict[str, float]:
-    """Park, look at memory and idleness, cancel in some order."""
+def _in(order: str, tasks: list[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
+    if order == "any order":
+        return random.Random(1).sample(tasks, len(tasks))
+    return tasks if order == "oldest first" else tasks[::-1]
+
+
+async def _cancel_us(tasks: list[asyncio.Task[None]], order: str) -> float:
+    """Cancel all and see them end; microseconds each."""
+    chosen = _in(order, tasks)
+    started = time.perf_counter()
+    for task in chosen:
+        task.cancel()
+    await asyncio.wait(chosen)
+    return (time.perf_counter() - started) / len(chosen) * 1e6
+
+
+async def _waiting(limiter: Limiter, order: str, *, collects: bool) -> dict[str, float]:
+    """Park, look at memory and idleness, cancel in some order, with the garbage collector running or not."""
     gc.collect()
     gc.disable()
     before = _resident()
@@ -94,36 +110,53 @@ async def _waiting(limiter: Limiter, order: str) -> dict[str, float]:
     while limiter.queued < WAITERS:
         await asyncio.sleep(0)
     each = (_resident() - before) / WAITERS
-    gc.enable()
     gc.collect()
     cpu = time.process_time()
     await asyncio.sleep(2)
     idle = time.process_time() - cpu
-    tasks = {"oldest first": tasks, "newest first": tasks[::-1]}.get(order) or random.Random(1).sample(tasks, WAITERS)
-    started = time.perf_counter()
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    cancel = (time.perf_counter() - started) / WAITERS * 1e6
+    if collects:
+        gc.enable()
+    cancel = await _cancel_us(tasks, order)
+    gc.enable()
     left = limiter.statistics()
     assert left.queued == 0 and left.in_flight == 1, left
     return {"bytes": each, "idle_cpu_s_in_2_s": idle, "cancel_us": cancel}
 
 
+async def _bare(collects: bool) -> float:
+    """The floor: as many tasks, each waiting for a future of its own, cancelled in any order."""
+    loop = asyncio.get_running_loop()
+
+    async def wait(future: asyncio.Future[None]) -> None:
+        await future
+
+    gc.collect()
+    if not collects:
+        gc.disable()
+    tasks = [asyncio.ensure_future(wait(loop.create_future())) for _ in range(WAITERS)]
+    await asyncio.sleep(0)
+    try:
+        return await _cancel_us(tasks, "any order")
+    finally:
+        gc.enable()
+
+
 def waiters() -> dict[str, float]:
     """50 000 parked calls: bytes each with their task, CPU while idle, cost of cancelling in three orders."""
     found: dict[str, float] = {}
-    for order in ("oldest first", "newest first", "any order"):
+    for collects, suffix in ((True, ""), (False, "_collector_off")):
+        for order in ("oldest first", "newest first", "any order"):
 
-        async def run(order: str = order) -> dict[str, float]:
-            limiter = Limiter(per_minute(requests=1))
-            async with limiter.permit(key="gpt-4o", tokens=1):
-                return await _waiting(limiter, order)
+            async def run(order: str = order, collects: bool = collects) -> dict[str, float]:
+                limiter = Limiter(per_minute(requests=1))
+                async with limiter.permit(key="gpt-4o", tokens=1):
+                    return await _waiting(limiter, order, collects=collects)
 
-        measured = asyncio.run(run())
-        found[f"cancel_us_{order.replace(' ', '_')}"] = round(measured["cancel_us"], 1)
-        found["bytes_per_waiter"] = round(max(found.get("bytes_per_waiter", 0), measured["bytes"]))
-        found["idle_cpu_s_in_2_s"] = round(max(found.get("idle_cpu_s_in_2_s", 0), measured["idle_cpu_s_in_2_s"]), 4)
+            measured = asyncio.run(run())
+            found[f"cancel_us_{order.replace(' ', '_')}{suffix}"] = round(measured["cancel_us"], 1)
+            found["bytes_per_waiter"] = round(max(found.get("bytes_per_waiter", 0), measured["bytes"]))
+            found["idle_cpu_s_in_2_s"] = round(max(found.get("idle_cpu_s_in_2_s", 0), measured["idle_cpu_s_in_2_s"]), 4)
+        found[f"bare_cancel_us{suffix}"] = round(asyncio.run(_bare(collects)), 1)
     return found
 
 

@@ -86,6 +86,9 @@ def _micro(found: dict[str, float]) -> Iterator[str]:
         ("cancelling one, oldest first", f"{found['cancel_us_oldest_first']} us", "<= 25 us"),
         ("cancelling one, newest first", f"{found['cancel_us_newest_first']} us", "<= 25 us"),
         ("cancelling one, in any order", f"{found['cancel_us_any_order']} us", "<= 25 us"),
+        ("the same, garbage collector off", f"{found['cancel_us_any_order_collector_off']} us", "-"),
+        ("a bare task and its future, in any order", f"{found['bare_cancel_us']} us", "-"),
+        ("the same, garbage collector off", f"{found['bare_cancel_us_collector_off']} us", "-"),
         ("CPU of 2 s with 50 000 parked", f"{found['idle_cpu_s_in_2_s']} s", "none"),
     ]
     yield from _table(("", "measured", "asked"), rows)

@@ -90,7 +90,7 @@ def test_of_a_bucket_that_was_full_in_between_only_a_single_call_can_be_told() -
 
 
 def test_calls_that_may_still_be_on_their_way_make_a_span_wait() -> None:
-    """A sum with one unsure call counts once it holds eight calls."""
+    """A span with one call that may be overtaken counts once it is eight times as large."""
     pad = Pad()
     pad.reads(pad.call(0), LIMIT - 2000, 0)
     left = LIMIT - 2000.0
@@ -101,9 +101,9 @@ def test_calls_that_may_still_be_on_their_way_make_a_span_wait() -> None:
         left -= 2 * 100 - 20
         pad.reads(ticket, left, at_s)
         # Of the first span only its end is unsure, of the next one both ends are.
-        assert len(pad.taught()) == 1 + (number >= 5) + (number >= 13)
+        assert len(pad.taught()) == 1 + (number >= 4) + (number >= 12)
 
-    assert pad.taught()[1:] == [(9, 10 * 100), (16, 16 * 100)]
+    assert pad.taught()[1:] == [(8, 8 * 100), (16, 16 * 100)]
 
 
 def test_who_is_not_trusted_teaches_nothing_and_begins_anew() -> None:

@@ -91,6 +91,17 @@ def test_a_reading_bounds_the_level_from_both_sides(believed: int, level: int) -
     assert lesson.exact == 590 * 60 * S
 
 
+def test_our_own_account_flows_on_while_the_answer_is_on_its_way() -> None:
+    """Two seconds later it holds twenty more, and so do the two bounds: it stands between them still."""
+    feed = Feed.of()
+    call = feed.send(0.0)
+    feed.believe(300, 0.0)
+
+    lesson = heard(feed.hear(call, 299, at=2.0))
+    assert lesson.drop == 0
+    assert feed.level(2.0) == 320
+
+
 def test_later_debits_are_taken_off_and_refill_is_added() -> None:
     """A reading is of the moment of admission: thirty sent since and two seconds of refill make 300 to 290."""
     feed = Feed.of()
@@ -151,6 +162,16 @@ def test_an_old_snapshot_is_trusted_only_as_far_as_a_full_bucket_goes() -> None:
     heard(feed.hear(slow, 598, at=60.0))
 
     assert feed.level(60.0) == 300
+
+
+def test_what_flowed_into_a_full_bucket_is_missed_by_nobody() -> None:
+    """After a minute of rest fifty leave and 550 are left: as predicted, for the bucket held 600 and no more."""
+    feed = Feed.of()
+    heard(feed.hear(feed.send(0.0), 599, at=0.1))
+
+    lesson = heard(feed.hear(feed.burst(60.0, 50), 550, at=60.1))
+    assert lesson.residual == 0
+    assert lesson.drop <= 0
 
 
 # -- fractions, debt and lies --------------------------------------------------

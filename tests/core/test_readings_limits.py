@@ -24,8 +24,17 @@ def test_a_higher_limit_counts_at_once() -> None:
     assert shown(feed, 0.0, 900) == 900
     assert feed.bucket.brim == 900 * 60 * 10**9
     assert feed.level(0.0) == 199
-    assert feed.bucket.source == "header"
     assert not feed.bucket.firm
+
+
+def test_who_said_so_last_is_the_source() -> None:
+    """A limit remembered from the last time gives way to what a header shows."""
+    feed = Feed.of()
+    feed.bucket.source = "prior"
+    shown(feed, 0.0, 600)
+    assert feed.bucket.source == "prior"
+    shown(feed, 0.0, 900)
+    assert feed.bucket.source == "header"
 
 
 def test_no_limit_and_no_sensible_one_change_nothing() -> None:
@@ -34,6 +43,7 @@ def test_no_limit_and_no_sensible_one_change_nothing() -> None:
 
     assert [shown(feed, 0.0, limit) for limit in (None, 0, -5, 0.4)] == [600] * 4
     assert feed.series.shown_limit is None
+    assert shown(feed, 0.0, 1, no=True) == 1
 
 
 # -- lower ---------------------------------------------------------------------
@@ -113,6 +123,17 @@ def test_a_limit_seen_twice_a_second_apart_is_firm(second: float, firm: bool) ->
     assert feed.bucket.firm is firm
 
 
+def test_a_refusal_that_shows_the_known_limit_takes_nothing_away() -> None:
+    """It was seen twice; a no of the same bucket is no doubt of its size."""
+    feed = Feed.of()
+    shown(feed, 0.0, 600)
+    shown(feed, 1.0, 600)
+    shown(feed, 1.5, 600, 0, no=True)
+
+    assert feed.bucket.firm
+    assert feed.bucket.limit == 600
+
+
 def test_a_new_limit_is_not_firm_yet() -> None:
     """Raised to 900 it has to be seen again; the readings of the old limit do not count for it."""
     feed = Feed.of()
@@ -149,6 +170,8 @@ def test_a_server_may_lower_it_and_raise_it_again_up_to_there() -> None:
     assert shown(feed, 0.0, 300, no=True) == 300
     assert feed.bucket.source == "header"
     assert shown(feed, 1.0, 5000) == 600
+    assert shown(feed, 2.0, 5000) == 600
+    assert not feed.bucket.firm  # 600 is what the caller allowed, and no more what the server is known to hold
 
 
 def test_readings_against_a_larger_bucket_may_only_lower_a_level() -> None:
@@ -162,10 +185,21 @@ def test_readings_against_a_larger_bucket_may_only_lower_a_level() -> None:
     assert feed.level(0.0) == 99
     shown(feed, 0.0, 5000, 50)
     assert feed.level(0.0) == 50
+    assert feed.series.foreign_ppm(now_ns=0) == 0
     shown(feed, 0.0, 5000, 4000)
     assert feed.level(0.0) == 49
     assert not feed.series.asleep
-    assert feed.series.foreign_ppm(now_ns=0) == 0
+
+
+def test_a_server_that_counts_as_the_caller_does_may_raise_a_level() -> None:
+    """Typed and shown are the same 600: the reading is of our bucket, and others are seen in it."""
+    feed = Feed.of(ceiling=600)
+    shown(feed, 0.0, 600, 599)
+    feed.believe(100, 0.0)
+    shown(feed, 0.0, 600, 500)
+
+    assert feed.level(0.0) == 500
+    assert feed.series.foreign_ppm(now_ns=0) > 0
 
 
 def test_without_a_ceiling_the_larger_bucket_is_ours() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ratelimit_client.core.profile import Refill
 from ratelimit_client.core.units import NS as S
-from tests.core.feed import Feed
+from tests.core.feed import Feed, Sent
 
 
 def window(limit: int = 100) -> Feed:
@@ -40,6 +40,15 @@ def test_the_reset_is_learnt_with_its_grain() -> None:
 
     feed.hear(call, 40, at=10.5, looked=10.25, reset_s=30.0, grain_s=1.0)
     assert steps_at_s(feed) == 10.25 + 30.0 + 1.0
+
+
+def test_the_reset_of_a_bucket_nobody_paid_in_is_learnt_too() -> None:
+    """A dimension that is only shown steps when its readings say so."""
+    feed = window()
+    assert steps_at_s(feed) is None
+    feed.hear(Sent(1, 0, 0, 0), 40, at=0.0, reset_s=30.0)
+
+    assert steps_at_s(feed) == 30.0
 
 
 def test_a_reset_of_zero_and_none_tell_nothing() -> None:
@@ -219,6 +228,11 @@ def test_a_reading_that_shows_only_a_part_proves_nothing() -> None:
     silent.hear(silent.send(0.1), 98, at=0.1, reset_s=2.0)
     silent.hear(silent.send(0.2), 97, at=0.2, reset_s=3.0)
     assert silent.bucket.refill is Refill.WINDOW
+    late = undecided()
+    late.hear(late.send(0.0), 99, at=0.0)
+    for number, refill in [(1, Refill.WINDOW), (2, Refill.WINDOW), (3, Refill.CONTINUOUS)]:
+        late.hear(late.send(number / 10), 99 - number, at=number / 10, reset_s=number)
+        assert late.bucket.refill is refill
 
 
 def test_a_server_known_for_windows_stays_one() -> None:

@@ -522,3 +522,15 @@ def test_a_ramp_that_is_not_open_yet_sets_nothing_aside() -> None:
     assert drive.machine.next_wakeup() == S // 4
     drive.to(0.25)
     assert waiting[4].state is State.GRANTED
+
+
+def test_the_wake_up_is_reckoned_when_everybody_who_may_has_passed() -> None:
+    """A small call went by and took some of what the first needs: it is asked again when that is back, not before."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100)), hold=True), 60)
+    heavy = drive.ask(requests=0, tokens=50, polled=False)
+    small = drive.ask(requests=0, tokens=10, tenant="z")
+
+    assert drive.when(small) == 0.0
+    due_ns = drive.machine.next_wakeup()
+    drive.drain()
+    assert drive.when(heavy) == (due_ns or 0) / S == pytest.approx(0.21)

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Final
+from typing import Final, TextIO
 
 from ..errors import RateLimitClientError
 from .voice import Voice
@@ -51,11 +51,18 @@ def guarded(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:
         debug: show where a bug happened.
     """
     try:
+        return _told(act, voice, debug=debug)
+    finally:
+        _leave_stderr()
+
+
+def _told(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:
+    try:
         return act()
     except SystemExit as leaving:  # --help and --version
         return leaving.code if isinstance(leaving.code, int) else 0
     except BrokenPipeError:
-        _forget_stdout()
+        _forget(sys.stdout)
         return 141
     except KeyboardInterrupt:
         voice.fail("interrupted before the first call")
@@ -83,9 +90,22 @@ def _lacks_room(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None
 
 
-def _forget_stdout() -> None:
-    """Python flushes stdout as it leaves, and would complain about the pipe once more."""
+def _leave_stderr() -> None:
+    """Nobody has to listen to us: what stderr still holds is written, or thrown away when it cannot be."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
+    """Python flushes its streams as it leaves; one that fails would be complained about, and make the exit code 120."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)
     except (OSError, ValueError, AttributeError):
         pass

@@ -262,10 +262,9 @@ class Bucket:
         for hold in holds:
             held = hold.at(self.refilled)
             missing += held
-            if held < hold.cap:
-                part = 1000 * hold.part // hold.whole
-                free -= part
-                growing.append((-(-(hold.cap - held) * hold.whole // hold.part), part))
+            part = 1000 * hold.part // hold.whole
+            free -= part
+            growing.append((-(-(hold.cap - held) * hold.whole // hold.part), part))
         for full_after, part in sorted(growing):
             gained = (full_after - inflow) * free // 1000
             if gained >= missing:

@@ -2,9 +2,9 @@
 What the server charged for estimated calls, seen from its readings.
 
 Law of this file: between two readings of one bucket everything that left it was
-charged for the calls between their marks, unless the bucket was full in between
-or somebody else spends. Calls that may or may not have arrived make the sum
-unsure, so a span counts only when it holds many more calls than those.
+charged for the calls between them in the order of their grants, unless the bucket
+was full in between or somebody else spends. Calls that may have been overtaken on
+the way make the sum unsure, so a span counts only when it is many times as large.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .readings import Lesson
 from .ticket import Ticket
 
 _SURE_TIMES = 8
+_CHARS_A_UNIT = 4
+_CHARS_A_CALL = 32
 
 
 class Sum(NamedTuple):
@@ -33,6 +35,11 @@ class Sum(NamedTuple):
     calls: int = 0
     changes: int = 0
     endpoint: str | None = ""
+
+    @property
+    def size(self) -> int:
+        """How much they weigh together, in characters; a call weighs a little by itself."""
+        return self.chars + _CHARS_A_UNIT * self.fixed + _CHARS_A_CALL * self.calls
 
     def plus(self, features: Features) -> Sum:
         """With one more call."""
@@ -49,7 +56,7 @@ class Sum(NamedTuple):
 
 
 class CallMark(NamedTuple):
-    """What one call's reading can be compared with: the sum before and with it, and how many may be missing."""
+    """What one call's reading can be compared with: the sum with it, and the size of what it may have overtaken."""
 
     total: Sum
     unsure: int
@@ -79,10 +86,10 @@ class ChargeEvidence:
         recent = self._recent
         while recent and recent[0][0] <= now_ns - jitter_ns:
             self._arrived = recent.popleft()[1]
-        unsure = self.total.calls - self._arrived.calls
+        unsure = self.total.size - self._arrived.size
         self.total = self.total.plus(features)
         recent.append((now_ns, self.total))
-        return CallMark(self._arrived.plus(features), unsure)
+        return CallMark(self.total, unsure)
 
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""
@@ -108,15 +115,14 @@ class ChargeEvidence:
         if anchor is None:
             self._begin(bucket, mark, lesson, estimator)
             return
-        calls = mark.total.calls - anchor.mark.total.calls
-        unsure = mark.unsure + anchor.mark.unsure
-        if calls < 1:
+        if mark.total.calls - anchor.mark.total.calls < 1:
             return
         refill = bucket.limit * max(0, lesson.snap_ns - anchor.snap_ns)
         if anchor.exact + refill >= bucket.brim:
             self._begin(bucket, mark, lesson, estimator)
             return
-        if calls < _SURE_TIMES * unsure:
+        size = mark.total.size - anchor.mark.total.size
+        if size < _SURE_TIMES * (mark.unsure + anchor.mark.unsure):
             return
         charged = (anchor.exact + refill - lesson.exact) // bucket.window_ns
         self._anchors[bucket] = _Anchor(mark, lesson.exact, lesson.snap_ns)

@@ -7,19 +7,25 @@ refusal of a call sent before the last cut teaches nothing new.
 
 Theory. A refusal finds the server's bucket empty. Between two refusals, then, it
 gave out what flowed into it: the calls let out over the time between is its
-rate, whatever its burst (a refusal is heard within a round trip, so what was sent
-before the refused call and not refused was admitted, answered or not). From the
-second epoch on the rate is cut to just below what was measured so. Before that, or
-when an epoch is too short to tell, it is halved. While nothing at all is admitted the
-rate says nothing: the key pauses, twice as long each time. Only admissions earn growth, the more the less is
-known: half as much again a second, a fifth after a short measurement, 5 % after a
-good one. The burst is one call and a half, so a learnt rate is an even one.
+rate, whatever its burst (refusals are faster than answers, so what was sent before
+the refused call and not refused was admitted, answered or not; what was sent after
+it, while the refusal was on its way, tells nothing). From the second epoch on the
+rate is cut to just below what was measured so. Before that, or when an epoch is too
+short to tell, it is halved. While nothing at all is admitted the key pauses, twice as
+long each time; the rate stands, since the server may only be counting anew in a
+moment, but when that goes on it is halved as well. Only admissions earn growth, the
+more the less is known: half as much again a second, a fifth after a short
+measurement, 5 % after a good one. The burst is one call and a half, so a learnt rate
+is an even one.
 
 Where the server shows a limit, the rate starts at half of that, never exceeds it,
 and is forgotten after a minute without such a refusal.
 """
 
 from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
 
 import attrs
 
@@ -37,6 +43,10 @@ _PAUSE_MAX_NS = 300 * NS
 _DOUBLINGS_MAX = 12
 _LEAST_EPOCH_NS = NS // 20
 _FORGOTTEN_NS = 60 * NS
+# Pauses of 3 s together: a counter of a few seconds has started anew by then.
+_BARREN_MAX = 4
+# Grants whose instants are remembered: more than may be under way.
+_KEPT = 4096
 
 
 @attrs.define(eq=False)
@@ -47,7 +57,8 @@ class RateLearner:
     cut_ns: int = -1
     resumes_ns: int = 0
     _start_ns: int | None = None
-    _granted: int = 0
+    _granted_ns: array[int] = attrs.field(factory=lambda: array("q"))
+    _granted_before: int = 0
     _admitted: int = 0
     _measured: int = 0
     _barren: int = 0
@@ -57,7 +68,10 @@ class RateLearner:
         """A call was sent; the first one starts the clock."""
         if self._start_ns is None:
             self._start_ns = now_ns
-        self._granted += 1
+        self._granted_ns.append(now_ns)
+        if len(self._granted_ns) >= 2 * _KEPT:
+            del self._granted_ns[:_KEPT]
+            self._granted_before += _KEPT
 
     def admitted(self, granted_ns: int, *, most: int | None = None, now_ns: int) -> None:
         """A call granted then was answered with something else than a refusal; *most* calls per 1000 s are shown."""
@@ -85,7 +99,8 @@ class RateLearner:
             return False
         start_ns = granted_ns if self._start_ns is None else self._start_ns
         epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - (self.cut_ns if self.bucket is not None else start_ns))
-        let_out = self._granted - 1
+        # Those that left after it, while its refusal was on the way, tell nothing yet.
+        let_out = self._granted_before + max(0, bisect_right(self._granted_ns, granted_ns) - 1)
         rate = let_out * _WINDOW_NS // epoch_ns
         if self.bucket is None:
             # The burst is in this number: half of it is a guess, the next epoch measures.
@@ -93,14 +108,19 @@ class RateLearner:
         elif let_out >= _ENOUGH:
             self._measured = let_out
             self._set(max(1, rate * 95 // 100), now_ns)
-        elif self._admitted:
+        elif self._admitted or let_out:
             self._set(max(1, self.bucket.limit // 2), now_ns)
         else:
             self._barren += 1
-            self._set(self.bucket.limit, now_ns)
+            if self._barren > _BARREN_MAX:
+                self._measured = 0
+                self._set(max(1, self.bucket.limit // 2), now_ns)
+            else:
+                self._set(self.bucket.limit, now_ns)
         self.resumes_ns = now_ns + min(_PAUSE_MAX_NS, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
         self.cut_ns = now_ns
-        self._admitted = self._granted = 0
+        self._admitted = self._granted_before = 0
+        del self._granted_ns[:]
         return True
 
     def _set(self, rate: int, now_ns: int) -> None:

@@ -11,7 +11,8 @@ prediction, the server enforces less than it shows: "60 000 a minute may be
 enforced as 1 000 a second". Then a *slice* is learnt: a second bucket of the
 same rate that holds as little as the refusals prove. Refused again although the
 slice had room, it halves; without refusals it regrows 5 % of the limit a window.
-A series that is asleep teaches neither.
+A server that has too little by its own words explains itself, and a series that is
+asleep explains nothing: neither teaches.
 """
 
 from __future__ import annotations
@@ -21,6 +22,17 @@ import attrs
 from .bucket import Bucket
 from .readings import Series
 from .units import NS
+
+
+@attrs.frozen
+class _Question:
+    """A refusal that told no level: what was predicted and believed then, what it cost, what its slice held."""
+
+    order: int
+    predicted: int
+    believed: int
+    amount: int
+    in_slice: int | None
 
 
 @attrs.define(eq=False)
@@ -37,7 +49,7 @@ class Lessons:
     cut_ns: int = -1
     strangers: int = 0
     _worst: int = 0
-    _pending: tuple[int, int, int] | None = None
+    _pending: _Question | None = None
     _grown_ns: int = 0
 
     @property
@@ -77,19 +89,20 @@ class Lessons:
             self._worst = 0
         if known is None:
             if new_epoch:
-                self._pending = (predicted, bucket.level(now_ns=now_ns), order)
+                self._pending = _Question(order, predicted, bucket.level(now_ns=now_ns), amount, in_slice)
             bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
             return
         self._conclude(predicted, known, in_slice, amount, new_epoch, now_ns)
 
     def evidence(self, level: int, *, order: int, now_ns: int) -> None:
         """A reading was used: *level* units as the server knew them. It may settle an open question."""
-        if self._pending is None or order <= self._pending[2]:
+        asked = self._pending
+        if asked is None or order <= asked.order:
             return
-        predicted, believed, _ = self._pending
         self._pending = None
         # Compared with what would be believed now, had the refusal not lowered the level.
-        self._conclude(predicted, predicted + level - believed, None, 0, True, now_ns)
+        known = asked.predicted + level - asked.believed
+        self._conclude(asked.predicted, known, asked.in_slice, asked.amount, True, now_ns)
 
     def _conclude(
         self, predicted: int, known: int, in_slice: int | None, amount: int, new_epoch: bool, now_ns: int
@@ -99,7 +112,9 @@ class Lessons:
         if known < predicted - doubt:
             self.strangers += 1
             bucket.reserve = min(bucket.brim // 10, bucket.reserve + bucket.brim // 100)
-        elif self.slice is None or new_epoch is False or in_slice is None or in_slice >= amount:
+        elif known < amount:
+            return
+        elif self.slice is None or not new_epoch or in_slice is None or in_slice >= amount:
             self._learn(predicted, new_epoch, now_ns)
 
     # -- the slice ------------------------------------------------------------

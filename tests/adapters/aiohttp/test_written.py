@@ -14,7 +14,7 @@ from ratelimit_client.testing import Route
 from tests.adapters.aiohttp.rawserver import RawServer, answer
 from tests.adapters.aiohttp.running import KEY, QUICK, in_virtual_time, served, virtual_loop
 
-UNMEASURED_NS, LEAST_NS = NS // 4, NS // 50
+UNMEASURED_NS, LEAST_NS = NS // 4, NS // 20
 
 
 def jitter_ns(limiter: Limiter) -> int:
