@@ -130,6 +130,7 @@ def test_calls_that_were_under_way_at_a_halving_teach_nothing_new() -> None:
     learnt.refused(1.0, 59_500, 59_500, in_slice=10)
     for _ in range(5):
         learnt.refused(1.1, 59_900, 59_900, sent=0.99, in_slice=10)
+    learnt.refused(1.1, 59_900, 59_900, sent=1.0, in_slice=10)
 
     assert learnt.burst == 500
 
@@ -174,6 +175,16 @@ def test_without_refusals_it_regrows_five_per_cent_a_window() -> None:
     learnt.lessons.grow(now_ns=to_ns(240 + 16 * 60))
     assert learnt.burst is None
     learnt.lessons.grow(now_ns=to_ns(9999))
+    assert learnt.burst is None
+
+
+def test_a_slice_as_large_as_the_limit_is_none() -> None:
+    """Ten of a hundred, and five more each minute: after eighteen it is a hundred, and gone."""
+    learnt = Class.of(100)
+    learnt.refused(0.0, 90, 90)
+    learnt.lessons.grow(now_ns=to_ns(17 * 60))
+    assert learnt.burst == 95
+    learnt.lessons.grow(now_ns=to_ns(18 * 60))
     assert learnt.burst is None
 
 
@@ -263,6 +274,8 @@ def test_a_no_that_we_expected_teaches_nothing() -> None:
     learnt.refused(0.1, 499, 59_000, amount=500)
 
     assert (learnt.burst, learnt.lessons.strangers, learnt.lessons.cut_ns) == (None, 0, -1)
+    learnt.refused(0.2, 500, 59_000, amount=500)
+    assert learnt.burst == 59_500
 
 
 def test_a_server_that_has_too_little_by_its_own_words_enforces_what_it_shows() -> None:
@@ -370,6 +383,22 @@ def test_a_question_remembers_whether_the_slice_had_room() -> None:
         learnt.refused(1.0, 59_500, None, amount=400, in_slice=in_slice)
         learnt.reading(1.1, 60_000)
         assert learnt.burst == burst
+
+
+def test_what_flowed_in_while_a_question_was_open_is_taken_back() -> None:
+    """A tenth of a second brought a hundred; halved, the slice begins empty, and its first full minute begins."""
+    learnt = Class.of()
+    learnt.refused(0.1, 59_000, 59_000)
+    learnt.refused(1.0, 59_500, None, in_slice=10)
+    assert learnt.lessons.slice is not None
+    assert learnt.lessons.slice.level(now_ns=to_ns(1.1)) == 100
+    learnt.reading(1.1, 60_000)
+    assert learnt.lessons.slice.level(now_ns=to_ns(1.1)) == 0
+
+    learnt.lessons.grow(now_ns=to_ns(61.0))
+    assert learnt.burst == 500
+    learnt.lessons.grow(now_ns=to_ns(61.1))
+    assert learnt.burst == 3500
 
 
 def test_a_question_remembers_what_the_call_cost() -> None:

@@ -112,9 +112,7 @@ class Lessons:
         if known < predicted - doubt:
             self.strangers += 1
             bucket.reserve = min(bucket.brim // 10, bucket.reserve + bucket.brim // 100)
-        elif known < amount:
-            return
-        elif self.slice is None or not new_epoch or in_slice is None or in_slice >= amount:
+        elif known >= amount and (in_slice is None or in_slice >= amount):
             self._learn(predicted, new_epoch, now_ns)
 
     # -- the slice ------------------------------------------------------------
