@@ -92,6 +92,7 @@ def serving(limits: Any = "100000 requests/min", *, port: int = 0, **options: An
                 os.environ[name] = value
         told["stop"]()
         thread.join(10)
+        assert not thread.is_alive(), "the server did not stop"
 
 
 def run(*arguments: str | Path) -> int:

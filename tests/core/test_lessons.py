@@ -14,14 +14,14 @@ LIMIT = 60_000  # a minute: a thousand a second; 2 % are 1200, a quarter of a se
 
 
 @attrs.define(eq=False)
-class Class:
+class Pupil:
     """A bucket that learns; every call costs one unit unless told otherwise."""
 
     lessons: Lessons
     order: int = 0
 
     @classmethod
-    def of(cls, limit: int = LIMIT) -> Class:
+    def of(cls, limit: int = LIMIT) -> Pupil:
         bucket = Bucket.full("tokens", limit, to_ns(60), pays="tokens", source="header", now_ns=0)
         return cls(Lessons(Series(bucket)))
 
@@ -44,7 +44,7 @@ class Class:
         amount: int = 1,
         in_slice: int | None = None,
     ) -> None:
-        """A no is heard. The call was sent then, when we believed in *predicted* units; *known* is what the no tells."""
+        """A no is heard to a call *sent* then, when we believed in *predicted* units; *known* is what the no tells."""
         self.order += 1
         self.lessons.refused(
             amount,
@@ -70,7 +70,7 @@ def test_a_no_with_room_left_teaches_a_slice() -> None:
 
     So a thousand is what it takes at once. The slice has the rate of the bucket, and is empty now.
     """
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
 
     piece = learnt.lessons.slice
@@ -87,7 +87,7 @@ def test_a_no_with_room_left_teaches_a_slice() -> None:
 @pytest.mark.parametrize(("limit", "least"), [(60_000, 250), (240, 1), (100, 1)])
 def test_a_slice_is_never_less_than_a_quarter_of_a_second(limit: int, least: int) -> None:
     """Refused with a full bucket: there is no telling how little it takes; one unit it is at least."""
-    learnt = Class.of(limit)
+    learnt = Pupil.of(limit)
     learnt.refused(0.1, limit, limit)
 
     assert learnt.burst == least
@@ -99,7 +99,7 @@ def test_the_worst_of_an_epoch_counts() -> None:
 
     The order in which their refusals come back does not matter, and the slice stays empty meanwhile.
     """
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 58_000, 58_000, sent=0.05)
     assert learnt.burst == 2000
     learnt.refused(0.2, 59_000, 59_000, sent=0.03)
@@ -114,7 +114,7 @@ def test_the_worst_of_an_epoch_counts() -> None:
 
 def test_refused_again_though_the_slice_had_room_it_halves() -> None:
     """1000, 500, 250, and no less: each by a call that was sent after the cut before it."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     for second, burst in [(1.0, 500), (2.0, 250), (3.0, 250)]:
         learnt.refused(second, 59_500, 59_500, in_slice=10)
@@ -125,7 +125,7 @@ def test_refused_again_though_the_slice_had_room_it_halves() -> None:
 
 def test_calls_that_were_under_way_at_a_halving_teach_nothing_new() -> None:
     """One halving for all that left before it, whatever they knew."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     learnt.refused(1.0, 59_500, 59_500, in_slice=10)
     for _ in range(5):
@@ -137,7 +137,7 @@ def test_calls_that_were_under_way_at_a_halving_teach_nothing_new() -> None:
 
 def test_a_call_larger_than_the_slice_proves_nothing_against_it() -> None:
     """It went although the slice had too little for it, as such calls must; that it was refused is its own doing."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     learnt.refused(1.0, 59_500, 59_500, amount=5000, in_slice=1000)
     assert learnt.burst == 1000
@@ -148,7 +148,7 @@ def test_a_call_larger_than_the_slice_proves_nothing_against_it() -> None:
 
 def test_a_call_that_met_no_slice_yet_may_halve_it() -> None:
     """Sent after the cut without knowing of the slice: its refusal is news."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     learnt.refused(1.0, 59_500, 59_500, in_slice=None)
 
@@ -160,7 +160,7 @@ def test_a_call_that_met_no_slice_yet_may_halve_it() -> None:
 
 def test_without_refusals_it_regrows_five_per_cent_a_window() -> None:
     """1000, and 3000 more for each full minute; once it is the whole limit there is no slice."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.0, 59_000, 59_000)
     grown = []
     for second in (59.9, 60.0, 100.0, 120.0, 240.0):
@@ -180,7 +180,7 @@ def test_without_refusals_it_regrows_five_per_cent_a_window() -> None:
 
 def test_a_slice_as_large_as_the_limit_is_none() -> None:
     """Ten of a hundred, and five more each minute: after eighteen it is a hundred, and gone."""
-    learnt = Class.of(100)
+    learnt = Pupil.of(100)
     learnt.refused(0.0, 90, 90)
     learnt.lessons.grow(now_ns=to_ns(17 * 60))
     assert learnt.burst == 95
@@ -190,7 +190,7 @@ def test_a_slice_as_large_as_the_limit_is_none() -> None:
 
 def test_a_small_limit_regrows_by_one() -> None:
     """Five per cent of ten would be none."""
-    learnt = Class.of(10)
+    learnt = Pupil.of(10)
     learnt.refused(0.0, 9, 9)
     learnt.lessons.grow(now_ns=to_ns(60))
 
@@ -199,7 +199,7 @@ def test_a_small_limit_regrows_by_one() -> None:
 
 def test_a_refusal_begins_the_window_anew() -> None:
     """Fifty-nine seconds without one and a refusal are no full window, whoever's fault it was."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.0, 59_000, 59_000)
     learnt.refused(59.0, 59_000, 10_000)
     assert learnt.lessons.strangers == 1
@@ -212,7 +212,7 @@ def test_a_refusal_begins_the_window_anew() -> None:
 
 def test_a_slice_flows_at_the_rate_of_its_bucket() -> None:
     """Halved from 60 000 to 30 000 the slice flows half as fast from then on; one as large as the limit is none."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     assert not learnt.lessons.follow(now_ns=0)
     learnt.refused(0.0, 59_000, 59_000)
     learnt.bucket.resize(30_000, now_ns=to_ns(0.5))
@@ -234,7 +234,7 @@ def test_a_slice_flows_at_the_rate_of_its_bucket() -> None:
 )
 def test_far_less_than_predicted_was_spent_by_somebody_else(known: int, strangers: int, burst: int | None) -> None:
     """2 % of the limit, 1200, is a matter of rounding and overtaking; one unit more is a stranger."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, known)
 
     assert (learnt.lessons.strangers, learnt.burst) == (strangers, burst)
@@ -246,7 +246,7 @@ def test_far_less_than_predicted_was_spent_by_somebody_else(known: int, stranger
 def test_the_doubt_is_the_reserve_two_per_cent_or_one_unit(limit: int, reserve: int, doubt: int) -> None:
     """Whatever is largest."""
     for known, strangers in [(limit - 1 - doubt, 0), (limit - 2 - doubt, 1)]:
-        learnt = Class.of(limit)
+        learnt = Pupil.of(limit)
         learnt.bucket.reserve = reserve * to_ns(60)
         learnt.refused(0.1, limit - 1, known)
         assert learnt.lessons.strangers == strangers
@@ -254,7 +254,7 @@ def test_the_doubt_is_the_reserve_two_per_cent_or_one_unit(limit: int, reserve: 
 
 def test_a_stranger_raises_the_reserve_up_to_a_tenth() -> None:
     """By one per cent of the limit each."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     kept = []
     for second in range(1, 13):
         learnt.refused(second, 59_000, 10)
@@ -270,7 +270,7 @@ def test_a_stranger_raises_the_reserve_up_to_a_tenth() -> None:
 
 def test_a_no_that_we_expected_teaches_nothing() -> None:
     """We believed in less than the call needed (it went because it is larger than the bucket, say)."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 499, 59_000, amount=500)
 
     assert (learnt.burst, learnt.lessons.strangers, learnt.lessons.cut_ns) == (None, 0, -1)
@@ -280,7 +280,7 @@ def test_a_no_that_we_expected_teaches_nothing() -> None:
 
 def test_a_server_that_has_too_little_by_its_own_words_enforces_what_it_shows() -> None:
     """Thirty were believed and three are left: that is no stranger, and no slice of nearly everything."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 30, 3, amount=10)
     assert (learnt.burst, learnt.lessons.strangers) == (None, 0)
 
@@ -290,7 +290,7 @@ def test_a_server_that_has_too_little_by_its_own_words_enforces_what_it_shows() 
 
 def test_a_slice_is_not_halved_by_a_bucket_that_is_as_good_as_empty() -> None:
     """Near nothing every call is refused now and then."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     learnt.refused(1.0, 30, 3, amount=10, in_slice=500)
 
@@ -299,7 +299,7 @@ def test_a_slice_is_not_halved_by_a_bucket_that_is_as_good_as_empty() -> None:
 
 def test_a_sleeping_series_teaches_neither() -> None:
     """A cache cannot tell a stranger from a slice; the slice that was learnt before is emptied all the same."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     learnt.lessons.series.asleep = True
     learnt.refused(1.0, 59_000, 59_000, in_slice=10)
@@ -316,7 +316,7 @@ def test_a_sleeping_series_teaches_neither() -> None:
 
 def test_a_no_without_a_number_lowers_the_level_below_its_cost() -> None:
     """That much is certain; what it meant is left to the next reading."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.0, 59_000, None, amount=500)
 
     assert learnt.bucket.level(now_ns=0) == 499
@@ -325,7 +325,7 @@ def test_a_no_without_a_number_lowers_the_level_below_its_cost() -> None:
 
 def test_the_next_reading_decides_that_it_was_a_slice() -> None:
     """The level of the server agrees with what we would believe now, had we not lowered it."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.bucket.cap_level(58_500 * to_ns(60), now_ns=0)  # other calls left since the refused one
     learnt.refused(0.0, 59_000, None)
     learnt.reading(0.1, 58_400)
@@ -335,7 +335,7 @@ def test_the_next_reading_decides_that_it_was_a_slice() -> None:
 
 def test_the_next_reading_decides_that_it_was_somebody_else() -> None:
     """The server has far less than that."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.bucket.cap_level(58_500 * to_ns(60), now_ns=0)
     learnt.refused(0.0, 59_000, None)
     learnt.reading(0.1, 58_500 - 1201)
@@ -345,7 +345,7 @@ def test_the_next_reading_decides_that_it_was_somebody_else() -> None:
 
 def test_a_reading_of_an_earlier_call_decides_nothing() -> None:
     """It was admitted before the refused one; the question stays open until a later one answers it, once."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.0, 59_000, None)
     learnt.reading(0.1, 100, later=-1)
     learnt.reading(0.1, 100, later=0)
@@ -358,7 +358,7 @@ def test_a_reading_of_an_earlier_call_decides_nothing() -> None:
 
 def test_without_a_question_a_reading_answers_none() -> None:
     """Readings come all the time."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.reading(0.0, 10)
 
     assert (learnt.burst, learnt.lessons.strangers) == (None, 0)
@@ -366,7 +366,7 @@ def test_without_a_question_a_reading_answers_none() -> None:
 
 def test_refusals_of_one_epoch_ask_one_question() -> None:
     """Thirty calls refused together: one stranger, or one slice, and not thirty."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     for number in range(30):
         learnt.refused(1.0 + number / 100, 59_000 - number, None, sent=0.5)
     learnt.reading(2.0, 59_000)
@@ -378,7 +378,7 @@ def test_refusals_of_one_epoch_ask_one_question() -> None:
 def test_a_question_remembers_whether_the_slice_had_room() -> None:
     """A later refusal without a number halves it only if the call would have fitted in."""
     for in_slice, burst in [(400, 500), (399, 1000)]:
-        learnt = Class.of()
+        learnt = Pupil.of()
         learnt.refused(0.1, 59_000, 59_000)
         learnt.refused(1.0, 59_500, None, amount=400, in_slice=in_slice)
         learnt.reading(1.1, 60_000)
@@ -387,7 +387,7 @@ def test_a_question_remembers_whether_the_slice_had_room() -> None:
 
 def test_what_flowed_in_while_a_question_was_open_is_taken_back() -> None:
     """A tenth of a second brought a hundred; halved, the slice begins empty, and its first full minute begins."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.refused(0.1, 59_000, 59_000)
     learnt.refused(1.0, 59_500, None, in_slice=10)
     assert learnt.lessons.slice is not None
@@ -403,7 +403,7 @@ def test_what_flowed_in_while_a_question_was_open_is_taken_back() -> None:
 
 def test_a_question_remembers_what_the_call_cost() -> None:
     """Thirty were believed, and three are left when the next reading comes: it was as good as empty."""
-    learnt = Class.of()
+    learnt = Pupil.of()
     learnt.bucket.cap_level(30 * to_ns(60), now_ns=0)
     learnt.refused(0.0, 30, None, amount=10)
     learnt.reading(0.1, 3)

@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import io
 import json
+import socket
 import time
 from typing import Any
 
@@ -188,3 +189,23 @@ def test_a_day_of_calls_in_virtual_time() -> None:
     assert loop.elapsed_s == 60 * 0.5 + 1940 * 1.0 + 0.5
     assert email.utils.parsedate_to_datetime(date).timestamp() == loop.clock.wall_ns() // 10**9
     assert not loop.left_behind
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_connection_of_the_last_moment_is_closed(turns: int) -> None:
+    """However far its way to the server is when that ends, the client hears of the end."""
+    late: list[socket.socket] = []
+
+    async def main() -> None:
+        async with serve_model() as url:
+            host, port = url.split("/")[2].split(":")
+            late.append(socket.create_connection((host, int(port)), timeout=10))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    asyncio.run(main())
+    with late[0] as sock:
+        try:
+            assert sock.recv(1) == b""
+        except ConnectionResetError:  # it was never accepted
+            pass

@@ -72,6 +72,9 @@ def _use_readings(
     scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, refused: bool, now_ns: int
 ) -> list[tuple[Line, Lesson]]:
     """Correct levels by what the answer shows, and draw the conclusions for slices, shares and the ramp."""
+    if signals.processing_s is not None and (way_ns := now_ns - ticket.granted_ns - to_ns(signals.processing_s)) > 0:
+        # What the server did not spend on it, it spent on the way or before the door.
+        scheduler.jitter.add(way_ns)
     jitter_ns = scheduler.jitter.ns
     used = state.budget.read(ticket, signals, refused=refused, jitter_ns=jitter_ns, now_ns=now_ns)
     for line, _ in used:

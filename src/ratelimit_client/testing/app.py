@@ -33,6 +33,9 @@ _MAX_BODY = 256 * 1024 * 1024
 _KEEPALIVE_S = 3600.0
 # Answers still being waited for at the end are of no use to anybody.
 _SHUTDOWN_S = 0.5
+# From a connection that was accepted to one that aiohttp has a task for: a turn each for the transport, for
+# connection_made and for the start of the handler; and one more.
+_TURNS_TO_BE_KNOWN = 4
 
 
 class ModelURL(str):
@@ -148,8 +151,30 @@ async def serve_model(
     runner = web.ServerRunner(ModelApp(server).aiohttp_server(), shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=4096).start()
-        address = runner.addresses[0]
-        yield ModelURL(f"http://{address[0]}:{address[1]}{server.base_path}", server)
+        assert runner.server is not None  # it was set up
+        listening = await asyncio.get_running_loop().create_server(runner.server, host, port, backlog=4096)
+        address = listening.sockets[0].getsockname()
+        try:
+            yield ModelURL(f"http://{address[0]}:{address[1]}{server.base_path}", server)
+        finally:
+            await stop_listening(listening)
     finally:
         await runner.cleanup()
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """
+    Close *server* so that a connection of the last moment is closed with the others.
+
+    asyncio makes the transport of a connection a turn after it was accepted. When the server is closed in between, that
+    fails without a word, and the socket stays open for as long as nobody collects it.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        for sock in server.sockets:
+            with contextlib.suppress(NotImplementedError):  # loops without readers accept in one piece
+                loop.remove_reader(sock.fileno())
+        for _ in range(_TURNS_TO_BE_KNOWN):
+            await asyncio.sleep(0)
+    finally:
+        server.close()

@@ -19,6 +19,8 @@ from types import TracebackType
 
 import attrs
 
+from ratelimit_client.testing.app import stop_listening
+
 
 class Move(enum.Enum):
     """What can be done to a connection besides writing on it."""
@@ -73,7 +75,7 @@ class RawServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        await stop_listening(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
@@ -31,15 +32,14 @@ def test_it_is_told_before_the_answer(body: bytes | None, theirs: bool):
     """
 
     async def story() -> None:
-        session = aiohttp.ClientSession() if theirs else None
-        async with served([1.0, answer()], session=session) as (server, client):
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession()) if theirs else None
+            server, client = await stack.enter_async_context(served([1.0, answer()], session=session))
             assert jitter_ns(client.limiter) == UNMEASURED_NS
             for _ in range(16):
                 await client.request("GET" if body is None else "POST", "/v1/x", data=body)
             assert len(server.requests) == 16
             assert jitter_ns(client.limiter) == (UNMEASURED_NS if theirs and body is None else LEAST_NS)
-        if session is not None:
-            await session.close()
 
     in_virtual_time(story)
 
