@@ -134,9 +134,7 @@ def test_keys_share_what_is_short() -> None:
         await asyncio.sleep(50.5)
         assert sum(went.values()) == 500
         first = [went.pop(f"k{key}") for key in range(3)]
-        # The first key had the slots to itself until the second asked: four calls, by its ramp.
-        assert min(went[f"k{key}"] for key in range(50)) >= 9
-        assert max(went.values()) <= 10 + 4
+        assert set(went.values()) <= {9, 10, 11}
         assert max(first) <= 11 + 4
         for task in tasks:
             task.cancel()

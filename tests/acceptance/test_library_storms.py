@@ -16,6 +16,8 @@ from ratelimit_client import (
     DeadlineExpiredInQueue,
     DeadlineUnreachable,
     Limiter,
+    Overloaded,
+    ResponseError,
     RetryPolicy,
     per_minute,
 )
@@ -73,7 +75,9 @@ def test_a_storm_of_cancellations(kind: int, seed: int) -> None:
         assert not waiting, str(limiter.explain(key="m0"))
         ends = Counter(type(end) for end in await asyncio.gather(*calls, return_exceptions=True))
         allowed = {str, asyncio.CancelledError, DeadlineExceeded, DeadlineExpiredInQueue, DeadlineUnreachable}
-        assert set(ends) <= allowed | ({ConnectionResetError} if kind == 3 else set())
+        if "faults" in KINDS[kind]:
+            allowed |= {ConnectionResetError, ResponseError, Overloaded}
+        assert set(ends) <= allowed
         assert ends[str] > 20
         answered = {call.result() for call in calls if not call.cancelled() and not call.exception()}
         assert answered <= set(judge.tally.answered)
@@ -176,8 +180,7 @@ def test_closed_in_the_middle(after_s: float) -> None:
         closed = [end for end in ends if isinstance(end, Closed)]
         assert {end for end in ends if isinstance(end, str)} == set(judge.tally.answered)
         # "Nothing was sent" is said only of those of which nothing was.
-        sent = {mark for mark in judge.tally.attempts}
-        never_sent = {f"r{number}" for number in range(300)} - sent
+        never_sent = {f"r{number}" for number in range(300)} - set(judge.tally.attempts)
         assert len(closed) == len(never_sent)
         assert at_zero(limiter)
 

@@ -75,7 +75,7 @@ def test_an_outage_of_five_minutes(fault: str) -> None:
 
 def test_an_outage_with_the_usual_patience() -> None:
     """
-    Without a deadline a call waits a minute for a server that is gone: then it is an error, sent or not, and none hangs.
+    Without a deadline a call waits a minute for a server that is gone: then it is an error, sent or not; none hangs.
     """
     faults = Faults(reset=1.0, from_s=30, until_s=330)
     _judge, ends, seconds = run(per_minute(requests=600), 2000, latency=0.5, faults=faults, policy=RetryPolicy())
@@ -194,7 +194,8 @@ def forecast(seed: int) -> tuple[Any, int, dict[str, Any]]:
         kind = dice.choice(("reset", "server_error", "overloaded"))
         server["faults"] = Faults(**{kind: 1.0}, from_s=dice.choice((2, 20)), until_s=dice.choice((60, 320)))
     slowest = min(quota.amount / 60 for quota in limits if quota.unit == "requests")
-    if dice.random() < 0.3:
+    if dice.random() < 0.3 and server["headers"] not in (stale(), stale(20), own_cost()):
+        # A cache that shows the old limit for ever is a lie, and those are told elsewhere.
         factor = dice.choice((1 / 3, 1 / 10, 3, 10))
         after = Quotas(Quota(each.unit, max(1, int(each.amount * factor)), each.window_s) for each in limits)
         server["changes"] = Change(dice.choice((5, 30)), after)
@@ -249,7 +250,7 @@ def test_a_long_quiet_day_costs_nothing() -> None:
         limiter = Limiter("1/hour", max_queue=5000)
         waiting = [asyncio.create_task(limiter.call(asyncio.sleep, 0)) for _ in range(3000)]
         await asyncio.sleep(86_400)
-        assert sum(task.done() for task in waiting) == 25
+        assert sum(task.done() for task in waiting) in (24, 25)
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)

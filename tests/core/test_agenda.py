@@ -23,11 +23,11 @@ def call(number: int) -> Ticket:
     return Ticket(number, "gpt-4o", "", 0, Cost(), None, None, 0)
 
 
-def due(agenda: Agenda, *, now_ns: int, slots: bool = True) -> str:
-    """The names of the keys to be looked at, one letter each, in their order."""
-    agenda.gather(slots=slots, now_ns=now_ns)
+def due(agenda: Agenda, *, now_ns: int, slots: int = 10) -> str:
+    """The names of the keys to be looked at, one letter each, in their order; none of them takes a slot."""
+    agenda.gather(now_ns=now_ns)
     names = ""
-    while agenda.pending:
+    while agenda.feed(slots):
         names += agenda.take().name
     return names
 
@@ -59,7 +59,7 @@ def test_two_keys_of_one_name_are_two_keys() -> None:
     agenda.touch(old)
     agenda.touch(new)
 
-    agenda.gather(slots=True, now_ns=0)
+    agenda.gather(now_ns=0)
     assert [agenda.take(), agenda.take()] == [old, new]
 
 
@@ -99,15 +99,34 @@ def test_starved_keys_are_looked_at_when_a_slot_is_free() -> None:
     """As long as there is none they are nobody's business."""
     agenda, a = Agenda(), key("a")
     agenda.starve(a)
+    agenda.starve(a)
     assert not agenda.starving, "nobody waits there any more"
     a.queue.push(call(1), now_ns=0)
     assert agenda.starving
 
     assert agenda.next_wakeup(slots=False) is None
-    assert due(agenda, now_ns=0, slots=False) == ""
+    assert due(agenda, now_ns=0, slots=0) == ""
     assert agenda.next_wakeup(slots=True) == 0
     assert due(agenda, now_ns=0) == "a"
     assert not agenda.starving
+    assert due(agenda, now_ns=0) == ""
+
+
+def test_of_many_starved_keys_as_many_are_looked_at_as_there_are_slots() -> None:
+    """The least served first, and all of them only if those before took no slot; one served meanwhile waits."""
+    agenda, services = Agenda(), {"a": 5, "b": 3, "c": 9, "d": 4}
+    keys = [key(name, service=service) for name, service in services.items()]
+    for state in keys:
+        agenda.starve(state)
+    keys[1].service = 7
+    agenda.feed(2)
+    assert [agenda.take().name, agenda.take().name] == ["d", "a"]
+    assert not agenda.pending
+
+    agenda.touch(key("e", service=8))
+    agenda.feed(1)
+    assert [agenda.take().name, agenda.take().name] == ["b", "e"], "b was served less than e"
+    assert due(agenda, now_ns=0) == "c"
 
 
 def test_what_all_share_concerns_every_key_that_waits_for_time() -> None:

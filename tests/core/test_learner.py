@@ -68,15 +68,204 @@ def test_while_nothing_is_admitted_the_key_pauses_twice_as_long_each_time() -> N
     assert rates == [50, 50, 50, 50, 25, 12.5, 6.25]
 
 
-def test_only_admissions_earn_growth() -> None:
-    """Half as much again a second while nothing was measured."""
+def learnt(let_out: int = 0) -> RateLearner:
+    """Ten a second, learnt at second 10 from a first guess or, with *let_out*, between two refusals."""
     learner = RateLearner()
-    learner.refused(sends(learner, 101, 100), now_ns=S)
-    learner.admitted(S // 2, now_ns=2 * S)
-    assert rate(learner) == 50, "it was sent before the cut"
+    if let_out:
+        learner.refused(sends(learner, 2, 1), now_ns=S)
+        seconds = let_out * 0.95 / 10
+        last_ns = sends(learner, let_out + 1, let_out / seconds, from_s=10 - seconds)
+        learner.cut_ns = last_ns - round(seconds * S)
+        learner.refused(last_ns, now_ns=10 * S)
+    else:
+        learner.refused(sends(learner, 201, 20), now_ns=10 * S)
+    assert rate(learner) == pytest.approx(10, rel=0.001)
+    return learner
 
-    learner.admitted(S + 1, now_ns=2 * S)
-    assert rate(learner) == 75
+
+def admitted(learner: RateLearner, at_s: float, *, most: int | None = None) -> None:
+    """The rate was used up, and a call sent a moment ago is answered."""
+    assert learner.bucket is not None
+    now_ns = round(at_s * S)
+    learner.bucket.take(1, now_ns=now_ns)
+    learner.admitted(now_ns - 1, most=most, now_ns=now_ns)
+
+
+def test_only_admissions_earn_growth() -> None:
+    """Time alone brings nothing, nor does an answer to a call that was sent before the cut."""
+    learner = learnt()
+    learner.admitted(10 * S, now_ns=11 * S)
+    assert rate(learner) == 10
+
+    admitted(learner, 11)
+    assert rate(learner) == 15
+
+
+@pytest.mark.parametrize(("let_out", "growth"), [(0, 1.5), (4, 1.2), (15, 1.2), (16, 1.05), (400, 1.05)])
+def test_the_more_is_known_the_slower_it_grows(let_out: int, growth: float) -> None:
+    """Half as much again a second after a guess, a fifth after a short measurement, 5 % after sixteen calls."""
+    learner = learnt(let_out)
+    for tenth in range(1, 11):
+        admitted(learner, 10 + tenth / 10)
+
+    assert rate(learner) == pytest.approx(10 * (1 + (growth - 1) / 10) ** 10, rel=0.002)
+
+
+def test_an_hour_is_worth_a_second() -> None:
+    """One admission after a long rest earns what one second earns."""
+    learner = learnt()
+    admitted(learner, 3610)
+
+    assert rate(learner) == 15
+
+
+def test_a_rate_that_is_not_used_up_earns_nothing() -> None:
+    """
+    A call every two seconds at ten a second proves nothing of eleven.
+
+    Else a worker with little to do would after an hour know of a rate with a hundred digits.
+    """
+    learner = learnt()
+    assert learner.bucket is not None
+    for second in range(11, 5000, 2):
+        learner.granted(now_ns=second * S)
+        learner.bucket.take(1, now_ns=second * S)
+        learner.admitted(second * S, now_ns=second * S + S // 2)
+
+    assert rate(learner) == 10
+    learner.bucket.take(1, now_ns=5001 * S)
+    learner.admitted(5001 * S, now_ns=5001 * S + S // 20)
+    assert rate(learner) > 10
+
+
+def test_the_least_rates_grow_as_well() -> None:
+    """One call in a thousand seconds, well measured: 5 % of it would be nothing, for ever."""
+    learner = learnt(16)
+    assert learner.bucket is not None
+    learner.bucket.resize(1, now_ns=10 * S)
+    for second in range(1000, 5001, 1000):
+        admitted(learner, second)
+
+    assert rate(learner) == 0.006
+
+
+def test_where_the_server_shows_a_limit_the_rate_starts_at_half_and_never_exceeds_it() -> None:
+    """300 a minute are five a second: 2.5, and after two seconds five, and no more."""
+    learner = RateLearner()
+    last_ns = sends(learner, 1001, 100)
+    learner.refused(last_ns, most=5000, now_ns=10 * S)
+    assert rate(learner) == 2.5
+    for second, expected in [(11, 3.75), (12, 5.0), (13, 5.0)]:
+        admitted(learner, second, most=5000)
+        assert rate(learner) == expected
+
+
+def test_a_minute_without_such_a_refusal_outlives_the_rate() -> None:
+    """Where a server shows a limit it is to be believed again; where nothing was learnt there is nothing to outlive."""
+    learner = learnt()
+
+    assert not RateLearner().outlived(now_ns=3600 * S)
+    assert not learner.outlived(now_ns=70 * S - 1)
+    assert learner.outlived(now_ns=70 * S)
+
+
+def test_the_very_first_call_refused_is_one_a_second() -> None:
+    """Nothing was measured, and one call a second is no flood; so it is when no grant was counted at all."""
+    first, uncounted = RateLearner(), RateLearner()
+    first.granted(now_ns=0)
+
+    assert first.refused(0, now_ns=S // 50)
+    assert uncounted.refused(0, now_ns=S // 50)
+    assert rate(first) == rate(uncounted) == 1.0
+    assert first.resumes_ns == S // 50 + S // 10
+
+
+def test_a_learnt_rate_is_an_even_one() -> None:
+    """It is empty at the cut, gives a call each tenth of a second, and saves up one call and a half at most."""
+    bucket = learnt().bucket
+    assert bucket is not None
+
+    assert bucket.ready_at_ns(1, now_ns=10 * S) == 10 * S + S // 10
+    bucket.take(1, now_ns=20 * S)
+    assert bucket.ready_at_ns(1, now_ns=20 * S) == 20 * S + S // 20
+    assert (bucket.pays, bucket.source, bucket.name) == ("requests", "learned", "learnt rate")
+
+
+def test_an_epoch_is_never_shorter_than_fifty_milliseconds() -> None:
+    """Eleven calls of one instant are two hundred a second, and not endlessly many: half of that is the guess."""
+    learner = RateLearner()
+    for _ in range(11):
+        learner.granted(now_ns=7)
+
+    learner.refused(7, now_ns=8)
+    assert rate(learner) == 100
+
+
+@pytest.mark.parametrize(("let_out", "expected"), [(1, 5), (3, 5), (4, 0.95 * 4), (8, 0.95 * 8)])
+def test_an_epoch_of_fewer_than_four_calls_is_too_short_to_tell(let_out: int, expected: float) -> None:
+    """Then the rate is halved; from four on it is measured, here over a second."""
+    learner = learnt()
+    last_ns = sends(learner, let_out + 1, let_out, from_s=10.0000001)
+
+    learner.refused(last_ns, now_ns=last_ns + 1)
+    assert rate(learner) == pytest.approx(expected, rel=0.001)
+    assert learner.resumes_ns == last_ns + 1 + S // 10
+
+
+def test_calls_that_left_after_the_refused_one_do_not_count() -> None:
+    """While its refusal was on the way twenty more went out: they are of no epoch, neither of this one nor the next."""
+    learner = learnt()
+    sends(learner, 9, 8, from_s=10.001)
+    refused_ns = round(11.001 * S)
+    sends(learner, 20, 100, from_s=11.002)
+
+    learner.refused(refused_ns, now_ns=12 * S)
+    assert rate(learner) == pytest.approx(8 / 1.001 * 0.95, abs=0.002)
+    last_ns = sends(learner, 5, 4, from_s=12.001)
+    learner.refused(last_ns, now_ns=13 * S + S // 2)
+    assert rate(learner) == pytest.approx(4 / 1.001 * 0.95, abs=0.002)
+
+
+def test_a_call_sent_in_the_instant_of_the_cut_is_of_the_epoch_before() -> None:
+    """Neither its refusal nor its success tells anything new."""
+    learner = learnt()
+
+    assert not learner.refused(10 * S, now_ns=11 * S)
+    learner.granted(now_ns=10 * S + 1)
+    assert learner.refused(10 * S + 1, now_ns=11 * S)
+
+
+def test_an_answer_ends_the_doubling_of_the_pauses() -> None:
+    """0.2, 0.4, and after an admission 0.1 again."""
+    learner = learnt()
+    pauses = []
+    for second, answered in [(11, False), (12, False), (13, True), (14, False)]:
+        learner.granted(now_ns=second * S)
+        if answered:
+            learner.admitted(second * S, now_ns=second * S + S // 10)
+        learner.refused(second * S, now_ns=second * S + S // 2)
+        pauses.append((learner.resumes_ns - second * S - S // 2) * 10 // S)
+
+    assert pauses == [2, 4, 1, 2]
+
+
+def test_no_pause_is_longer_than_five_minutes_and_no_rate_less_than_one_in_a_thousand_seconds() -> None:
+    """A server that refuses for a day is asked now and then, and what was measured before is forgotten."""
+    learner = learnt(16)
+    now_ns = 10 * S
+    for _ in range(40):
+        now_ns = learner.resumes_ns + 1
+        learner.granted(now_ns=now_ns)
+        learner.refused(now_ns, now_ns=now_ns)
+
+    assert learner.resumes_ns - now_ns == 300 * S
+    assert rate(learner) == 0.001
+    for second in (1000, 2000):
+        admitted(learner, now_ns / S + second)
+    assert rate(learner) == 0.003
+    learner.bucket.resize(100, now_ns=now_ns + 2001 * S)  # type: ignore[union-attr]
+    admitted(learner, now_ns / S + 3000)
+    assert rate(learner) == 0.15
 
 
 def test_the_memory_of_grants_is_bounded() -> None:

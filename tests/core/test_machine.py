@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import attrs
 import pytest
-from hypothesis import note, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -429,7 +429,6 @@ class Machine(RuleBasedStateMachine):
         else:
             pytest.fail("the queue never drains")
         took_ns = self.now_ns - start_ns
-        note(f"drained in {took_ns / S} s")
         debts = [*self.shared, *(debt for debts in self.debts.values() for debt in debts)]
         repaid_ns = sum(
             Fraction(debt.window_ns, debt.amount) * sum(call.cost[debt.unit] for call in self.calls) for debt in debts

@@ -262,6 +262,19 @@ def test_a_sweep_keeps_what_was_sent_back() -> None:
     assert line.head() is None
 
 
+def test_cancelling_costs_the_same_however_many_wait() -> None:
+    """All sweeps together look at each of four thousand tickets three times at most."""
+    tickets = [call(str(number % 5)) for number in range(4000)]
+    queue = queue_of(*tickets)
+    looks = 0
+    for ticket in tickets[::2] + tickets[1::2]:
+        dead = queue._dead
+        cancel(queue, ticket)
+        looks += dead + 1 + queue.waiting if queue._dead < dead else 0
+
+    assert 0 < looks <= 3 * 4000
+
+
 def test_tenants_that_owe_nothing_are_forgotten() -> None:
     """A hundred thousand tenants of one call each leave no hundred thousand lanes."""
     waited, passed = queue_of(), queue_of()

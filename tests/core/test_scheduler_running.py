@@ -240,6 +240,23 @@ def test_keys_at_rest_that_know_nothing_are_forgotten() -> None:
     assert machine.queued == 0
 
 
+def test_ten_thousand_keys_that_wait_for_a_slot_do_not_all_ask_for_it() -> None:
+    """A slot comes free: a few keys are looked at, the least served first, and not each of them."""
+    drive = Drive(scheduler(slots=1), hold=True)
+    drive.ask("first")
+    for number in range(10_000):
+        drive.ask(f"k{number}", polled=False)
+    drive.turn()
+    looks = []
+    for _ in range(20):
+        before = drive.machine.agenda._number
+        drive.end(drive.log[-1][1])
+        looks.append(drive.machine.agenda._number - before)
+
+    assert [ticket.key for _, ticket in drive.log[1:4]] == ["k0", "k1", "k2"]
+    assert max(looks) < 10
+
+
 def test_a_key_that_was_forgotten_is_begun_anew() -> None:
     """A ticket that rested meanwhile can still be settled, decided about, cancelled and sent back."""
     drive = Drive(scheduler(per_hour(requests=10)))

@@ -33,7 +33,7 @@ class Agenda:
 
     _now: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
     _later: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
-    _starved: dict[str, KeyState] = attrs.field(factory=dict)
+    _starved: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
     _ends: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
     _number: int = 0
     _all: bool = False
@@ -48,7 +48,7 @@ class Agenda:
     @property
     def starving(self) -> bool:
         """Some key has calls that only wait for a free slot."""
-        return bool(self._starved) and any(state.queue.ready for state in self._starved.values())
+        return bool(self._starved) and any(state.queue.ready for _, _, state in self._starved)
 
     def touch(self, state: KeyState) -> None:
         """Something happened to this key: look at it in the next poll, the least served first."""
@@ -77,10 +77,13 @@ class Agenda:
 
     def starve(self, state: KeyState) -> None:
         """This key has calls that only wait for a free slot."""
-        self._starved[state.name] = state
+        if not state.starved:
+            state.starved = True
+            self._number += 1
+            heapq.heappush(self._starved, (state.service, self._number, state))
 
-    def gather(self, *, slots: bool, now_ns: int) -> None:
-        """Note everything that time, or free slots, have made worth a look."""
+    def gather(self, *, now_ns: int) -> None:
+        """Note everything that time has made worth a look."""
         while self._later and self._later[0][0] <= now_ns:
             at_ns, _, state = heapq.heappop(self._later)
             if state.wake_ns == at_ns:
@@ -91,10 +94,23 @@ class Agenda:
             for at_ns, _, state in self._later:
                 if state.wake_ns == at_ns:
                     self.touch(state)
-        if slots and self._starved:
-            for state in self._starved.values():
-                self.touch(state)
-            self._starved.clear()
+
+    def feed(self, slots: int) -> bool:
+        """
+        Note of the keys that wait for slots the least served: as many as there are free ones, not all of them.
+
+        True when there is a key to be looked at now.
+        """
+        starved = self._starved
+        while starved and slots > 0 and (len(self._now) < slots or starved[0][0] < self._now[0][0]):
+            service, number, state = starved[0]
+            if service != state.service:
+                heapq.heapreplace(starved, (state.service, number, state))
+                continue
+            heapq.heappop(starved)
+            state.starved = False
+            self.touch(state)
+        return bool(self._now)
 
     def take(self) -> KeyState:
         """The least served of the keys to be looked at now."""

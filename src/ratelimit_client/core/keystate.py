@@ -31,6 +31,7 @@ class KeyState:
         gate_ns: closed until then by a refusal that named no bucket.
         wake_ns: when it wants to be looked at again; None: when something happens.
         touched: it is to be looked at in the next poll.
+        starved: it has calls that wait for a free slot.
         service: how often it was served, for sharing free slots between keys; time away counts as served.
         read_ns: when readings were last used, see ``reading_due``.
         ended: tenants of which no more input comes.
@@ -47,6 +48,7 @@ class KeyState:
     gate_ns: int = 0
     wake_ns: int | None = None
     touched: bool = False
+    starved: bool = False
     service: int = 0
     granted: int = 0
     refused: int = 0

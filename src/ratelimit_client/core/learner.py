@@ -13,8 +13,8 @@ it, while the refusal was on its way, tells nothing). From the second epoch on t
 rate is cut to just below what was measured so. Before that, or when an epoch is too
 short to tell, it is halved. While nothing at all is admitted the key pauses, twice as
 long each time; the rate stands, since the server may only be counting anew in a
-moment, but when that goes on it is halved as well. Only admissions earn growth, the
-more the less is known: half as much again a second, a fifth after a short
+moment, but when that goes on it is halved as well. Only admissions earn growth, and
+only while the rate is used up: half as much again a second, a fifth after a short
 measurement, 5 % after a good one. The burst is one call and a half, so a learnt rate
 is an even one.
 
@@ -84,7 +84,9 @@ class RateLearner:
             return
         bucket.refresh(now_ns=now_ns)
         slowness = 2 if self._measured < _ENOUGH else 5 if self._measured < _PLENTY else 20
-        bucket.limit += bucket.limit * min(NS, now_ns - self._grown_ns) // (slowness * NS)
+        if bucket.credits < bucket.brim:
+            # At the least rates a part of the limit would be nothing, and so for ever.
+            bucket.limit += max(1, bucket.limit * min(NS, now_ns - self._grown_ns) // (slowness * NS))
         self._grown_ns = now_ns
         if most is not None and bucket.limit > most:
             bucket.limit = most

@@ -203,11 +203,11 @@ class Scheduler:
         """
         turn = Turn([], [])
         self._expire(turn, now_ns)
-        self.agenda.gather(slots=self.in_flight < self.max_in_flight, now_ns=now_ns)
-        while self.agenda.pending and len(turn.granted) < TURN_MAX:
+        self.agenda.gather(now_ns=now_ns)
+        while len(turn.granted) < TURN_MAX and self.agenda.feed(self.max_in_flight - self.in_flight):
             state = self.agenda.take()
             # With slots to spare a key is served to its end; else one call each, the least served first.
-            spare = self.max_in_flight - self.in_flight > TURN_MAX or not self.agenda.pending
+            spare = self.max_in_flight - self.in_flight > TURN_MAX or not (self.agenda.pending or self.agenda.starving)
             if serve(self, state, turn, TURN_MAX - len(turn.granted) if spare else 1, now_ns):
                 self.agenda.touch(state)
         return turn
