@@ -21,7 +21,7 @@ from .row import DUPLICATE, INVALID_LINE, Flaw, Row
 try:
     import orjson
 except ImportError:  # the extra [fast] is not installed
-    orjson = None  # type: ignore[assignment]
+    orjson = None  # type: ignore[assignment, unused-ignore]  # unused where orjson is not installed
 
 _ID: Final = re.compile(r"rlc_[0-9a-f]{20}")
 _BOM: Final = b"\xef\xbb\xbf"

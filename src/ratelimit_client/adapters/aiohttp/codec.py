@@ -20,7 +20,7 @@ from ...errors import ConfigurationError
 try:
     import orjson
 except ImportError:  # the extra [fast] is not installed
-    orjson = None  # type: ignore[assignment]
+    orjson = None  # type: ignore[assignment, unused-ignore]  # unused where orjson is not installed
 
 
 class NotJson(ValueError):
@@ -36,7 +36,8 @@ def encode(value: Any) -> bytes:
     """
     if orjson is not None:
         try:
-            return orjson.dumps(value)
+            written: bytes = orjson.dumps(value)
+            return written
         except TypeError:  # big integers, keys that are no text, lone surrogates
             pass
     try:
