@@ -19,7 +19,7 @@ from ratelimit_client.testing import ModelServer
 from ratelimit_client.testing.conduct import Constant, Faults, LogNormal
 from tests.sizes import SCALE
 
-SEEDS = range(SCALE if SCALE <= 10 else 20)
+SEEDS = range(min(SCALE, 20))
 
 
 @pytest.mark.parametrize(
