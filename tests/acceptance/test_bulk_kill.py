@@ -10,7 +10,7 @@ from tests.acceptance.kill import rounds
 from tests.sizes import SCALE
 
 # Under `make test` a few; fifty in CI; the night makes the five hundred of the goal.
-KILLS = {1: 6, 10: 50}.get(SCALE, 500)
+KILLS = min(500, 6 * SCALE)
 
 
 def test_killed_at_any_moment_it_loses_and_repeats_nothing(tmp_path: Path) -> None:
