@@ -44,7 +44,7 @@ def test_a_storm_of_cancellations(kind: int, seed: int) -> None:
 
     async def story() -> None:
         judge = Judge(per_minute(requests=600, tokens=60_000), latency=Uniform(0.05, 2), seed=seed, **KINDS[kind])
-        limiter = Limiter(max_in_flight=dice.choice((5, 50, None)), retry=RetryPolicy.bulk())
+        limiter = Limiter(max_in_flight=dice.choice((5, 50, None)), retry=RetryPolicy.bulk(), dice=dice.random)
         calls: list[asyncio.Task[str]] = []
 
         async def feed() -> None:

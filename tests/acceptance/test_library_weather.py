@@ -12,6 +12,7 @@ from ratelimit_client import (
     Client,
     DeadlineExpiredInQueue,
     Limiter,
+    Overloaded,
     Quota,
     Quotas,
     ResponseError,
@@ -220,6 +221,7 @@ def test_any_bad_day(seed: int) -> None:
             limits if dice.random() < 0.3 else (),
             max_in_flight=dice.choice((None, None, 5, 50)),
             retry=RetryPolicy.bulk(max_hint_s=86_400),
+            dice=dice.random,
         )
         calls = []
         for number in range(rows):
@@ -236,7 +238,7 @@ def test_any_bad_day(seed: int) -> None:
     assert answered == set(judge.tally.answered)
     assert judge.tally.repeated == 0
     # A patient row ends by its own bad luck alone: five failures while others succeed.
-    assert {type(end) for end in ends} <= {str, ResponseError, ConnectionResetError}
+    assert {type(end) for end in ends} <= {str, ResponseError, Overloaded, ConnectionResetError}
     assert len(answered) >= rows - 2
     assert judge.tally.refusals <= 3 * rows + 60
 

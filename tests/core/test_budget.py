@@ -339,7 +339,7 @@ def test_a_server_cannot_fill_the_memory_with_names_or_windows() -> None:
 
     other = key(profile=GENERIC)
     for number in range(1, 100):
-        other.read(requests=Reading(10, 5, window_s=float(number)))
+        other.read(requests=Reading(10 + number, 5, window_s=float(number)))
     assert [window for _, window, _ in other.buckets()] == list(range(1, 9))
 
 
@@ -480,3 +480,18 @@ def test_settling_corrects_what_nobody_else_does() -> None:
     one.budget.settle("tokens", 300, now_ns=HOUR + S)
     assert one.buckets("tokens", now_ns=HOUR + S) == [(1000, 3600, 800)]
     one.budget.settle("images", 300, now_ns=HOUR + S)
+
+
+def test_two_windows_read_off_one_limit_are_one_bucket() -> None:
+    """Of a limit nobody typed the shorter window is kept; what a caller typed stays beside what a server shows."""
+    one = key()
+    for window_s, kept in ((86_400.0, 86_400), (60.0, 60), (3_600.0, 60)):
+        one.read(requests=Reading(200, 150, window_s=window_s))
+        assert [window for _, window, _ in one.buckets()] == [kept]
+    one.read(requests=Reading(3, 2, window_s=86_400.0))
+    assert [window for _, window, _ in one.buckets()] == [60, 86_400]
+
+    typed = key(*per_minute(requests=200))
+    for window_s in (60.0, 86_400.0):
+        typed.read(requests=Reading(200, 150, window_s=window_s))
+    assert [window for _, window, _ in typed.buckets()] == [60, 86_400]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 
 from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.cost import Cost
@@ -23,8 +24,10 @@ class Noted(Estimator):
     def __init__(self) -> None:
         super().__init__()
         self.lessons: list[tuple[int, int, int, str | None, int, int]] = []
+        self.features: list[Features] = []
 
     def learn(self, features: Features, calls: int, charged: int, *, stated: bool = False) -> bool:
+        self.features.append(features)
         self.lessons.append(
             (features.chars, features.max_output, features.fixed, features.endpoint, calls, charged)
         )
@@ -163,3 +166,91 @@ def test_a_span_over_two_endpoints_is_dropped() -> None:
     pad.call(1.2, endpoint="embeddings")
     pad.reads(pad.call(1.5), LIMIT - 1200, 1.5)
     assert len(pad.taught()) == 2
+
+
+def test_every_term_of_a_price_is_summed_up() -> None:
+    """Characters, the answers' most, what is known exactly, and the excess call by call: 3700 and none, not 3300."""
+    pad = Pad()
+    for at_s, features in [
+        (0.0, Features(100, 50, fixed=3, endpoint="chat")),
+        (0.3, Features(300, 1000, fixed=7, endpoint="chat")),
+        (0.6, Features(400, 0, fixed=5, endpoint="chat")),
+    ]:
+        ticket = Ticket(0, "m", "", 0, Cost(), features, None, 0)
+        ticket.evidence = pad.evidence.granted(features, jitter_ns=JITTER, now_ns=round(at_s * S))
+        if at_s != 0.3:
+            pad.reads(ticket, LIMIT - 1000 * (1 + at_s), at_s)
+
+    assert pad.estimator.features[1:] == [Features(700, 1000, 12, "chat", excess=3700)]
+
+
+def test_a_call_on_the_heels_of_another_is_not_a_single_one() -> None:
+    """Fifty milliseconds after a small one the bucket may be full again, or both may be in the same reading."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1, 0)
+    pad.reads(pad.call(0.05), LIMIT - 100, 0.05)
+    assert pad.taught() == [(1, 1)]
+
+    pad.reads(pad.call(2), LIMIT - 100, 2)
+    assert pad.taught() == [(1, 1), (1, 100)]
+
+
+def test_beside_a_stated_call_a_full_bucket_tells_nothing() -> None:
+    """A stated call may have left just before the estimated one: whose charge is missing cannot be told."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 50, 0)
+    pad.evidence.stated(500, now_ns=10 * S)
+    pad.reads(pad.call(100), LIMIT - 100, 100)
+
+    assert pad.taught() == [(1, 50)]
+    pad.reads(pad.call(200), LIMIT - 100, 200)
+    assert pad.taught() == [(1, 50), (1, 100)]
+
+
+@pytest.mark.parametrize(("chars", "counts"), [(27_968, True), (27_967, False)])
+def test_a_stated_call_under_way_weighs_what_it_pays(chars: int, counts: bool) -> None:
+    """A thousand tokens are four thousand characters: with them on the way the span has to be of 32 000."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1000, 0)
+    pad.evidence.stated(1000, now_ns=59 * S // 100)
+    pad.reads(pad.call(0.6, chars=chars), LIMIT - 5000, 0.6)
+
+    assert len(pad.taught()) == 1 + counts
+
+
+@pytest.mark.parametrize(("chars", "counts"), [(192, True), (191, False)])
+def test_a_call_without_a_text_weighs_a_little_by_itself(chars: int, counts: bool) -> None:
+    """As much as 32 characters: with one of them on the way the span has to be of 256."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1000, 0)
+    pad.call(0.59, chars=0)
+    pad.reads(pad.call(0.6, chars=chars), LIMIT - 1100, 0.6)
+
+    assert len(pad.taught()) == 1 + counts
+
+
+def test_what_is_as_old_as_the_jitter_has_arrived() -> None:
+    """A tenth of a second after it the next call is sure of it; a nanosecond before that it is not."""
+    for early_ns, unsure in [(0, 0), (1, 32)]:
+        evidence = ChargeEvidence()
+        evidence.granted(Features(0), jitter_ns=JITTER, now_ns=0)
+        assert evidence.granted(Features(0), jitter_ns=JITTER, now_ns=JITTER - early_ns).unsure == unsure
+
+
+@pytest.mark.parametrize(("at_s", "charged"), [(0.99, 49), (1.0, 50), (1.5, 50)])
+def test_a_bucket_that_may_just_be_full_again_is_taken_for_full(at_s: float, charged: int) -> None:
+    """A hundred missing are back after a second: from then on a lone call is held against the brim."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 100, 0)
+    pad.reads(pad.call(at_s), LIMIT - 50, at_s)
+
+    assert pad.taught()[1:] == [(1, charged)]
+
+
+def test_a_snapshot_that_looks_older_than_the_one_before_brings_no_refill() -> None:
+    """When a server looked is a guess; time does not flow backwards for it."""
+    pad = Pad()
+    pad.reads(pad.call(0), LIMIT - 1000, 1.0)
+    pad.reads(pad.call(0.3), LIMIT - 1100, 0.9)
+
+    assert pad.taught()[1:] == [(1, 100)]

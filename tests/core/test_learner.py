@@ -32,6 +32,36 @@ def test_the_first_refusal_halves_what_was_let_out_since_the_start() -> None:
     assert rate(learner) == 50
 
 
+def test_the_first_guess_looks_at_busy_times_only() -> None:
+    """A call an hour for a day, and then eleven in a second: ten a second were let out, and not one in an hour."""
+    learner = RateLearner()
+    for hour in range(24):
+        learner.granted(now_ns=hour * 3600 * S)
+    last_ns = sends(learner, 11, 10, from_s=24 * 3600)
+
+    learner.refused(last_ns, now_ns=last_ns + 1)
+    assert rate(learner) == 5
+
+
+@pytest.mark.parametrize(("rest_s", "expected"), [(9.999, 1 / 9.999 / 2), (10.0, 1.0)])
+def test_a_rest_is_ten_seconds_without_a_call(rest_s: float, expected: float) -> None:
+    """After one a refusal is that of a very first call; a call a second is no flood."""
+    learner = RateLearner()
+    last_ns = sends(learner, 2, 1 / rest_s)
+
+    learner.refused(last_ns, now_ns=last_ns + 1)
+    assert rate(learner) == pytest.approx(expected, abs=0.001)
+
+
+def test_once_a_rate_was_learnt_a_rest_is_a_part_of_the_epoch() -> None:
+    """Slow rates have long gaps: four calls in a minute are four calls in a minute."""
+    learner = learnt()
+    last_ns = sends(learner, 5, 1 / 15, from_s=10.000001)
+
+    learner.refused(last_ns, now_ns=last_ns + 1)
+    assert rate(learner) == pytest.approx(0.95 * 4 / 60, abs=0.002)
+
+
 def test_a_refusal_of_a_call_sent_before_the_cut_teaches_nothing_new() -> None:
     """One cut per epoch."""
     learner = RateLearner()
@@ -160,6 +190,20 @@ def test_where_the_server_shows_a_limit_the_rate_starts_at_half_and_never_exceed
         assert rate(learner) == expected
 
 
+def test_where_the_server_shows_a_limit_the_rate_is_never_less_than_an_eighth() -> None:
+    """Who shows ten a second means it, roughly: measured, halved or barren, it is 1.25, and a pause to match."""
+    for let_out in (9, 3, 0):
+        learner = RateLearner()
+        learner.refused(0, most=10_000, now_ns=0)
+        now_ns = 0
+        for _ in range(20):
+            begins_s = now_ns / S + 100
+            now_ns = sends(learner, let_out + 1, 0.1, from_s=begins_s)
+            learner.refused(now_ns, most=10_000, now_ns=now_ns)
+        assert rate(learner) == 1.25
+        assert learner.resumes_ns - now_ns == (S // 10 if let_out else 8 * S // 10)
+
+
 def test_a_minute_without_such_a_refusal_outlives_the_rate() -> None:
     """Where a server shows a limit it is to be believed again; where nothing was learnt there is nothing to outlive."""
     learner = learnt()
@@ -235,6 +279,27 @@ def test_a_call_sent_in_the_instant_of_the_cut_is_of_the_epoch_before() -> None:
     assert learner.refused(10 * S + 1, now_ns=11 * S)
 
 
+def test_before_anything_was_refused_an_admission_is_only_counted() -> None:
+    """There is no rate to grow."""
+    learner = RateLearner()
+    learner.granted(now_ns=0)
+    learner.admitted(0, now_ns=S)
+
+    assert learner.bucket is None
+
+
+def test_a_refusal_empties_the_bucket_also_when_the_rate_stands() -> None:
+    """What was saved up during the pause was there when the server said no."""
+    learner = learnt()
+    assert learner.bucket is not None
+    learner.granted(now_ns=11 * S)
+    assert learner.bucket.level(now_ns=11 * S) == 1
+    learner.refused(11 * S, now_ns=11 * S)
+
+    assert learner.bucket.level(now_ns=11 * S) == 0
+    assert rate(learner) == 10
+
+
 def test_an_answer_ends_the_doubling_of_the_pauses() -> None:
     """0.2, 0.4, and after an admission 0.1 again."""
     learner = learnt()
@@ -272,6 +337,19 @@ def test_the_memory_of_grants_is_bounded() -> None:
     """Ten thousand calls without a refusal are counted and not kept one by one."""
     learner = RateLearner()
     last_ns = sends(learner, 10_001, 1000)
+    assert len(learner._granted_ns) <= 8192
 
     assert learner.refused(last_ns, now_ns=last_ns + 1)
     assert rate(learner) == 500
+
+
+def test_where_a_limit_is_shown_the_rate_stays_above_an_eighth_of_it() -> None:
+    """And no pause is longer than a call at that rate takes."""
+    learner = RateLearner()
+    for number in range(30):
+        at_ns = (number + 1) * 1000 * S
+        learner.granted(now_ns=at_ns)
+        learner.refused(at_ns, most=800, now_ns=at_ns)
+        assert learner.resumes_ns - at_ns <= 10 * S
+
+    assert rate(learner) == 0.1

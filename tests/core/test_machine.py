@@ -416,16 +416,17 @@ class Machine(RuleBasedStateMachine):
             return
         start_ns = self.now_ns
         for _ in range(60 * len(self.calls) + 60):
-            for call in self.under_way():
-                self.scheduler.release(call.ticket, Ending.SUCCEEDED, now_ns=self.now_ns)
-                call.where = "ended"
             self.drive()
-            if not self.waiting() and not self.under_way():
+            while self.under_way():
+                for call in self.under_way():
+                    self.scheduler.release(call.ticket, Ending.SUCCEEDED, now_ns=self.now_ns)
+                    call.where = "ended"
+                self.drive()
+            if not self.waiting():
                 break
             wake_ns = self.scheduler.next_wakeup()
-            if not self.under_way():
-                assert wake_ns is not None, "queued, nothing in flight, and no wake-up: a stall"
-            self.now_ns = max(self.now_ns, wake_ns or 0)
+            assert wake_ns is not None, "queued, nothing in flight, and no wake-up: a stall"
+            self.now_ns = max(self.now_ns, wake_ns)
         else:
             pytest.fail("the queue never drains")
         took_ns = self.now_ns - start_ns

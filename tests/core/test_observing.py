@@ -268,6 +268,21 @@ def test_a_refusal_that_readings_do_not_explain_teaches_a_rate() -> None:
     assert state_of(drive).budget.learner.bucket is None, "a minute without such a refusal, and it is forgotten"
 
 
+def test_a_named_refusal_of_a_series_that_is_asleep_teaches_a_rate() -> None:
+    """The server shows the same number whatever is spent: such readings teach no slice, so a rate is learnt."""
+    drive = drive_of()
+    for number in range(12):
+        answer(drive, Signals(200, readings=shows(599)), at_s=number / 100)
+    answer(drive, refusal(unit="requests", readings=shows(599)), at_s=0.2)
+
+    (line,) = state_of(drive).budget.lines["requests"]
+    assert line.series.asleep
+    assert line.lessons.slice is None
+    learner = state_of(drive).budget.learner
+    assert learner.bucket is not None
+    assert learner.bucket.limit == 5_000
+
+
 def test_a_refusal_that_its_own_reading_explains_teaches_no_rate() -> None:
     """It names nothing, but shows a bucket with less than the call needed."""
     drive = drive_of()

@@ -100,6 +100,15 @@ def test_a_correction_of_a_tenant_that_is_away_is_remembered() -> None:
         queue.push(call("b"), now_ns=0)
     assert turns(queue, 5) == "bbbba"
 
+    late = queue_of(call("a"))
+    first = grant(late)
+    for _ in range(5):
+        late.charge(call("b"))
+    late.correct(first, 30)
+    for tenant in "aaabbb":
+        late.push(call(tenant), now_ns=0)
+    assert turns(late, 3) == "bba", "counted from where service stands now"
+
     stranger = call("c")
     queue.correct(stranger, -5)
     assert "c" not in queue.bands[0].lanes

@@ -7,7 +7,7 @@ import pytest
 from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import ONE_REQUEST
-from ratelimit_client.core.quota import per_minute, per_second
+from ratelimit_client.core.quota import Quota, per_minute, per_second
 from ratelimit_client.core.ticket import State
 from ratelimit_client.core.units import NS as S
 from tests.core.driving import Drive, scheduler
@@ -300,3 +300,52 @@ def test_the_bound_of_a_turn_holds_while_others_pass_by() -> None:
     assert len(machine.poll(now_ns=1).granted) == 256
     assert machine.next_wakeup() == 0
     assert len(machine.poll(now_ns=1).granted) == 44
+
+
+def test_a_call_that_rests_is_woken_though_another_used_up_the_turn() -> None:
+    """Two keys wake together and get one call each; what rests in the first still has its own time."""
+    drive = Drive(scheduler(per_second(requests=10), slots=8), hold=True)
+    rests = drive.ask("a")
+    drive.end(rests, None, Ending.IGNORED)
+    drive.machine.requeue(rests, not_before_ns=5 * S, now_ns=0)
+    for key, spent in (("a", 8), ("b", 9)):
+        drive.ask(key, requests=spent, tenant="z")
+        drive.ask(key, requests=5, tenant="z")
+    drive.to(4)
+    assert drive.machine.queued == 1
+    drive.to(10)
+
+    assert drive.when(rests) == 5.0
+
+
+def test_of_two_kinds_of_calls_of_one_lane_the_older_goes_first() -> None:
+    """Three pass by one that is blocked; with two slots left it is those that came first."""
+    drive = emptied(Drive(scheduler(per_second(requests=100, tokens=100), slots=4), hold=True), 100)
+    drive.ask("other")
+    drive.ask(tokens=50, requests=0, polled=False)
+    calls = [drive.ask(requests=requests, polled=False) for requests in (0, 0, 1)]
+    drive.turn()
+
+    assert [ticket.state for ticket in calls] == [State.GRANTED, State.GRANTED, State.QUEUED]
+
+
+def test_what_was_kept_for_a_band_is_free_with_its_last_call() -> None:
+    """The first in line is not reckoned with a share that is nobody's any more."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100)), hold=True), 100)
+    first, worse = drive.ask(tokens=50), drive.ask(tokens=5, priority=2)
+    drive.drain()
+
+    assert drive.when(worse) == pytest.approx(0.5)
+    assert drive.when(first) == pytest.approx(0.56)
+
+
+def test_what_was_kept_for_a_band_in_a_shared_bucket_is_news_for_all_keys() -> None:
+    """The last call of the worse band went: a call of another key is due earlier than it had been told."""
+    drive = Drive(scheduler(shared=[Quota("tokens", 100, 1.0)]), hold=True)
+    drive.ask("x", requests=0, tokens=100)
+    better, worse = drive.ask("x", tokens=60), drive.ask("y", tokens=5, priority=1)
+    drive.ask("x", tokens=90)  # x is looked at again, now that a share is kept for y
+    drive.drain()
+
+    assert drive.when(worse) == pytest.approx(0.5)
+    assert drive.when(better) == pytest.approx(0.66)

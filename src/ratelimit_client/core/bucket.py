@@ -329,11 +329,12 @@ class Bucket:
             self.escrow = None
             self.note_special()
 
-    def keep_for_bands(self, waiting: dict[int, int], *, owner: object = None, now_ns: int) -> None:
+    def keep_for_bands(self, waiting: dict[int, int], *, owner: object = None, now_ns: int) -> bool:
         """
         Keep a tenth of the refill for each band in *waiting* (band -> cost of its head, in units).
 
         Where several keys share the bucket, each (an *owner*) speaks only for the bands it was the first to name.
+        True when something that was kept is free again.
         """
         self.refresh(now_ns=now_ns)
         before = self.bands or {}
@@ -348,6 +349,7 @@ class Bucket:
             bands[band] = hold
         self.bands = bands or None
         self.note_special()
+        return len(before.keys() - bands.keys()) > 0
 
     # -- what the server says -------------------------------------------------
 

@@ -26,7 +26,7 @@ from .lessons import Lessons
 from .priors import forget
 from .profile import Refill, ServerProfile
 from .quota import Quota
-from .readings import Lesson, Series, Snapshot
+from .readings import Lesson, Series, Snapshot, readings_of
 from .sharing import Sharing
 from .signals import Reading, Signals
 from .ticket import Ticket
@@ -388,17 +388,26 @@ class Budget:
             if line.bucket.window_ns == window_ns:
                 line.provisional = False
                 return line
-        if window_ns is None:
-            for line in lines:
-                if line.bucket.limit == limit:
-                    return line
+        for line in lines:
+            if line.bucket.limit == limit and (window_ns is None or line.bucket.ceiling is None):
+                return line
         return None
 
     def _rewindow(self, line: Line, window_ns: int, limit: int | None, *, now_ns: int) -> Line | None:
-        """A bucket whose window was only assumed takes the one that was determined; any other stays."""
-        if not line.provisional or line.bucket.limit != limit:
-            return None
+        """
+        A bucket whose window was only assumed takes the one that was determined; any other stays.
+
+        Two windows read off one limit are a mistake of ours about a server whose ``reset`` is no time to full. The
+        shorter is kept: it is put right by refusals, the longer would hold calls back for days.
+        """
         bucket = line.bucket
+        if bucket.limit != limit:
+            return None
+        if not line.provisional:
+            if bucket.ceiling is not None:
+                return None
+            if window_ns > bucket.window_ns:
+                return line
         level = bucket.level(now_ns=now_ns)
         bucket.window_ns = window_ns
         bucket.resize(bucket.limit, now_ns=now_ns)
@@ -485,15 +494,3 @@ class Budget:
         if line.bucket.pays is None:
             line.bucket.pays = line.bucket.name
             self.rebuild()
-
-
-def readings_of(signals: Signals) -> dict[str, Reading]:
-    """The readings of an answer, and what the text of a refusal says where no header does."""
-    readings = signals.readings
-    if signals.unit is None or signals.limit is None or signals.unit in readings:
-        return readings
-    remaining = None
-    if signals.used is not None:
-        remaining = signals.limit - signals.used
-    text = Reading(signals.limit, remaining, None, signals.window_s)
-    return {**readings, signals.unit: text}

@@ -26,7 +26,11 @@ _CHARS_A_CALL = 32
 
 
 class Sum(NamedTuple):
-    """Features of all calls so far. ``changes`` counts how often the endpoint changed."""
+    """
+    Features of all calls so far.
+
+    ``changes`` counts how often the endpoint changed, ``stated`` the calls beside them whose cost is known.
+    """
 
     chars: int = 0
     max_output: int = 0
@@ -35,6 +39,7 @@ class Sum(NamedTuple):
     calls: int = 0
     changes: int = 0
     endpoint: str | None = ""
+    stated: int = 0
 
     @property
     def size(self) -> int:
@@ -43,7 +48,7 @@ class Sum(NamedTuple):
 
     def plus(self, features: Features) -> Sum:
         """With one more call."""
-        chars, max_output, fixed, excess, calls, changes, endpoint = self
+        chars, max_output, fixed, excess, calls, changes, endpoint, stated = self
         return Sum(
             chars + features.chars,
             max_output + features.max_output,
@@ -52,6 +57,7 @@ class Sum(NamedTuple):
             calls + 1,
             changes + (features.endpoint != endpoint),
             features.endpoint,
+            stated,
         )
 
 
@@ -93,7 +99,7 @@ class ChargeEvidence:
 
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""
-        self.total = self.total._replace(fixed=self.total.fixed + tokens)
+        self.total = self.total._replace(fixed=self.total.fixed + tokens, stated=self.total.stated + 1)
         self._recent.append((now_ns, self.total))
 
     def read(
@@ -132,7 +138,8 @@ class ChargeEvidence:
         """A new span. A bucket that was full before a single call shows what that call was charged."""
         anchor = self._anchors.get(bucket)
         before = anchor.mark.total if anchor is not None else Sum()
-        if mark.unsure == 0 and mark.total.calls - before.calls == 1:
+        calls = mark.total.calls + mark.total.stated - before.calls - before.stated
+        if mark.unsure == 0 and calls == 1:
             _teach(estimator, before, mark.total, (bucket.brim - lesson.exact) // bucket.window_ns)
         self._anchors[bucket] = _Anchor(mark, lesson.exact, lesson.snap_ns)
 

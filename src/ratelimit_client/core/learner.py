@@ -18,8 +18,8 @@ only while the rate is used up: half as much again a second, a fifth after a sho
 measurement, 5 % after a good one. The burst is one call and a half, so a learnt rate
 is an even one.
 
-Where the server shows a limit, the rate starts at half of that, never exceeds it,
-and is forgotten after a minute without such a refusal.
+Where the server shows a limit, the rate starts at half of that, stays between that and
+an eighth of it, and is forgotten after a minute without such a refusal.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ _PAUSE_MAX_NS = 300 * NS
 _DOUBLINGS_MAX = 12
 _LEAST_EPOCH_NS = NS // 20
 _FORGOTTEN_NS = 60 * NS
+# A worker with a call an hour has no rate of a call an hour: the first guess looks at busy times only.
+_REST_NS = 10 * NS
 # Pauses of 3 s together: a counter of a few seconds has started anew by then.
 _BARREN_MAX = 4
+# Of a limit that is shown: who shows it means it, at least roughly.
+_LEAST_PART = 8
 # Grants whose instants are remembered: more than may be under way.
 _KEPT = 4096
 
@@ -65,9 +69,12 @@ class RateLearner:
     _grown_ns: int = 0
 
     def granted(self, *, now_ns: int) -> None:
-        """A call was sent; the first one starts the clock."""
-        if self._start_ns is None:
+        """A call was sent; the first one starts the clock, and so does one after a rest while nothing was learnt."""
+        times = self._granted_ns
+        if self._start_ns is None or (self.bucket is None and times and now_ns - times[-1] >= _REST_NS):
             self._start_ns = now_ns
+            self._granted_before = 0
+            del times[:]
         self._granted_ns.append(now_ns)
         if len(self._granted_ns) >= 2 * _KEPT:
             del self._granted_ns[:_KEPT]
@@ -102,6 +109,7 @@ class RateLearner:
         start_ns = granted_ns if self._start_ns is None else self._start_ns
         epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - (self.cut_ns if self.bucket is not None else start_ns))
         # Those that left after it, while its refusal was on the way, tell nothing yet.
+        least = 1 if most is None else max(1, most // _LEAST_PART)
         let_out = self._granted_before + max(0, bisect_right(self._granted_ns, granted_ns) - 1)
         rate = let_out * _WINDOW_NS // epoch_ns
         if self.bucket is None:
@@ -109,17 +117,18 @@ class RateLearner:
             self._set(max(1, (rate or _FIRST if most is None else most) // 2), now_ns)
         elif let_out >= _ENOUGH:
             self._measured = let_out
-            self._set(max(1, rate * 95 // 100), now_ns)
+            self._set(max(least, rate * 95 // 100), now_ns)
         elif self._admitted or let_out:
-            self._set(max(1, self.bucket.limit // 2), now_ns)
+            self._set(max(least, self.bucket.limit // 2), now_ns)
         else:
             self._barren += 1
             if self._barren > _BARREN_MAX:
                 self._measured = 0
-                self._set(max(1, self.bucket.limit // 2), now_ns)
+                self._set(max(least, self.bucket.limit // 2), now_ns)
             else:
                 self._set(self.bucket.limit, now_ns)
-        self.resumes_ns = now_ns + min(_PAUSE_MAX_NS, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
+        longest_ns = min(_PAUSE_MAX_NS, _WINDOW_NS // least)
+        self.resumes_ns = now_ns + min(longest_ns, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
         self.cut_ns = now_ns
         self._admitted = self._granted_before = 0
         del self._granted_ns[:]

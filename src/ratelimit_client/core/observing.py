@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .bucket import Bucket
 from .budget import Line
 from .events import Kind
 from .failure import TransportFailure
@@ -119,8 +120,17 @@ def _read(scheduler: Scheduler, state: KeyState, ticket: Ticket, line: Line, now
     assert line.series.server_remaining is not None, "without it nothing would have been used"
     lessons.evidence(line.series.server_remaining, order=ticket.order, now_ns=now_ns)
     lessons.grow(now_ns=now_ns)
-    if lessons.slice is not had:
-        state.budget.rebuild()
+    _note_slice(scheduler, state, line, had, now_ns)
+
+
+def _note_slice(scheduler: Scheduler, state: KeyState, line: Line, had: Bucket | None, now_ns: int) -> None:
+    """A slice that was learnt is a bucket in force, one that mended is none."""
+    learnt = line.lessons.slice
+    if learnt is had:
+        return
+    state.budget.rebuild()
+    if learnt is not None and scheduler.wants(Kind.SLICE_LEARNT):
+        scheduler.emit(Kind.SLICE_LEARNT, state.name, now_ns, unit=line.bucket.name, burst=learnt.capacity)
 
 
 def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
@@ -168,8 +178,8 @@ def _refused(
     if line is not None:
         budget.enforce(line)
         _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
-        if budget.has_readings:
-            return
+        if budget.has_readings and not line.series.asleep:
+            return  # of a series that is asleep nothing else is learnt
     else:
         state.gate_ns = max(state.gate_ns, until_ns)
         if budget.explained(ticket, signals) is not None:
@@ -225,10 +235,7 @@ def _named(
         bucket.gate_ns = until_ns
         # Nothing tells the level: the whole bucket waits; else only calls as large as the refused one.
         bucket.gate_amount = amount if known is not None or line.series.last_order >= 0 else 0
-    if lessons.slice is not had:
-        state.budget.rebuild()
-        if scheduler.wants(Kind.SLICE_LEARNT) and lessons.slice is not None:
-            scheduler.emit(Kind.SLICE_LEARNT, state.name, now_ns, unit=bucket.name, burst=lessons.slice.capacity)
+    _note_slice(scheduler, state, line, had, now_ns)
 
 
 def _too_large(state: KeyState, signals: Signals, now_ns: int) -> None:
@@ -246,7 +253,12 @@ def _estimate(
     if signals.requested is not None and signals.unit == "tokens":
         state.estimator.learn(ticket.features, 1, int(signals.requested), stated=True)
         return
-    trusted = state.budget.foreign_ppm(now_ns=now_ns) < _FOREIGN_MAX_PPM and state.gate_ns <= now_ns
+    trusted = (
+        # What a refused call was charged, if anything, and that the bucket was not full before it: nobody says.
+        signals.reason is not Reason.RATE_LIMITED
+        and state.budget.foreign_ppm(now_ns=now_ns) < _FOREIGN_MAX_PPM
+        and state.gate_ns <= now_ns
+    )
     for line, lesson in used:
         bucket = line.bucket
         if bucket.name == "tokens":

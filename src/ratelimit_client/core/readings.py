@@ -37,7 +37,7 @@ import attrs
 from .bucket import Bucket
 from .foreign import ForeignMeter
 from .profile import Refill
-from .signals import Reading
+from .signals import Reading, Signals
 from .units import NS, to_ns
 
 _AGREE_AFTER_NS = NS
@@ -354,3 +354,15 @@ class Series:
         elif reset_ns < self._reset_ns:
             self._grows = 0
         return self._grows >= 2
+
+
+def readings_of(signals: Signals) -> dict[str, Reading]:
+    """The readings of an answer, and what the text of a refusal says where no header does."""
+    readings = signals.readings
+    if signals.unit is None or signals.limit is None or signals.unit in readings:
+        return readings
+    remaining = None
+    if signals.used is not None:
+        remaining = signals.limit - signals.used
+    text = Reading(signals.limit, remaining, None, signals.window_s)
+    return {**readings, signals.unit: text}

@@ -23,18 +23,18 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
     """Grant up to *most* calls of one key; True when it was stopped by that bound."""
     queue = state.queue
     if not queue.waiting:
-        _keep_for_bands(state, now_ns)
+        _keep_for_bands(scheduler, state, now_ns)
         return False
     queue.wake(now_ns=now_ns)
     _set_reserves(state)
     granted = 0
     while granted < most:
+        _keep_for_bands(scheduler, state, now_ns)
         if scheduler.in_flight >= scheduler.max_in_flight:
             if queue.ready:
                 scheduler.agenda.starve(state)
             scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
             return False
-        _keep_for_bands(state, now_ns)
         ticket = queue.first()
         if ticket is None:
             scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
@@ -44,7 +44,11 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
             scheduler.agenda.plan(state, wake_ns, now_ns=now_ns)
             return more
         granted += 1
-    return bool(queue.ready)
+    if queue.ready:
+        return True
+    _keep_for_bands(scheduler, state, now_ns)
+    scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
+    return False
 
 
 def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, now_ns: int) -> bool:
@@ -99,14 +103,16 @@ def _pass_by(
         escrowed: set[int] = set()
         lane: tuple[int, str] | None = None
         closed: set[str] = set()
+        gone = False
         for ticket in list(state.queue.heads()):
             if scheduler.in_flight >= scheduler.max_in_flight:
                 scheduler.agenda.starve(state)
                 return wakes_ns, False
             if (ticket.priority, ticket.tenant) != lane:
-                lane, closed = (ticket.priority, ticket.tenant), set()
-            # Inside a lane nobody passes in a bucket where an earlier call waits.
-            if not closed.isdisjoint(ticket.cost):
+                lane, closed, gone = (ticket.priority, ticket.tenant), set(), False
+            # Inside a lane nobody passes in a bucket where an earlier call waits; and behind
+            # one that went there may be another as old, so the rest is for the next round.
+            if gone or not closed.isdisjoint(ticket.cost):
                 continue
             gone = granted < most and _let_go(scheduler, state, ticket, turn, now_ns)
             while not gone and _hold(state, ticket, blocked, escrowed, now_ns):
@@ -114,6 +120,7 @@ def _pass_by(
             if gone:
                 granted += 1
                 progress = True
+                _keep_for_bands(scheduler, state, now_ns)
                 continue
             blocked.append(ticket)
             closed |= state.budget.lacking(ticket, now_ns=now_ns)
@@ -146,7 +153,7 @@ def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[i
     return True
 
 
-def _keep_for_bands(state: KeyState, now_ns: int) -> None:
+def _keep_for_bands(scheduler: Scheduler, state: KeyState, now_ns: int) -> None:
     """
     While a worse band waits, a tenth of every bucket's refill is kept for it.
 
@@ -163,7 +170,9 @@ def _keep_for_bands(state: KeyState, now_ns: int) -> None:
             kept = bands if bucket in shared else (bucket.bands or ())
             costs = {band: head.amount(unit) for band, head in heads.items() if band != bands[0] or band in kept}
             if costs or bucket.bands is not None:
-                bucket.keep_for_bands(costs, owner=state.name, now_ns=now_ns)
+                free = bucket.keep_for_bands(costs, owner=state.name, now_ns=now_ns)
+                if free and bucket in shared:
+                    scheduler.agenda.touch_all()
 
 
 def _set_reserves(state: KeyState) -> None:

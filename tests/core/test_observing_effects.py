@@ -1,0 +1,421 @@
+"""What an answer does to its key, effect by effect."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratelimit_client.core.concurrency import Ending
+from ratelimit_client.core.estimate import Features
+from ratelimit_client.core.events import Kind
+from ratelimit_client.core.outage import FAILURES_TO_CLOSE
+from ratelimit_client.core.quota import per_minute
+from ratelimit_client.core.readings import Series
+from ratelimit_client.core.signals import Reading, Reason, Signals
+from ratelimit_client.core.ticket import State
+from ratelimit_client.core.units import NS as S
+from tests.core.driving import OK, Drive
+from tests.core.test_observing import answer, drive_of, refusal, shows, state_of, told
+
+
+def series(drive: Drive, unit: str = "requests") -> Series:
+    (line,) = state_of(drive).budget.lines[unit]
+    return line.series
+
+
+def names(drive: Drive, unit: str = "requests") -> list[str]:
+    """The buckets in which a call pays."""
+    return [bucket.name for bucket in state_of(drive).budget.by_unit[unit]]
+
+
+# -- the ramp, the jitter, the count -------------------------------------------
+
+
+def test_a_refusal_is_counted_and_a_success_is_not() -> None:
+    """Whoever asks is told how often the server said no."""
+    drive = drive_of()
+    answers = (OK, refusal(), Signals(503, Reason.OVERLOADED, True), refusal(unit="requests"))
+    for number, signals in enumerate(answers):
+        answer(drive, signals, at_s=10_000.0 * number)
+
+    assert state_of(drive).refused == 2
+
+
+def test_a_slow_refusal_makes_silence_mean_less() -> None:
+    """It took 400 ms from the first byte: only 800 ms without a word are good news."""
+    drive = drive_of()
+    ticket = drive.ask()
+    drive.machine.written(ticket, now_ns=S // 10)
+    drive.to(0.5)
+    drive.end(ticket, refusal(), Ending.IGNORED)
+    assert state_of(drive).window.silence_ns == 8 * S // 10
+
+    drive.to(10)
+    ticket = drive.ask()
+    drive.to(11)
+    drive.end(ticket, refusal(), Ending.IGNORED)
+    assert state_of(drive).window.silence_ns == 2 * S, "counted from the grant where no first byte was reported"
+
+
+@pytest.mark.parametrize(("worked_s", "jitter_s"), [(0.2, 0.8), (0.9, 0.25), (1.0, 0.25), (7.0, 0.25), (None, 0.25)])
+def test_what_the_server_did_not_work_was_spent_on_the_way(worked_s: float | None, jitter_s: float) -> None:
+    """An answer after a second that was worked on for a fifth of it was 0.8 s on its way, or before the door."""
+    drive = drive_of()
+    ticket = drive.ask()
+    drive.to(1)
+    drive.end(ticket, Signals(200, readings=shows(599), processing_s=worked_s))
+
+    assert drive.machine.jitter.ns == round(jitter_s * S)
+
+
+def test_a_processing_time_that_cannot_be_is_no_sample() -> None:
+    """Sixteen answers that claim to have taken longer than they did measure nothing."""
+    drive = drive_of()
+    for second in range(1, 17):
+        answer(drive, Signals(200, readings=shows(599), processing_s=0.0), at_s=float(second))
+
+    assert drive.machine.jitter.ns == S // 4
+
+
+# -- the breaker ---------------------------------------------------------------
+
+
+def test_ten_server_errors_close_the_key() -> None:
+    """An answer that is the server's fault is no sign of life, not even the tenth."""
+    drive = drive_of()
+    for _ in range(FAILURES_TO_CLOSE):
+        drive.end(drive.ask(), Signals(500, Reason.SERVER_ERROR, True), Ending.IGNORED)
+
+    assert state_of(drive).breaker.open
+    assert drive.ask().state is State.QUEUED
+
+
+def test_a_success_begins_the_count_anew_and_a_refusal_does_not() -> None:
+    """Nine failures, something else, and one failure more."""
+    for signals, closes in [(OK, False), (refusal(retry_after_s=0.1), True)]:
+        drive = drive_of()
+        for number in range(FAILURES_TO_CLOSE):
+            if number == FAILURES_TO_CLOSE - 1:
+                drive.end(drive.ask(), signals, Ending.IGNORED)
+                drive.to(1)
+            drive.end(drive.ask(), Signals(500, Reason.SERVER_ERROR, True), Ending.IGNORED)
+        assert state_of(drive).breaker.open is closes
+
+
+def test_an_outage_begins_the_patience_of_those_who_wait() -> None:
+    """They were queued before it, without a deadline: five seconds after it began they have waited enough."""
+    drive = drive_of(slots=1)
+    under_way = drive.ask()
+    waits = drive.ask(patience_ns=5 * S)
+    drive.to(100)
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        state_of(drive).breaker.failed(now_ns=100 * S)
+    drive.end(under_way, Signals(500, Reason.SERVER_ERROR, True), Ending.IGNORED, polled=False)
+    drive.machine.in_flight = 1  # no probe goes
+    drive.to(104.9)
+    assert drive.expired == []
+    drive.to(105)
+
+    assert drive.expired == [waits]
+
+
+# -- which readings are used ---------------------------------------------------
+
+
+def test_of_two_successes_within_five_milliseconds_one_is_read() -> None:
+    """The second tells nothing that the first did not; an error is read whenever it comes."""
+    drive = drive_of()
+    answer(drive, Signals(200, readings=shows(599)), at_s=1.0)
+    answer(drive, Signals(200, readings=shows(598)), at_s=1.004)
+    assert series(drive).server_remaining == 599
+    answer(drive, Signals(200, readings=shows(597)), at_s=1.005)
+    assert series(drive).server_remaining == 597
+    answer(drive, Signals(400, Reason.CLIENT_ERROR, False, readings=shows(596)), at_s=1.006)
+    assert series(drive).server_remaining == 596
+    answer(drive, Signals(200, readings=shows(595)), at_s=1.010)
+    assert series(drive).server_remaining == 596
+
+
+def test_a_lower_limit_beside_a_no_counts_at_once() -> None:
+    """Beside a success it is a first hint; a refusal, and a call that is too large, are proof."""
+    for signals, limit in [
+        (Signals(200, readings=shows(99, limit=100)), 600),
+        (refusal(readings=shows(99, limit=100)), 100),
+        (Signals(429, Reason.TOO_LARGE, False, readings=shows(99, limit=100)), 100),
+    ]:
+        drive = drive_of(per_minute(requests=600))
+        answer(drive, signals)
+        assert state_of(drive).budget.by_unit["requests"][0].limit == limit
+
+
+def test_a_refusal_is_no_proof_of_what_never_fits() -> None:
+    """It names the limit of 5000, but only "too large" says that 6000 never go."""
+    for reason, firm in [(Reason.RATE_LIMITED, False), (Reason.TOO_LARGE, True)]:
+        drive = drive_of()
+        answer(drive, Signals(429, reason, True, unit="tokens", limit=5000, requested=6000), tokens=6000)
+        assert state_of(drive).budget.by_unit["tokens"][0].firm is firm
+
+
+def test_a_limit_above_the_ceiling_proves_nothing_of_ours() -> None:
+    """The caller allows 4000, a header once showed 3000; that 9000 exceed the server's 5000 is another matter."""
+    drive = drive_of(per_minute(tokens=4000))
+    answer(drive, refusal(unit="tokens", readings=shows(0, limit=3000, unit="tokens")), tokens=10)
+    answer(drive, Signals(429, Reason.TOO_LARGE, False, unit="tokens", limit=5000, requested=9000), at_s=60.0)
+    (bucket,) = state_of(drive).budget.by_unit["tokens"]
+
+    assert (bucket.limit, bucket.firm) == (4000, False)
+
+
+# -- what a refusal closes and teaches -----------------------------------------
+
+
+def test_a_dimension_that_was_only_shown_is_enforced_once_a_refusal_names_it() -> None:
+    """No call is known to pay "images" here, until the server says that it was images."""
+    drive = drive_of()
+    shown = shows(0, limit=10, unit="images")
+    answer(drive, Signals(200, readings=shown))
+    assert "images" not in state_of(drive).budget.by_unit
+
+    answer(drive, refusal(unit="images", readings=shown), at_s=1.0)
+    assert names(drive, "images") == ["images"]
+
+
+def test_a_refusal_without_a_number_lowers_a_level_that_lessons_leave_alone() -> None:
+    """The series is asleep, so it teaches nothing; that the level was below the cost is true all the same."""
+    drive = drive_of()
+    answer(drive, Signals(200, readings=shows(500)))
+    series(drive).asleep = True
+    answer(drive, refusal(unit="requests"), at_s=1.0)
+
+    assert state_of(drive).budget.by_unit["requests"][0].level(now_ns=S) == 0
+
+
+def test_a_hint_of_nothing_is_no_hint() -> None:
+    """Retry after 0 s: the pause of the learnt rate is taken, as without one."""
+    for hint_s in (0.0, None):
+        drive = drive_of()
+        answer(drive, refusal(retry_after_s=hint_s), at_s=1.0)
+        assert state_of(drive).gate_ns == S + S // 10
+
+
+def test_the_numbers_of_the_text_teach_a_slice_as_well() -> None:
+    """Limit 6000, used 100, and refused: it enforces less than it says."""
+    drive = drive_of(per_minute(tokens=6000))
+    answer(drive, Signals(200, readings=shows(6000, limit=6000, unit="tokens")))
+    answer(drive, refusal(unit="tokens", limit=6000, used=100, requested=50), tokens=50)
+
+    assert names(drive, "tokens") == ["tokens", "tokens slice"]
+    empty = drive_of(per_minute(tokens=6000))
+    answer(empty, Signals(200, readings=shows(6000, limit=6000, unit="tokens")))
+    answer(empty, refusal(unit="tokens", limit=6000, used=5900, requested=50), tokens=50)
+    assert names(empty, "tokens") == ["tokens"], "a stranger's doing"
+
+
+def test_half_a_text_is_no_number() -> None:
+    """Used without a limit, or a limit of nothing: the bucket is named, and that is all."""
+    drive = drive_of(per_minute(requests=600))
+    answer(drive, refusal(unit="requests", used=5))
+    answer(drive, Signals(429, Reason.TOO_LARGE, False, unit="images", limit=0, requested=9), at_s=1.0)
+
+    assert names(drive) == ["requests", "learnt rate"]
+
+
+def test_a_bucket_that_was_read_before_closes_for_calls_as_large_only() -> None:
+    """The refusal tells no level, but readings did: what costs less goes on."""
+    drive = drive_of()
+    answer(drive, Signals(200, readings=shows(9_000, limit=10_000, unit="tokens")))
+    answer(drive, refusal(unit="tokens", retry_after_s=2.0), tokens=400)
+
+    assert drive.ask(tokens=400, tenant="a").state is State.QUEUED
+    assert drive.ask(tokens=100, tenant="b").state is State.GRANTED
+
+
+def test_a_header_without_remaining_leaves_the_question_open() -> None:
+    """The limit alone does not say whether it was a stranger or a slice; the next reading does, and it is told."""
+    drive = drive_of()
+    drive.machine.subscribe([Kind.SLICE_LEARNT])
+    answer(drive, Signals(200, readings=shows(500)))
+    answer(drive, refusal(unit="requests", readings={"requests": Reading(600, window_s=60.0)}), at_s=0.1)
+    assert names(drive) == ["requests"]
+    assert told(drive) == []
+
+    answer(drive, Signals(200, readings=shows(519)), at_s=2.0)
+    assert names(drive) == ["requests", "requests slice"]
+    assert told(drive) == [(Kind.SLICE_LEARNT, {"unit": "requests", "burst": 100})]
+
+
+def test_that_a_slice_mended_is_no_event() -> None:
+    """It was told once, when it was learnt."""
+    drive = drive_of()
+    drive.machine.subscribe([Kind.SLICE_LEARNT])
+    answer(drive, Signals(200, readings=shows(500)))
+    answer(drive, refusal(unit="requests", readings=shows(499)), at_s=0.01)
+    assert len(told(drive)) == 1
+    answer(drive, Signals(200, readings=shows(599)), at_s=6000.0)
+
+    assert names(drive) == ["requests"]
+    assert told(drive) == []
+
+
+def test_nobody_asked_so_a_slice_is_learnt_in_silence() -> None:
+    """The slice is in force; no event is kept for it."""
+    drive = drive_of()
+    answer(drive, Signals(200, readings=shows(500)))
+    answer(drive, refusal(unit="requests", readings=shows(499)), at_s=0.1)
+
+    assert names(drive) == ["requests", "requests slice"]
+    assert told(drive) == []
+
+
+def test_refused_again_though_the_slice_had_room_it_is_halved() -> None:
+    """Each grant remembers what it found in the slice; a call that found too little for it proves nothing."""
+    for tokens, burst in [(1000, 1500), (3500, 3000)]:
+        drive = drive_of()
+        answer(drive, Signals(200, readings=shows(60_000, limit=60_000, unit="tokens")))
+        answer(drive, refusal(unit="tokens", readings=shows(60_000, limit=60_000, unit="tokens")), tokens=3000)
+        (line,) = state_of(drive).budget.lines["tokens"]
+        assert line.lessons.slice is not None
+        line.lessons.slice.brim = 3000 * 60 * S
+        drive.to(30.0)
+        ticket = drive.ask(tokens=tokens)
+        drive.to(40.0)
+        assert drive.when(ticket) == 30.0
+        drive.end(ticket, refusal(unit="tokens", readings=shows(60_000, limit=60_000, unit="tokens")), Ending.IGNORED)
+        assert line.lessons.slice.capacity == burst
+
+
+# -- a learnt rate -------------------------------------------------------------
+
+
+def test_successes_let_a_learnt_rate_grow() -> None:
+    """No reading is ever shown; a call each second at one a second earns half as much again."""
+    drive = drive_of()
+    answer(drive, refusal())
+    learner = state_of(drive).budget.learner
+    assert learner.bucket is not None
+    assert learner.bucket.limit == 1000
+    drive.to(1.0)
+    drive.end(drive.ask())
+    assert learner.bucket.limit == 1500
+
+
+def test_a_rate_that_was_outlived_is_in_force_no_more() -> None:
+    """A minute after such a refusal the shown limit is believed, and calls pay in its bucket only."""
+    drive = drive_of()
+    answer(drive, Signals(200, readings=shows(500)))
+    answer(drive, refusal(readings=shows(508)), at_s=1.0)
+    assert names(drive) == ["requests", "learnt rate"]
+    answer(drive, OK, at_s=60.9)
+    assert names(drive) == ["requests", "learnt rate"]
+    answer(drive, OK, at_s=61.0)
+
+    assert names(drive) == ["requests"]
+
+
+# -- others, and the ramp ------------------------------------------------------
+
+
+def test_a_pace_is_cut_when_the_level_is_low() -> None:
+    """While others spend, a remaining below 7.5 % of the limit is the mark that all of them see."""
+    drive = drive_of()
+    for number in range(30):
+        answer(drive, Signals(200, readings=shows(590 - 5 * number)), at_s=number / 5)
+    (line,) = state_of(drive).budget.lines["requests"]
+    assert line.sharing.pace is not None
+    before = line.sharing.pace.limit
+    answer(drive, Signals(200, readings=shows(44)), at_s=20.0)
+
+    assert line.sharing.pace.limit < before
+
+
+def test_only_buckets_that_calls_pay_in_and_that_show_their_level_are_paced() -> None:
+    """A limit without remaining, and a dimension that is only shown, have no mark to go by."""
+    drive = drive_of(per_minute(requests=6000, tokens=100_000))
+    images = {"images": Reading(10, 5, window_s=60.0), "tokens": Reading(100_000, window_s=60.0)}
+    for number in range(30):
+        answer(drive, Signals(200, readings={**images, **shows(590 - 5 * number)}), at_s=number / 5)
+
+    paced = {
+        line.bucket.name for line in state_of(drive).budget.all_lines if line.sharing.pace is not None
+    }
+    assert paced == {"requests"}
+
+
+def test_the_tightest_bucket_says_when_the_ramp_turns_gentle() -> None:
+    """Ten calls a second and, at a thousand tokens each, five: three times five, for a latency of two seconds."""
+    drive = drive_of(slots=1000)
+    drive.to(1)
+    ticket = drive.ask(tokens=1000)
+    drive.to(3)
+    both = {**shows(599), **shows(299_000, limit=300_000, unit="tokens")}
+    drive.end(ticket, Signals(200, readings=both))
+    assert state_of(drive).window.gentle_above == 3 * 5 * 2
+
+    ticket = drive.ask()
+    drive.to(4)
+    drive.end(ticket, Signals(200, readings={**shows(599), **shows(299_000, limit=300_000, unit="tokens")}))
+    assert state_of(drive).window.gentle_above == 3 * 10 * 1, "what a call does not pay does not bind it"
+
+
+# -- estimates -----------------------------------------------------------------
+
+
+def test_how_many_requests_were_refused_says_nothing_of_a_price() -> None:
+    """ "Requested 1" is of requests here."""
+    drive = drive_of()
+    drive.machine.subscribe([Kind.ESTIMATED])
+    answer(drive, refusal(unit="requests", limit=600, used=600, requested=1), features=Features(400))
+
+    assert state_of(drive).estimator.ratio is None
+    assert told(drive) == []
+
+
+@pytest.mark.parametrize(("closed_s", "learns"), [(0, True), (10**6, False)])
+def test_a_closed_bucket_teaches_no_price(closed_s: int, learns: bool) -> None:
+    """What a hint closed is not what was predicted."""
+    drive = drive_of()
+    shown = shows(99_900, limit=100_000, unit="tokens")
+    answer(drive, Signals(200, readings=shown), features=Features(400))
+    drive.to(1)
+    ticket = drive.ask(features=Features(400))
+    state_of(drive).budget.by_unit["tokens"][0].gate_ns = closed_s * S
+    drive.to(100)
+    drive.end(ticket, Signals(200, readings=shown))
+
+    assert (state_of(drive).estimator.evidences > 1) is learns
+
+
+def test_a_refusal_that_names_tokens_without_a_number_teaches_no_price() -> None:
+    """
+    It says neither what was asked for nor what was charged.
+
+    Held against a full bucket, the first call of a process that meets an empty one would have cost all of it.
+    """
+    drive = drive_of()
+    shown = shows(0, limit=10_000, unit="tokens")
+    answer(drive, refusal(unit="tokens", readings=shown), features=Features(400))
+    assert state_of(drive).estimator.ratio is None
+
+    answer(drive, Signals(200, readings=shows(9_900, limit=10_000, unit="tokens")), at_s=90.0, features=Features(400))
+    assert state_of(drive).estimator.last[0] == 100
+
+
+def test_a_lesson_nobody_asked_about_is_not_told() -> None:
+    """The price moved; no event is kept for it."""
+    drive = drive_of()
+    answer(drive, refusal(unit="tokens", limit=10_000, used=9_900, requested=500), features=Features(400))
+
+    assert state_of(drive).estimator.ratio is not None
+    assert told(drive) == []
+
+
+@pytest.mark.parametrize(("others", "learns"), [(0, True), (5, False)])
+def test_while_others_spend_a_level_teaches_no_price(others: int, learns: bool) -> None:
+    """Above a tenth of the refill what is missing may not have been ours."""
+    drive = drive_of()
+    left = 599
+    for number in range(40):
+        left = min(600, left + 5) - 1 - others
+        both = {**shows(left), **shows(90_000 - 300 * number, limit=100_000, unit="tokens")}
+        answer(drive, Signals(200, readings=both), at_s=1 + number / 2, features=Features(400))
+
+    assert (state_of(drive).estimator.evidences > 30) is learns
