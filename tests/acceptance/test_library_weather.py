@@ -100,6 +100,20 @@ def test_faults_by_chance(seed: int) -> None:
     assert judge.tally.refusals == 0
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_bad_weather_is_not_taken_for_overload(share: float) -> None:
+    """
+    Three kinds of faults that have nothing to do with how many calls are out.
+
+    Cutting for each of them took minutes for what could go in five seconds.
+    """
+    faults = Faults(overloaded=share, slow_down=share, reset=share)
+    for seed in range(2):
+        judge, ends, seconds = run(per_minute(requests=6000), 3000, latency=0.5, faults=faults, seed=seed)
+        assert len(judge.tally.answered) == len(ends)
+        assert seconds < 60
+
+
 def test_faults_by_chance_over_http() -> None:
     """
     The same through a client and real HTTP in memory: resets and cut bodies are noticed, every reply is the right one.

@@ -15,9 +15,13 @@ more than 32 calls are out. Once a limit is known and calls leave at three times
 its rate, more speed only empties the bucket sooner: a doubling then takes four
 times as long, which is kind to servers that enforce less than they show.
 
-Overload ("slow down", 503, 529, no answer at all) cuts the window by a third when
+Overload ("slow down", 503, 529, no answer at all) cuts the window by a quarter when
 five of the last 32 calls met it, once for all calls that were out together; from
-then on it grows by an eighth each answered round.
+then on it grows by an eighth each answered round. A cut is also a question: do
+fewer calls under way meet it less? The window stands still until 24 more calls have
+ended. If they met it at more than a quarter of the rate, it does not come from how
+many are out: the cut is taken back, and that much is *usual* from then on, so that
+it takes five and twice the usual to cut.
 """
 
 from __future__ import annotations
@@ -34,8 +38,10 @@ _SILENCE_NS = NS // 4
 _GENTLE_TIMES = 4
 # A server that is overloaded drops many; one in twenty is no overload, it is a bad day,
 # and cutting for each would leave four calls in flight.
-_LOOKED_AT = (1 << 32) - 1
+_LOOKED_AT = 32
 _DROPS_TO_CUT = 5
+_COMPARED = 24
+_USUAL_MAX = 8
 
 
 class Ending(enum.Enum):
@@ -44,6 +50,23 @@ class Ending(enum.Enum):
     SUCCEEDED = "succeeded"
     IGNORED = "ignored"
     DROPPED = "dropped"
+
+
+@attrs.frozen
+class _Cut:
+    """
+    What was before a cut, to compare with and to go back to.
+
+    Args:
+        base: the window's size.
+        careful: it had been cut before.
+        drops, among: how many calls met the overload, of how many.
+    """
+
+    base: int
+    careful: bool
+    drops: int
+    among: int
 
 
 @attrs.define(eq=False)
@@ -72,6 +95,9 @@ class InFlightWindow:
     _slowest_ns: int = 0
     _cut_ns: int = -1
     _endings: int = 0
+    _ended: int = 0
+    _usual: int = 0
+    _asked: _Cut | None = None
 
     @_base.default
     def _first(self) -> int:
@@ -116,6 +142,8 @@ class InFlightWindow:
         return self._base
 
     def _round_over(self, now_ns: int) -> bool:
+        if self._asked is not None:
+            return False  # a comparison at one size tells more than one on the way up
         if self._answers >= self._base:
             return True
         if self.careful or self._round_ns is None:
@@ -152,7 +180,7 @@ class InFlightWindow:
             return self._grow_ns - (-wanted * self._spread_ns // (self._grow - 1))
         # Nothing of the present growth is left for it; another round begins after it.
         least_ns = self._grow_ns + self._spread_ns if self._grow else now_ns + 1
-        if self.size >= self._top:
+        if self.size >= self._top or self._asked is not None:
             return None
         if self._answers >= self.size:
             return least_ns
@@ -188,16 +216,37 @@ class InFlightWindow:
     def ended(self, ending: Ending, granted_ns: int, *, now_ns: int) -> None:
         """The slot is free again."""
         self.in_flight -= 1
+        if granted_ns <= self._cut_ns:
+            return  # it was out with those that made the last cut
         dropped = ending is Ending.DROPPED
-        self._endings = (self._endings << 1 | dropped) & _LOOKED_AT
-        if dropped and granted_ns > self._cut_ns and self._endings.bit_count() >= _DROPS_TO_CUT:
-            self._cut_ns = now_ns
-            out = max(self.in_flight + 1, 1)
-            self._base = max(1, min(self._base, out) * 2 // 3)
-            self._grow = self._answers = 0
-            self.careful = True
+        self._endings = (self._endings << 1 | dropped) & ((1 << _LOOKED_AT) - 1)
+        self._ended += 1
+        if dropped and self._endings.bit_count() >= _DROPS_TO_CUT + 2 * self._usual:
+            self._cut(now_ns)
+        elif self._asked is not None and self._ended == _COMPARED:
+            self._compare(self._asked)
+
+    def _cut(self, now_ns: int) -> None:
+        self._asked = _Cut(self._base, self.careful, self._endings.bit_count(), self._endings.bit_length())
+        out = max(self.in_flight + 1, 1)
+        self._base = max(1, min(self._base, out) * 3 // 4)
+        self._grow = self._answers = self._endings = self._ended = 0
+        self._cut_ns = now_ns
+        self.careful = True
+
+    def _compare(self, before: _Cut) -> None:
+        """Enough calls have ended since the cut: did it help?"""
+        self._asked = None
+        drops = self._endings.bit_count()
+        if 4 * drops * before.among > before.drops * _COMPARED:
+            self._usual = min(drops, _USUAL_MAX)
+            self._base = max(self._base, before.base)
+            self.careful = before.careful
+        else:
+            self._usual //= 2
 
     def restart(self) -> None:
         """Begin with the ramp again, as after an outage."""
         self._base, self._grow, self._answers, self._round_ns = self._first(), 0, 0, None
+        self._endings, self._asked = 0, None
         self.careful = False
