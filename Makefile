@@ -19,7 +19,7 @@ demo: $(STAMP)  ## the bulk job of examples/ against the embedded model server, 
 test: $(STAMP)  ## every test, at sizes that end within five minutes
 	@RLC_SIZE=test $(PY) -m pytest
 
-test-ci: $(STAMP)  ## the same tests at three times the size
+test-ci: $(STAMP)  ## the same tests at ten times the size
 	@RLC_SIZE=ci $(PY) -m pytest -o faulthandler_timeout=600
 
 nightly: $(STAMP)  ## the same tests at three hundred times the size of `make test`, with fresh seeds

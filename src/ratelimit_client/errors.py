@@ -155,7 +155,11 @@ class ResponseError(RateLimitClientError):
 
 
 class Throttled(ResponseError):
-    """The server said no because a rate limit was reached, and waiting longer was not allowed."""
+    """
+    The server said no because a rate limit was reached, and waiting longer was not allowed.
+
+    With ``attempts`` 0 it said so to another call of the key, and this one was not sent.
+    """
 
 
 class Overloaded(ResponseError):

@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import Any
 
+import attrs
 import pytest
 
 from ratelimit_client import (
@@ -17,6 +18,7 @@ from ratelimit_client import (
     Quotas,
     ResponseError,
     RetryPolicy,
+    per_day,
     per_minute,
 )
 from ratelimit_client.testing import (
@@ -26,10 +28,13 @@ from ratelimit_client.testing import (
     Outsiders,
     RefusalText,
     Uniform,
+    binding,
     fixed,
+    longest,
     minute,
     own_cost,
     serve_model,
+    shortest,
     silent,
     sliced,
     stale,
@@ -107,9 +112,10 @@ def test_bad_weather_is_not_taken_for_overload(share: float) -> None:
 
     Cutting for each of them took minutes for what could go in five seconds.
     """
-    faults = Faults(overloaded=share, slow_down=share, reset=share)
+    faults, policy = Faults(overloaded=share, slow_down=share, reset=share), RetryPolicy.bulk(max_attempts=12)
+    limits = per_minute(requests=6000)
     for seed in range(2):
-        judge, ends, seconds = run(per_minute(requests=6000), 3000, latency=0.5, faults=faults, seed=seed)
+        judge, ends, seconds = run(limits, 3000, latency=0.5, faults=faults, seed=seed, policy=policy)
         assert len(judge.tally.answered) == len(ends)
         assert seconds < 60
 
@@ -164,6 +170,106 @@ def test_servers_of_every_kind(limits: int, rows: int, server: dict[str, Any], i
     assert all(isinstance(end, str) for end in ends)
     assert judge.tally.refusals <= refusals
     assert seconds <= 1.6 * ideal_s + 5
+
+
+def times(judge: Judge) -> float:
+    """Refusals for each answered row."""
+    return judge.tally.refusals / max(1, len(judge.tally.answered))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("tokens", [0, 100])
+@pytest.mark.parametrize(("latency", "refusal_latency"), [(0.15, 0.005), (2.0, 0.15)])
+def test_a_counter_behind_headers_of_a_bucket(seed: int, tokens: int, latency: float, refusal_latency: float) -> None:
+    """
+    Its resets tell the time to the step. It is not taken for an hour's limit, and nothing is refused at the step.
+    """
+    limits = per_minute(requests=1200, tokens=100_000)
+    server = {"enforcement": fixed(60), "latency": latency, "refusal_latency": refusal_latency, "seed": seed}
+    judge, ends, seconds = run(limits, 3000, tokens=tokens, **server)
+
+    assert all(isinstance(end, str) for end in ends)
+    assert judge.tally.refusals <= 3
+    # Wherever in a minute it begins, two or three steps are enough, and the opening of the last.
+    assert seconds <= (120 if not tokens else 180) + 10
+
+
+@pytest.mark.parametrize(("window_s", "amount"), [(1, 20), (10, 100), (3600, 600)])
+def test_a_counter_over_any_window(window_s: int, amount: int) -> None:
+    """
+    A second's, ten seconds', an hour's: read off the resets, no faster and hardly slower than it steps.
+    """
+    limits, rows = Quotas([Quota("requests", amount, window_s)]), 5 * amount
+    judge, ends, seconds = run(limits, rows, enforcement=fixed(window_s), latency=0.15)
+
+    assert all(isinstance(end, str) for end in ends)
+    assert judge.tally.refusals <= 3
+    assert seconds <= 5.3 * window_s + 1
+
+
+@pytest.mark.parametrize("reset", ["0s", "1ms", "1s", "60s", "6m0s", "24h0m0s"])
+def test_a_reset_that_never_changes(reset: str) -> None:
+    """
+    It determines no window: the job ends as if there were none.
+    """
+
+    class Constant(Judge):
+        async def __call__(self, **ask: Any) -> Any:
+            response = await super().__call__(**ask)
+            return attrs.evolve(response, headers={**response.headers, "x-ratelimit-reset-requests": reset})
+
+    async def story() -> tuple[Judge, float]:
+        judge, limiter, began = Constant(per_minute(requests=600), latency=0.5), Limiter(), now_s()
+        await asyncio.gather(*(judge.ask(limiter, f"r{number}") for number in range(1500)))
+        return judge, now_s() - began
+
+    judge, seconds = tell(story)
+    assert times(judge) <= 0.05
+    assert seconds <= 1.2 * 90 + 5
+
+
+@pytest.mark.parametrize("headers", [stale(), stale(20), own_cost()], ids=str)
+@pytest.mark.parametrize("factor", [3, 10])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_limit_cut_behind_headers_that_do_not_tell(headers: Any, factor: int, told: bool) -> None:
+    """
+    After half a minute a third, or a tenth, of what is shown is left, refused calls are charged: the rate is found.
+    """
+    server: dict[str, Any] = {"headers": headers, "changes": Change(30, per_minute(requests=600 // factor))}
+    if not told:
+        server |= {"retry_headers": False, "refusal_text": RefusalText.PLAIN}
+    judge, ends, seconds = run(per_minute(requests=600), 1200, latency=0.15, **server)
+
+    assert all(isinstance(end, str) for end in ends)
+    assert times(judge) <= 0.3
+    assert seconds <= 1.6 * (30 + 30 * factor)
+
+
+@pytest.mark.parametrize("shows", [longest, shortest, binding])
+@pytest.mark.parametrize(("a_minute", "a_day", "rows"), [(60, 10_000, 600), (500, 2_000, 1_900), (3, 200, 190)])
+def test_two_quotas_behind_one_header(shows: Any, a_minute: int, a_day: int, rows: int) -> None:
+    """
+    Requests a minute and a day, one of them invisible until a refusal names it: no stall for a day, no flood.
+    """
+    limits = per_minute(requests=a_minute) + per_day(requests=a_day)
+    judge, ends, seconds = run(limits, rows, latency=0.15, choice=shows)
+
+    assert all(isinstance(end, str) for end in ends)
+    assert judge.tally.refusals <= 10
+    assert seconds <= 1.05 * 60 * (rows - a_minute) / a_minute + 5
+
+
+@pytest.mark.parametrize("per_s", [5, 9])
+def test_others_in_the_same_slices(per_s: int) -> None:
+    """
+    They take half, or nine tenths, of slices that no header shows: what is refused stays far below what is answered.
+    """
+    judge, ends, seconds = run(
+        per_minute(requests=600), 600, latency=0.5, enforcement=sliced(1), outsiders=Outsiders(per_s=per_s)
+    )
+    assert all(isinstance(end, str) for end in ends)
+    assert times(judge) <= 0.35
+    assert seconds <= 1.6 * 600 / (10 - per_s)
 
 
 @pytest.mark.parametrize("per_minute_", [3, 10, 60])

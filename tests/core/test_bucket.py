@@ -7,6 +7,7 @@ import random
 import pytest
 
 from ratelimit_client.core.bucket import Bucket
+from ratelimit_client.core.hints import Hint
 from ratelimit_client.core.profile import Refill
 from ratelimit_client.core.units import NS as S
 from tests.sizes import SCALE
@@ -129,9 +130,19 @@ def test_more_than_it_holds_is_ready_when_it_is_full() -> None:
 def test_a_hint_keeps_back_calls_as_large_as_the_refused_one() -> None:
     """Until its time has come; smaller ones see the level alone."""
     bucket = full()
-    bucket.gate_ns, bucket.gate_amount = 2 * S, 5
+    bucket.close(Hint(2 * S, 5), now_ns=0)
     assert [ready_s(bucket, amount) for amount in (4, 5, 10)] == [0.0, 2.0, 2.0]
     assert ready_s(bucket, 5, at_s=2.0) == 2.0
+
+
+def test_a_longer_hint_for_larger_calls_leaves_the_shorter_in_force() -> None:
+    """All wait for a second, and from eight units on for a minute."""
+    bucket = full()
+    bucket.close(Hint(S, 0), now_ns=0)
+    bucket.close(Hint(60 * S, 8), now_ns=0)
+
+    assert [ready_s(bucket, amount) for amount in (1, 7, 8, 10)] == [1.0, 1.0, 60.0, 60.0]
+    assert [ready_s(bucket, amount, at_s=1.0) for amount in (1, 7, 8, 10)] == [1.0, 1.0, 60.0, 60.0]
 
 
 @pytest.mark.parametrize("seed", range(100 * SCALE))
@@ -231,3 +242,11 @@ def test_behind_a_window_the_steps_count(amount: int, second: int) -> None:
 def test_a_window_that_nobody_paid_in_yet_is_reckoned_by_its_rate() -> None:
     """When it steps is not known."""
     assert hourly().refilled_at_ns(200, now_ns=0) == 3600 * S
+
+
+@pytest.mark.parametrize(("window_s", "kept"), [(1, 8640), (60, 8640), (600, 8640), (3600, 1440), (86_400, 864)])
+def test_no_more_is_ever_kept_back_than_flows_back_in_a_minute(window_s: float, kept: int) -> None:
+    """Of 86 400 a tenth, of an hour's a sixtieth; of a day's the usual hundredth, which is a quarter of an hour."""
+    bucket = full(86_400, window_s)
+
+    assert bucket.most_reserve // bucket.window_ns == kept

@@ -6,52 +6,18 @@ import attrs
 import pytest
 
 from ratelimit_client.core.bucket import Bucket
-from ratelimit_client.core.budget import Budget, Line, readings_of, shared_buckets
+from ratelimit_client.core.budget import Budget, shared_buckets
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.profile import Refill, ServerProfile
-from ratelimit_client.core.quota import Quota, per_day, per_hour, per_minute, per_second
+from ratelimit_client.core.quota import Quota, per_day, per_hour, per_minute
+from ratelimit_client.core.readings import readings_of
 from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.ticket import Ticket
 from ratelimit_client.core.units import NS as S
-from tests.core.driving import GENERIC, OPENAI
+from tests.core.charging import key
+from tests.core.driving import GENERIC
 
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
-
-
-@attrs.define
-class Key:
-    """A budget and the calls it is charged for, in order."""
-
-    budget: Budget
-    order: int = 0
-
-    def charge(self, requests: int = 1, *, now_ns: int = 0, jitter_ns: int = 0, **units: int) -> Ticket:
-        self.order += 1
-        ticket = Ticket(self.order, "m", "", 0, Cost(requests, **units), None, None, now_ns)
-        ticket.order, ticket.granted_ns = self.order, now_ns
-        self.budget.charge(ticket, jitter_ns=jitter_ns, now_ns=now_ns)
-        return ticket
-
-    def read(self, *, refused: bool = False, now_ns: int = 0, **readings: Reading) -> list[Line]:
-        """Charge a call whose answer shows these; the lines that learnt something."""
-        ticket = self.charge(now_ns=now_ns)
-        signals = Signals(200, readings=readings)
-        return [
-            line for line, _ in self.budget.read(ticket, signals, refused=refused, jitter_ns=0, now_ns=now_ns)
-        ]
-
-    def buckets(self, unit: str = "requests", *, now_ns: int = 0) -> list[tuple[int, int, int]]:
-        """(limit, seconds of the window, level) of every bucket in force."""
-        return [
-            (bucket.limit, bucket.window_ns // S, bucket.level(now_ns=now_ns))
-            for bucket in self.budget.by_unit.get(unit, ())
-        ]
-
-
-def key(*quotas: Quota, profile: ServerProfile = OPENAI, shared: list[Bucket] | None = None) -> Key:
-    budget = Budget(profile, shared or [])
-    budget.set_quotas(quotas, now_ns=0)
-    return Key(budget)
 
 
 # -- paying -----------------------------------------------------------------------
@@ -411,87 +377,42 @@ def test_marks_are_of_the_unit_that_is_paid() -> None:
 def test_the_text_of_a_refusal_is_a_reading_where_no_header_is() -> None:
     """Limit less used is what was left; beside a header of that name it is not needed."""
     text = Signals(429, Reason.RATE_LIMITED, True, unit="tokens", limit=1000, used=990, requested=50)
-    assert readings_of(text) == {"tokens": Reading(1000, 10, None, None)}
-    assert readings_of(attrs.evolve(text, used=None)) == {"tokens": Reading(1000, None, None, None)}
+    assert readings_of(text) == [("tokens", Reading(1000, 10, None, None))]
+    assert readings_of(attrs.evolve(text, used=None)) == [("tokens", Reading(1000, None, None, None))]
     shown = {"tokens": Reading(1000, 7)}
-    assert readings_of(attrs.evolve(text, readings=shown)) == shown
-    assert readings_of(attrs.evolve(text, limit=None)) == readings_of(attrs.evolve(text, unit=None)) == {}
+    assert readings_of(attrs.evolve(text, readings=shown)) == [("tokens", Reading(1000, 7))]
+    assert readings_of(attrs.evolve(text, limit=None)) == readings_of(attrs.evolve(text, unit=None)) == []
 
 
-# -- refusals -----------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("limit", "window_s", "told"),
+    [(60, 60.0, True), (60, None, False), (10_000, 86_400.0, False), (10_000, 60.0, False)],
+)
+def test_a_quota_that_only_a_refusal_tells_of_is_a_reading_of_its_own(
+    limit: int, window_s: float | None, told: bool
+) -> None:
+    """A header shows requests a day; the text names those a minute, which nobody had shown."""
+    shown = {"requests": Reading(10_000, 9_940, 8.64)}
+    signals = Signals(
+        429, Reason.RATE_LIMITED, True, readings=shown, unit="requests", limit=limit, used=60, window_s=window_s
+    )
+    text = [("requests", Reading(limit, limit - 60, None, window_s))] if told else []
+    assert readings_of(signals) == [*shown.items(), *text]
 
 
-def test_a_refusal_names_its_bucket_by_unit_then_limit_then_window() -> None:
-    """Else it is the one that was read last, or the first."""
-    one = key(*per_minute(requests=500), *per_day(requests=10_000))
-    minute, day = one.budget.lines["requests"]
-
-    def named(**how: float) -> Line | None:
-        return one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="requests", **how))  # type: ignore[arg-type]
-
-    assert named() is minute
-    assert named(limit=10_000) is day
-    assert named(limit=777, window_s=86_400) is day
-    assert named(limit=777, window_s=5) is minute
-    one.read(requests=Reading(10_000, 9_000))
-    assert named() is day
-    assert one.budget.named(Signals(429, Reason.RATE_LIMITED)) is None
-    assert one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="images")) is None
-
-
-def test_a_refusal_that_names_nothing_may_show_what_was_missing() -> None:
-    """The bucket of which less was left than the call needed; if there is none, it explains nothing."""
+def test_a_quota_that_only_a_refusal_tells_of_is_a_bucket_of_its_own() -> None:
+    """It is empty, it is the one that was named, and what the header shows goes on beside it."""
     one = key()
-    one.read(requests=Reading(100, 5), tokens=Reading(1000, 500))
-    ticket = Ticket(0, "m", "", 0, Cost(tokens=200), None, None, 0)
+    day = Reading(10_000, 9_940, 518.4)
+    ticket = one.charge()
+    named = Signals(
+        429, Reason.RATE_LIMITED, True, readings={"requests": day}, unit="requests", limit=60, used=60, window_s=60.0
+    )
+    one.budget.read(ticket, named, refused=True, jitter_ns=0, now_ns=0)
+    assert one.buckets() == [(10_000, 86_400, 9_940), (60, 60, 0)]
+    line = one.budget.named(named)
+    assert line is not None
+    assert line.bucket.limit == 60
 
-    def explained(**readings: Reading) -> Line | None:
-        return one.budget.explained(ticket, Signals(429, Reason.RATE_LIMITED, readings=readings))
-
-    assert explained(requests=Reading(100, 3), tokens=Reading(1000, 150)) is one.budget.lines["tokens"][0]
-    assert explained(requests=Reading(100, 3), tokens=Reading(1000, 300)) is None
-    assert explained(requests=Reading(100, None), images=Reading(10, 0)) is None
-
-
-def test_the_shown_rate_is_that_of_the_tightest_bucket() -> None:
-    """In calls per 1000 s; what only the caller typed is not shown."""
-    one = key(*per_second(requests=1))
-    assert one.budget.shown_rate() is None
-    one.read(requests=Reading(600, 500, window_s=60.0))
-    assert one.budget.shown_rate() == 10_000
-    one.read(requests=Reading(8640, 8000, window_s=86_400.0))
-    assert one.budget.shown_rate() == 100
-    one.read(requests=Reading(1, 0, window_s=86_400.0 * 30))
-    assert one.budget.shown_rate() == 1, "never nothing"
-
-
-# -- settling ---------------------------------------------------------------------
-
-
-def test_settling_corrects_what_nobody_else_does() -> None:
-    """A bucket whose last reading is older than its window is on its own again."""
-    one = key(*per_hour(tokens=1000))
-    one.read(tokens=Reading(1000, 1000, window_s=3600.0))
-    one.charge(tokens=500)
-    one.budget.settle("tokens", 300, now_ns=0)
-    assert one.buckets("tokens") == [(1000, 3600, 500)]
-
-    one.charge(tokens=500, now_ns=HOUR + S)
-    one.budget.settle("tokens", 300, now_ns=HOUR + S)
-    assert one.buckets("tokens", now_ns=HOUR + S) == [(1000, 3600, 800)]
-    one.budget.settle("images", 300, now_ns=HOUR + S)
-
-
-def test_two_windows_read_off_one_limit_are_one_bucket() -> None:
-    """Of a limit nobody typed the shorter window is kept; what a caller typed stays beside what a server shows."""
-    one = key()
-    for window_s, kept in ((86_400.0, 86_400), (60.0, 60), (3_600.0, 60)):
-        one.read(requests=Reading(200, 150, window_s=window_s))
-        assert [window for _, window, _ in one.buckets()] == [kept]
-    one.read(requests=Reading(3, 2, window_s=86_400.0))
-    assert [window for _, window, _ in one.buckets()] == [60, 86_400]
-
-    typed = key(*per_minute(requests=200))
-    for window_s in (60.0, 86_400.0):
-        typed.read(requests=Reading(200, 150, window_s=window_s))
-    assert [window for _, window, _ in typed.buckets()] == [60, 86_400]
+    one.read(requests=Reading(10_000, 9_939, 527.04), now_ns=S)
+    assert one.buckets(now_ns=S) == [(10_000, 86_400, 9_939), (60, 60, 0)]

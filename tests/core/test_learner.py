@@ -190,18 +190,30 @@ def test_where_the_server_shows_a_limit_the_rate_starts_at_half_and_never_exceed
         assert rate(learner) == expected
 
 
-def test_where_the_server_shows_a_limit_the_rate_is_never_less_than_an_eighth() -> None:
-    """Who shows ten a second means it, roughly: measured, halved or barren, it is 1.25, and a pause to match."""
-    for let_out in (9, 3, 0):
+def test_where_the_server_shows_a_limit_the_rate_is_not_at_once_less_than_an_eighth() -> None:
+    """Who shows ten a second means it, roughly: 1.25, and half of that each time a cut would go below."""
+    learner = RateLearner()
+    learner.refused(0, most=10_000, now_ns=0)
+    rates = []
+    for number in range(1, 6):
+        now_ns = sends(learner, 10, 0.1, from_s=1000 * number)
+        learner.refused(now_ns, most=10_000, now_ns=now_ns)
+        rates.append(rate(learner))
+
+    assert rates == [1.25, 0.625, 0.312, 0.156, 0.078]
+
+
+def test_a_limit_of_last_week_does_not_hold_up_the_rate() -> None:
+    """Halved or barren, it goes as low as it must; no pause is longer than a call at the least rate so far takes."""
+    for let_out in (3, 0):
         learner = RateLearner()
         learner.refused(0, most=10_000, now_ns=0)
-        now_ns = 0
-        for _ in range(20):
-            begins_s = now_ns / S + 100
-            now_ns = sends(learner, let_out + 1, 0.1, from_s=begins_s)
+        for number in range(1, 30):
+            least_ns = 800 * S // 1000 << learner._doubts
+            now_ns = sends(learner, let_out + 1, 0.1, from_s=1000 * number)
             learner.refused(now_ns, most=10_000, now_ns=now_ns)
-        assert rate(learner) == 1.25
-        assert learner.resumes_ns - now_ns == (S // 10 if let_out else 8 * S // 10)
+            assert learner.resumes_ns - now_ns <= min(2 * least_ns, 300 * S)
+        assert rate(learner) < 0.01
 
 
 def test_a_minute_without_such_a_refusal_outlives_the_rate() -> None:
@@ -343,13 +355,52 @@ def test_the_memory_of_grants_is_bounded() -> None:
     assert rate(learner) == 500
 
 
-def test_where_a_limit_is_shown_the_rate_stays_above_an_eighth_of_it() -> None:
-    """And no pause is longer than a call at that rate takes."""
-    learner = RateLearner()
-    for number in range(30):
-        at_ns = (number + 1) * 1000 * S
-        learner.granted(now_ns=at_ns)
-        learner.refused(at_ns, most=800, now_ns=at_ns)
-        assert learner.resumes_ns - at_ns <= 10 * S
+def test_a_rate_that_has_to_be_learnt_again_soon_is_kept_for_twice_as_long() -> None:
+    """A minute, two, four ... an hour; after four times as long in peace it is a minute for the next one, too."""
+    learner, now_ns, kept = RateLearner(), 0, []
+    for _ in range(8):
+        assert learner.refused(now_ns, most=5000, now_ns=now_ns)
+        cut_ns = now_ns
+        while not learner.outlived(now_ns=now_ns):
+            now_ns += S
+        kept.append((now_ns - cut_ns) // (60 * S))
+        learner = learner.forgotten(now_ns=now_ns)
+        assert learner.bucket is None
+        now_ns += S
+    assert kept == [1, 2, 4, 8, 16, 32, 60, 60]
 
-    assert rate(learner) == 0.1
+    now_ns += 4 * 3600 * S
+    learner.refused(now_ns, most=5000, now_ns=now_ns)
+    assert learner.outlived(now_ns=now_ns + 3600 * S)
+    assert not learner.outlived(now_ns=now_ns + 3600 * S - 1)
+
+
+def test_short_epochs_tell_a_rate_together() -> None:
+    """Two calls in each two seconds: after the second such epoch it is a call a second, and so it stays."""
+    learner = RateLearner()
+    learner.refused(sends(learner, 101, 100), now_ns=S)
+    rates = []
+    for _ in range(10):
+        cut_ns = learner.cut_ns
+        for second in (0.5, 1.0, 2.0):
+            learner.granted(now_ns=cut_ns + round(second * S))
+        learner.refused(cut_ns + 2 * S, now_ns=cut_ns + 2 * S)
+        rates.append(rate(learner))
+
+    assert rates[0] == 3.0, "two calls and four more by luck, in two seconds"
+    assert rates[1:] == [0.95] * 9
+
+
+def test_of_short_epochs_the_last_sixteen_calls_count() -> None:
+    """A limit that was cut is not averaged with what was before."""
+    learner = RateLearner()
+    learner.refused(sends(learner, 101, 100), now_ns=S)
+    for seconds, epochs in ((1, 20), (10, 5)):
+        for _ in range(epochs):
+            cut_ns = learner.cut_ns
+            for part in (1, 2, 3, 4):
+                learner.granted(now_ns=cut_ns + part * seconds * S // 4)
+            learner.refused(cut_ns + seconds * S, now_ns=cut_ns + seconds * S)
+
+    assert len(learner._epochs) <= 6
+    assert rate(learner) == pytest.approx(0.3 * 0.95, rel=0.25)

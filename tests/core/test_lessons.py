@@ -123,6 +123,17 @@ def test_refused_again_though_the_slice_had_room_it_halves() -> None:
         assert learnt.lessons.slice.level(now_ns=to_ns(second)) == 0
 
 
+def test_a_slice_as_small_as_it_gets_that_does_not_help_is_helpless() -> None:
+    """Then it is the rate that is not kept; until the slice has grown again."""
+    learnt = Pupil.of()
+    learnt.refused(0.1, 59_000, 59_000)
+    for second, helpless in [(1.0, False), (2.0, False), (3.0, True), (4.0, True)]:
+        learnt.refused(second, 59_500, 59_500, in_slice=10)
+        assert learnt.lessons.helpless is helpless
+    learnt.lessons.grow(now_ns=to_ns(65.0))
+    assert not learnt.lessons.helpless
+
+
 def test_calls_that_were_under_way_at_a_halving_teach_nothing_new() -> None:
     """One halving for all that left before it, whatever they knew."""
     learnt = Pupil.of()

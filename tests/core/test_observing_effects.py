@@ -11,7 +11,7 @@ from ratelimit_client.core.outage import FAILURES_TO_CLOSE
 from ratelimit_client.core.quota import per_minute
 from ratelimit_client.core.readings import Series
 from ratelimit_client.core.signals import Reading, Reason, Signals
-from ratelimit_client.core.ticket import State
+from ratelimit_client.core.ticket import Patience, State
 from ratelimit_client.core.units import NS as S
 from tests.core.driving import OK, Drive
 from tests.core.test_observing import answer, drive_of, refusal, shows, state_of, told
@@ -105,7 +105,7 @@ def test_an_outage_begins_the_patience_of_those_who_wait() -> None:
     """They were queued before it, without a deadline: five seconds after it began they have waited enough."""
     drive = drive_of(slots=1)
     under_way = drive.ask()
-    waits = drive.ask(patience_ns=5 * S)
+    waits = drive.ask(patience=Patience(5 * S))
     drive.to(100)
     for _ in range(FAILURES_TO_CLOSE - 1):
         state_of(drive).breaker.failed(now_ns=100 * S)

@@ -42,14 +42,17 @@ def test_a_constant_falls_asleep() -> None:
 
 
 def test_a_sleeping_series_still_lowers_a_level() -> None:
-    """What it says is the most there can be."""
+    """What it says is the most there can be; said once more, it is no news of what flowed back meanwhile."""
     feed = Feed.of()
     answers(feed, 0.0, 10, [400, 400, 400])
     assert feed.series.asleep
     feed.believe(500, 0.0)
-    answers(feed, 0.0, 1, [400])
+    answers(feed, 0.0, 1, [350])
+    assert feed.level(0.0) == 350
 
-    assert feed.level(0.0) == 400
+    answers(feed, 10.0, 10, [350, 350])
+    assert feed.series.asleep
+    assert feed.level(10.0) == 350 + 100 - 20
 
 
 def test_the_constant_is_seen_through_though_its_calls_differ() -> None:
@@ -107,6 +110,18 @@ def test_calm_at_the_limit_is_not_asleep() -> None:
         lesson = feed.hear(feed.send(second), 599, at=second + 0.5, limit=600)
         assert lesson is not None
         assert not lesson.asleep
+
+
+def test_an_empty_bucket_is_not_asleep() -> None:
+    """No header goes below zero: calls that were refused are debits of ours, and none of theirs."""
+    feed = Feed.of()
+    feed.hear(feed.burst(0, 600), 0, at=0, limit=600)
+    last = feed.burst(0, 200)
+    lesson = feed.hear(last, 0, at=1, limit=600, looked=0)
+    assert lesson is not None
+    assert not lesson.asleep
+    assert lesson.residual == 0
+    assert feed.level(1) == 10, "a second's worth, and no debt"
 
 
 def test_a_steady_state_is_not_asleep() -> None:

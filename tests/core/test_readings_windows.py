@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ratelimit_client.core.profile import Refill
 from ratelimit_client.core.units import NS as S
 from tests.core.feed import Feed, Sent
@@ -40,6 +42,16 @@ def test_the_reset_is_learnt_with_its_grain() -> None:
 
     feed.hear(call, 40, at=10.5, looked=10.25, reset_s=30.0, grain_s=1.0)
     assert steps_at_s(feed) == 10.25 + 30.0 + 1.0
+
+
+@pytest.mark.parametrize(("window_s", "most_s"), [(60, 1.0), (3600, 1.0), (6, 0.1)])
+def test_many_processes_do_not_come_at_the_same_instant(window_s: int, most_s: float) -> None:
+    """Each awaits the step a little later than it is told: its own part of a sixtieth of the window, or of 1 s."""
+    for late_ppm in (0, 500_000, 1_000_000):
+        feed = Feed.of(100, window_s, refill=Refill.WINDOW)
+        feed.series.late_ppm = late_ppm
+        feed.hear(feed.send(0.0), 40, at=0.0, reset_s=3.0)
+        assert steps_at_s(feed) == 3.0 + most_s * late_ppm / 1_000_000
 
 
 def test_the_reset_of_a_bucket_nobody_paid_in_is_learnt_too() -> None:

@@ -11,7 +11,7 @@ from ratelimit_client.core.failure import FailureKind, TransportFailure
 from ratelimit_client.core.outage import FAILURES_TO_CLOSE
 from ratelimit_client.core.quota import Quota, Quotas, per_minute, per_second
 from ratelimit_client.core.signals import Reason, Signals
-from ratelimit_client.core.ticket import State
+from ratelimit_client.core.ticket import Patience, State
 from ratelimit_client.core.units import NS as S
 from ratelimit_client.errors import (
     CostExceedsQuota,
@@ -222,13 +222,13 @@ def test_patience_ends_in_an_outage_only() -> None:
     """A call without a deadline waits for a server that is gone only so long, from the outage or from its start."""
     drive = Drive(scheduler(slots=4), hold=True)
     first, *others = [drive.ask() for _ in range(4)]
-    before = drive.ask(patience_ns=20 * S)
+    before = drive.ask(patience=Patience(20 * S))
     drive.to(100)
     for _ in range(FAILURES_TO_CLOSE):
         drive.machine.failed(first, TIMEOUT, now_ns=drive.now_ns)
     drive.end(first, None, Ending.IGNORED, polled=False)
     drive.machine.requeue(first, not_before_ns=drive.now_ns, now_ns=drive.now_ns)
-    after, patient = drive.ask(patience_ns=30 * S), drive.ask()
+    after, patient = drive.ask(patience=Patience(30 * S)), drive.ask()
     drive.to(140)
 
     assert [(ticket, ticket.state) for _, ticket in drive.log[4:]] == [(first, State.GRANTED)]

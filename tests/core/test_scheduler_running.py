@@ -16,7 +16,7 @@ from ratelimit_client.core.profile import Refill, ServerProfile
 from ratelimit_client.core.quota import Quota, per_hour, per_minute, per_second
 from ratelimit_client.core.retry import CallHistory, RetryAt, RetryPolicy
 from ratelimit_client.core.signals import Reading, Reason, Signals
-from ratelimit_client.core.ticket import State
+from ratelimit_client.core.ticket import Patience, State
 from ratelimit_client.core.units import NS as S
 from ratelimit_client.errors import (
     Closed,
@@ -375,7 +375,7 @@ def test_patience_that_was_not_needed_ends_nothing() -> None:
     """The outage was over before it ran out."""
     drive = Drive(scheduler(slots=4), hold=True)
     probe, *_ = [drive.ask() for _ in range(4)]
-    waits = drive.ask(patience_ns=20 * S)
+    waits = drive.ask(patience=Patience(20 * S))
     for _ in range(FAILURES_TO_CLOSE):
         drive.machine.failed(probe, TIMEOUT, now_ns=0)
     drive.to(10)

@@ -8,7 +8,7 @@ from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import ONE_REQUEST
 from ratelimit_client.core.quota import Quota, per_minute, per_second
-from ratelimit_client.core.ticket import State
+from ratelimit_client.core.ticket import State, Ticket
 from ratelimit_client.core.units import NS as S
 from tests.core.driving import Drive, scheduler
 
@@ -184,6 +184,28 @@ def test_a_waiting_band_gets_a_tenth_of_the_refill() -> None:
     worse = sum(ticket.priority == 1 for ticket in late)
     assert 0.09 <= worse / len(late) <= 0.12
     assert len(late) >= 0.97 * 19 * 100
+
+
+@pytest.mark.parametrize(("tokens", "second"), [(60, 360.0), (90, 541.2), (99, 594.0), (100, 600.0)])
+def test_a_flood_of_the_best_band_starves_nobody(tokens: int, second: float) -> None:
+    """
+    A hundred tokens a minute and always somebody better waiting: a tenth is six a minute.
+
+    The largest calls need a full bucket, and whoever asks first there would always be the better one.
+    """
+    drive = Drive(scheduler(per_minute(tokens=100), slots=100))
+
+    def flood(ticket: Ticket) -> None:
+        if ticket.priority < 0 and drive.now_ns < 700 * S:
+            drive.ask(tokens=10, priority=-1, polled=False)
+
+    drive.on_grant = flood
+    for _ in range(15):
+        drive.ask(tokens=10, priority=-1, polled=False)
+    large = drive.ask(tokens=tokens, priority=1)
+    drive.to(700)
+
+    assert drive.when(large) == pytest.approx(second)
 
 
 def test_what_was_kept_for_a_band_is_free_when_it_waits_no_longer() -> None:

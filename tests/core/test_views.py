@@ -254,3 +254,18 @@ def test_statistics_change_nothing() -> None:
         why(drive, tokens=10)
 
     assert drive.machine.next_wakeup() == before
+
+
+def test_who_only_asks_does_not_widen_the_ramp() -> None:
+    """Four are under way: a page that asks each second is no demand, a call that wants to go is."""
+    drive = drive_of(slots=100)
+    for _ in range(4):
+        drive.ask()
+    window = drive.machine.keys["m"].window
+    for second in range(1, 5):
+        assert why(drive).binding == "ramp"
+        assert window.size == 4
+        drive.to(second)
+
+    drive.ask()
+    assert window.size == 8

@@ -13,6 +13,8 @@ from ratelimit_client.core.windows import (
     infer_window_ns,
     infer_window_of_wait_ns,
     infer_window_s,
+    window_bounds_ns,
+    window_of_reset_ns,
 )
 
 MINUTE, DAY, MONTH = 60.0, 86_400.0, 2_592_000.0
@@ -48,6 +50,13 @@ def test_an_overdrawn_bucket_still_tells_its_window():
     assert infer_window_s(30_000_000, 0, 60.052) == MINUTE
     assert infer_window_s(25_000, 0, 63.0) == MINUTE
     assert infer_window_s(25_000, 0, 90.0) is None
+
+
+def test_of_a_refused_call_nobody_knows_what_it_paid() -> None:
+    """A hundredth of a unit that was still missing is no window of a second."""
+    assert infer_window_ns(60, 59, NS // 60) == NS
+    assert infer_window_ns(60, 59, NS // 60, 0) is None
+    assert infer_window_ns(60, 50, 10 * NS, 0) == 60 * NS
 
 
 def test_an_interval_wide_enough_for_two_windows_tells_neither():
@@ -99,3 +108,37 @@ def test_a_true_bucket_is_never_given_another_window(limit, window_ns, level):
     assert found in (None, window_ns)
     if reset_ns >= 10 * MILLISECOND_NS and limit - int(exact) >= 4:
         assert found == window_ns
+
+
+@given(
+    st.integers(1, 10**9),
+    st.integers(0, 10**9),
+    st.integers(0, 10**9),
+    st.sampled_from(USUAL_WINDOWS_NS),
+)
+def test_the_bounds_of_an_answer_hold_its_window(limit: int, used: int, fraction: int, window_ns: int) -> None:
+    """Whatever part of a unit the floored numbers hide, and up to twice the limit in debt."""
+    used %= 2 * limit
+    exact = used * NS + fraction  # billionths of a unit
+    reset_ns = exact * window_ns // (limit * NS) // MILLISECOND_NS * MILLISECOND_NS
+    remaining = max(0, limit - -(-exact // NS))
+    bounds = window_bounds_ns(limit, remaining, reset_ns)
+    if bounds is None:
+        assert remaining == limit
+    else:
+        least_ns, most_ns = bounds
+        assert least_ns <= window_ns <= most_ns
+
+
+@pytest.mark.parametrize(("limit", "remaining"), [(0, 0), (10, -1), (10, 10), (10, 11)])
+def test_what_is_not_used_has_no_bounds(limit: int, remaining: int) -> None:
+    """Nor has a number that cannot be."""
+    assert window_bounds_ns(limit, remaining, NS) is None
+
+
+@pytest.mark.parametrize(
+    ("reset_s", "window_s"), [(0, 1), (0.9, 1), (1, 1), (1.5, 10), (45, 60), (61, 60), (62, 3600), (10**9, 2_592_000)]
+)
+def test_the_end_of_a_window_is_less_than_a_window_away(reset_s: float, window_s: int) -> None:
+    """The least usual window that is long enough, with 2 % to spare; there is none above the last."""
+    assert window_of_reset_ns(round(reset_s * NS)) == window_s * NS

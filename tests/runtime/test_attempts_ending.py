@@ -198,3 +198,70 @@ def test_drain_waits_for_a_call_that_is_tried_again() -> None:
         assert await call == 3
 
     virtual(main)
+
+
+# -- what is not the server's ---------------------------------------------------------------------
+
+
+def test_a_retry_on_that_raises_holds_no_place() -> None:
+    """Its error leaves the loop, with the attempt's own behind it."""
+
+    def broken(outcome: object) -> bool:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        limiter = limiter_of(retry=RetryPolicy(retry_on=broken))
+        with pytest.raises(ZeroDivisionError) as caught:
+            await run(limiter, Scripted(ConnectionResetError()))
+        assert isinstance(caught.value.__context__, ConnectionResetError)
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_an_attempt_finished_inside_is_the_last() -> None:
+    """finish() ends the call: its place is given back once, and there is no further attempt."""
+
+    async def main() -> None:
+        limiter = limiter_of()
+        numbers = []
+        async with limiter.permit():
+            async for attempt in limiter.attempts():
+                async with attempt:
+                    numbers.append(attempt.number)
+                    attempt.finish()
+            assert limiter.in_flight == 1
+        assert numbers == [1]
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_what_fails_after_the_attempt_was_finished_is_not_retried() -> None:
+    """It leaves the loop as it is."""
+
+    async def main() -> None:
+        limiter = limiter_of()
+        with pytest.raises(ConnectionResetError):
+            async for attempt in limiter.attempts():
+                async with attempt:
+                    attempt.finish()
+                    raise ConnectionResetError
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_an_attempt_finished_inside_still_has_its_deadline() -> None:
+    """The deadline is over the body, however early the body gave its place back."""
+
+    async def main() -> None:
+        limiter = limiter_of()
+        with pytest.raises(DeadlineExceeded):
+            async for attempt in limiter.attempts(deadline=2):
+                async with attempt:
+                    attempt.finish()
+                    await asyncio.sleep(5)
+        at_rest(limiter)
+
+    virtual(main)

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from ratelimit_client import DeadlineExpiredInQueue, Limiter, RetryPolicy, Throttled, per_hour, per_minute
+from ratelimit_client import (
+    DeadlineExpiredInQueue,
+    Limiter,
+    ResponseError,
+    RetryPolicy,
+    Throttled,
+    per_hour,
+    per_minute,
+)
 from ratelimit_client.core.estimate import Features
 from tests.runtime.servers import AiohttpLike, HttpxLike, Scripted, refusal
 from tests.runtime.torture import at_rest, level, virtual
@@ -31,8 +39,12 @@ def test_call_retries_and_returns() -> None:
 
         with pytest.raises(Throttled):
             await limiter.call(httpx_like)
+        server = Scripted(200)
+        with pytest.raises(Throttled, match="another 1000 s") as unsent:
+            await limiter.call(server.post)
+        assert (server.calls, unsent.value.attempts) == (0, 0)
         with pytest.raises(ValueError, match="mine"):
-            await limiter.call(Scripted(ValueError("mine")).post)
+            await limiter.call(Scripted(ValueError("mine")).post, key="another")
         at_rest(limiter)
 
     virtual(main)
@@ -152,5 +164,46 @@ def test_patience_with_a_server_that_is_gone() -> None:
             waited = await asyncio.gather(waits(policy=patient), waits(policy=none), waits(policy=patient, deadline=12))
             assert waited == pytest.approx([10, 0, 12], abs=0.01)
         at_rest(limiter)
+
+    virtual(main)
+
+
+class Held:
+    """A 500 that holds something until it is closed, in one of the ways libraries have."""
+
+    def __init__(self, how: str) -> None:
+        self.status, self.closed = 500, 0
+        self.headers: dict[str, str] = {}
+        if how == "aclose":
+            self.aclose = self._later
+        else:
+            self.close = self._later if how == "a coroutine" else self._now
+
+    async def read(self) -> bytes:
+        return b""
+
+    def _now(self) -> None:
+        self.closed += 1
+        raise OSError("it was broken anyway")
+
+    async def _later(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("how", ["close", "aclose", "a coroutine"])
+def test_a_response_that_nobody_gets_is_closed(how: str) -> None:
+    """What is tried again, and what ends as an error, holds no connection; a success is the caller's to close."""
+
+    async def main() -> None:
+        limiter = Limiter(retry=RetryPolicy(max_attempts=2, budget=1.0))
+        held = [Held(how), Held(how)]
+        with pytest.raises(ResponseError):
+            await limiter.call(Scripted(*held).post)
+        assert [response.closed for response in held] == [1, 1]
+
+        last, success = Held(how), Held(how)
+        success.status = 200
+        assert await limiter.call(Scripted(last, success).post) is success
+        assert (last.closed, success.closed) == (1, 0)
 
     virtual(main)

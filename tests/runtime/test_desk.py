@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
 
 from ratelimit_client import Limiter, RetryPolicy
+from ratelimit_client.core.ticket import EVER_NS, Patience
 from ratelimit_client.core.units import NS
 from ratelimit_client.dialects import Dialect
 from ratelimit_client.runtime.desk import patience_of
@@ -159,6 +161,6 @@ def test_a_date_is_read_by_this_machines_clock() -> None:
 
 
 def test_patience_is_the_policys() -> None:
-    """Seconds as nanoseconds; None for no bound."""
-    assert patience_of(RetryPolicy(max_outage_s=1.5)) == 3 * NS // 2
-    assert patience_of(RetryPolicy.bulk()) is None
+    """Seconds as nanoseconds; without a bound as long as it takes."""
+    assert patience_of(RetryPolicy(max_outage_s=1.5)) == Patience(3 * NS // 2, 120 * NS)
+    assert patience_of(RetryPolicy.bulk(max_hint_s=math.inf)) == Patience(None, EVER_NS)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import gc
+from collections.abc import AsyncIterator
 
 import pytest
 
 from ratelimit_client import Limiter, Result, per_hour, per_minute, per_second
-from ratelimit_client.runtime.mapping import LOOK_AHEAD, MOST_HELD
 from tests.runtime.torture import at_rest, level, virtual
 
 
@@ -125,71 +125,6 @@ def test_a_row_that_was_cancelled_is_told_and_not_lost() -> None:
     virtual(main)
 
 
-def test_rows_are_taken_as_they_are_needed() -> None:
-    """At most 64 beyond those in flight, however long the input."""
-    taken = 0
-
-    def rows() -> Iterator[int]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield taken
-
-    async def forever(number: int) -> None:
-        await asyncio.sleep(1e6)
-
-    async def main() -> None:
-        limiter = Limiter(per_hour(requests=10_000), max_in_flight=3)
-        async with limiter.map(forever, rows()):
-            await asyncio.sleep(1000)
-            assert limiter.in_flight == 3
-            assert taken <= 3 + LOOK_AHEAD
-        at_rest(limiter)
-
-    virtual(main)
-
-
-@pytest.mark.parametrize("ordered", [False, True])
-def test_a_slow_consumer_holds_up_the_input(ordered: bool) -> None:
-    """Nobody takes results: at most 1024 are held, and no further row is begun."""
-    begun = 0
-
-    async def count(number: int) -> int:
-        nonlocal begun
-        begun += 1
-        return number
-
-    async def main() -> None:
-        limiter = Limiter()
-        async with limiter.map(count, range(10_000), ordered=ordered) as results:
-            await anext(results)
-            await asyncio.sleep(1000)
-            assert begun <= MOST_HELD + 64 + 2
-            assert len([result async for result in results]) == 9999
-
-    virtual(main)
-
-
-def test_the_first_row_is_slow_and_the_order_is_kept() -> None:
-    """In order, a slow first row lets 1024 others finish behind it, then everything waits for it."""
-    finished = 0
-
-    async def first_is_slow(number: int) -> int:
-        nonlocal finished
-        if number == 0:
-            await asyncio.sleep(1000)
-        finished += 1
-        return number
-
-    async def main() -> None:
-        async with Limiter().map(first_is_slow, range(3000), ordered=True) as results:
-            await asyncio.sleep(900)
-            assert finished <= MOST_HELD
-            assert [result.index async for result in results] == list(range(3000))
-
-    virtual(main)
-
-
 def test_leaving_early_cancels_what_is_under_way() -> None:
     """After the block nothing of it runs, also not the rows' own generator."""
     ended: list[str] = []
@@ -218,23 +153,6 @@ def test_leaving_early_cancels_what_is_under_way() -> None:
         assert ended.count("work") >= 4
         assert len(asyncio.all_tasks()) == 1
         at_rest(limiter)
-
-    virtual(main)
-
-
-def test_an_error_of_the_rows_comes_after_the_results_they_gave() -> None:
-    """What the input raises is the caller's to know, once everything taken is answered."""
-
-    def rows() -> Iterator[int]:
-        yield from range(5)
-        raise OSError("disk")
-
-    async def main() -> None:
-        seen = []
-        with pytest.raises(OSError, match="disk"):
-            async for result in Limiter().map(double, rows()):
-                seen.append(result.index)
-        assert sorted(seen) == [0, 1, 2, 3, 4]
 
     virtual(main)
 
@@ -312,6 +230,31 @@ def test_a_second_cancellation_does_not_wait_for_rows_that_are_slow_to_end() -> 
         assert ended == 0
         await asyncio.sleep(10)
         assert ended == 3
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_an_iterator_that_is_left_without_a_block_ends_what_it_began() -> None:
+    """``break`` out of a plain loop: no further row is begun and those under way are cancelled."""
+    begun = 0
+
+    async def work(number: int) -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(number)
+
+    async def main() -> None:
+        limiter = Limiter(max_in_flight=4)
+        async for result in limiter.map(work, range(10_000)):
+            assert result.index == 0
+            break
+        gc.collect()
+        await asyncio.sleep(0.001)
+        before = begun
+        await asyncio.sleep(1e5)
+        assert begun == before
+        assert len(asyncio.all_tasks()) == 1
         at_rest(limiter)
 
     virtual(main)

@@ -92,6 +92,22 @@ def test_permit_nowait_does_not_wait_for_pacing() -> None:
     virtual(main)
 
 
+def test_permit_nowait_takes_no_start_that_it_cannot_use() -> None:
+    """With no place free it would block, and the start is still there for who comes next."""
+
+    async def main() -> None:
+        limiter = Limiter(max_in_flight=1, pacing=1.0)
+        holder = limiter.permit_nowait()
+        await asyncio.sleep(1)
+        with pytest.raises(WouldBlock):
+            limiter.permit_nowait()
+        holder.finish()
+        limiter.permit_nowait().finish()
+        at_rest(limiter)
+
+    virtual(main)
+
+
 def test_a_deadline_holds_while_it_is_paced() -> None:
     """It expires there, unsent and uncharged; somebody else's timeout is not taken for it."""
 

@@ -70,9 +70,9 @@ def test_the_users_stop_sees_virtual_time() -> None:
         server = Scripted(*[refusal("3") for _ in range(10)])
         with pytest.raises(Throttled):
             await run(limiter, server)
-        assert server.calls == 5, "after 0, 3, 6, 9 s there may be another; after 12 s not"
+        assert server.calls in (4, 5), "every 3 s or a little more; after more than 10 s no more"
 
-    assert 12 <= virtual(main).elapsed_s <= 14
+    assert 10 <= virtual(main).elapsed_s <= 14
 
 
 @pytest.mark.parametrize(

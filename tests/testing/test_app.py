@@ -8,6 +8,7 @@ import io
 import json
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,15 @@ async def call(client: aiohttp.ClientSession, url: str, row: int = 0) -> tuple[i
     headers = {"X-Client-Request-Id": f"mine-{row}", "Authorization": "Bearer key"}
     async with client.post(f"{url}/chat/completions", json={**BODY, "user": f"row-{row}"}, headers=headers) as response:
         return response.status, await response.json()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return when it holds; it has ten seconds."""
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to hold")
 
 
 def test_it_is_served_and_its_url_is_a_string() -> None:
@@ -112,6 +122,54 @@ def test_a_client_that_leaves_before_its_answer_harms_nobody(fault: str) -> None
                 await asyncio.wait_for(call(client, url), 0.5)
             await asyncio.sleep(10)
             assert (await call(client, url))[0] == 200
+
+    _, loop = run_virtual(main)
+    assert not loop.left_behind
+
+
+@pytest.mark.parametrize("virtual", [False, True], ids=["real", "virtual"])
+def test_a_call_whose_client_left_is_charged_and_not_answered(virtual: bool) -> None:
+    """The handler ends with the connection: the charge stays, the place in flight is free, no success is counted."""
+
+    async def main() -> None:
+        async with (
+            serve_model(per_minute(requests=60), latency=3600.0, max_in_flight=1) as url,
+            aiohttp.ClientSession() as client,
+        ):
+            leaves = asyncio.create_task(call(client, url, 1))
+            await until(lambda: url.tally.calls > 0)
+            assert (await call(client, url, 2))[0] == 503, "there is one place, and it is taken"
+            tally = url.tally
+            assert tally.answered == {"row-1": 1}
+            leaves.cancel()
+            await until(lambda: bool(tally.broken_off))
+            assert tally.broken_off == {"left": 1}
+            assert (tally.admitted, tally.lost(["row-1"]), tally.models) == (1, {"row-1"}, {})
+            assert url.server.accounts["gpt-4o"].meters[0].shown()[0] < 60 * 60 * 10**9
+            stays = asyncio.create_task(call(client, url, 1))
+            await until(lambda: tally.admitted == 2)
+            stays.cancel()
+            await asyncio.wait([stays])
+        assert tally.broken_off == {"left": 2}
+
+    if virtual:
+        _, loop = run_virtual(main)
+        assert not loop.left_behind
+    else:
+        asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_an_answer_that_the_end_of_the_server_cuts_off_was_not_sent() -> None:
+    """Whoever waits when the block is left gets no answer, and the tally says so."""
+
+    async def main() -> None:
+        async with aiohttp.ClientSession() as client:
+            async with serve_model(latency=3600.0) as url:
+                waits = asyncio.create_task(call(client, url))
+                await until(lambda: url.tally.calls > 0)
+            with pytest.raises(aiohttp.ClientError):
+                await waits
+            assert url.tally.broken_off == {"left": 1}
 
     _, loop = run_virtual(main)
     assert not loop.left_behind

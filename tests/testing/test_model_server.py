@@ -292,6 +292,24 @@ def test_too_many_at_once_is_overload_and_no_budget() -> None:
     assert server.request(now_ns=S).headers["x-ratelimit-remaining-requests"] == "98"
 
 
+def test_who_leaves_early_makes_room_and_has_paid() -> None:
+    """The place is free at once, whichever of two calls of one instant left; the charge stays, no success counts."""
+    server = ModelServer(per_minute(requests=100), max_in_flight=2, latency=1.0)
+    first, second, third = (server.request(mark=name, now_ns=0) for name in "abc")
+    assert third.status == 503
+
+    server.left(first)
+    assert server.request(mark="d", now_ns=0).ok
+    assert server.request(mark="e", now_ns=0).status == 503
+    assert server.tally.answered == {"b": 1, "d": 1}
+    assert server.tally.broken_off == {"left": 1}
+    assert (server.tally.admitted, server.tally.models) == (3, {"gpt-4o": 2})
+    server.left(third)  # an error that nobody heard stays one
+    server.left(second)  # after it would have ended as well
+    assert server.tally.errors == {"overloaded": 2}
+    assert server.request(now_ns=2 * S).headers["x-ratelimit-remaining-requests"] == "99"
+
+
 def test_one_seed_is_one_run() -> None:
     """The same seed gives the same latencies and faults and bytes; another seed others."""
 

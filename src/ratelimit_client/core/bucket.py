@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import attrs
 
+from .hints import Hint, longest, with_hint
 from .peaks import Peaks
 from .profile import Refill
 from .units import NS
@@ -34,6 +35,7 @@ from .units import NS
 # waited for the same reset do not all knock at once.
 _OPENING_CAP_NS = 10 * NS
 _OPENING_DIVISOR = 20
+_RESERVE_NS = 60 * NS
 
 
 @attrs.define(eq=False)
@@ -92,7 +94,7 @@ class Bucket:
         refilled: credits that ever flowed in.
         reserve: credits kept back; ``spends_reserve`` ends that, when no more input comes.
         steps_at_ns, stepped_ns: the next and the last reset of a window.
-        gate_ns, gate_amount: until then no call of at least that amount goes (a server's hint).
+        gate_ns, hints: until then some calls may not go, and which (a server's hints).
         escrow, bands: credits set aside, see Hold.
         watched: readings correct it, so its peaks are worth noting.
         peaks: when it may have been full, see there.
@@ -116,7 +118,7 @@ class Bucket:
     steps_at_ns: int | None = None
     stepped_ns: int | None = None
     gate_ns: int = 0
-    gate_amount: int = 0
+    hints: tuple[Hint, ...] = ()
     escrow: Hold | None = None
     bands: dict[int, Hold] | None = None
     special: bool = False
@@ -150,6 +152,15 @@ class Bucket:
     def capacity(self) -> int:
         """Whole units of a full bucket."""
         return self.brim // self.window_ns
+
+    @property
+    def most_reserve(self) -> int:
+        """
+        Credits that may be kept back at most: a tenth, but no more than flows back in a minute.
+
+        A tenth of a day's limit would be hours in which nobody is served.
+        """
+        return max(self.brim // 100, min(self.brim // 10, _RESERVE_NS * self.limit))
 
     # -- time -----------------------------------------------------------------
 
@@ -211,8 +222,8 @@ class Bucket:
         An amount above the capacity is ready when the bucket is full. The
         reserve stays behind as far as the bucket is larger than the amount.
         """
-        if self.gate_ns > now_ns and amount >= self.gate_amount:
-            return self.gate_ns
+        if self.gate_ns > now_ns and (hint := longest(self.hints, amount, now_ns=now_ns)) is not None:
+            return hint.until_ns
         cost = amount * self.window_ns
         slack = self.brim - cost
         if slack <= 0:
@@ -351,7 +362,18 @@ class Bucket:
         self.note_special()
         return len(before.keys() - bands.keys()) > 0
 
+    def owes(self, amount: int, *, band: int) -> bool:
+        """A call of *amount* needs the whole bucket, and its band has been kept all that it may be."""
+        hold = None if self.bands is None else self.bands.get(band)
+        whole = self.brim - amount * self.window_ns <= self.reserve
+        return whole and hold is not None and hold.at(self.refilled) >= hold.cap
+
     # -- what the server says -------------------------------------------------
+
+    def close(self, hint: Hint, *, now_ns: int) -> None:
+        """A server asked some calls not to come before an instant."""
+        self.hints = with_hint(self.hints, hint, now_ns=now_ns)
+        self.gate_ns = max((each.until_ns for each in self.hints), default=0)
 
     def set_level(self, credits_: int, *, now_ns: int) -> None:
         """The level is now *credits_* (never above the brim)."""

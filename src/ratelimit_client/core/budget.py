@@ -14,7 +14,7 @@ rate of a key without readings, and the quotas shared by all keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -23,11 +23,11 @@ from .cost import Cost
 from .debits import Debits
 from .learner import RateLearner
 from .lessons import Lessons
+from .lines import Line, allow, config_bucket
 from .priors import forget
 from .profile import Refill, ServerProfile
 from .quota import Quota
 from .readings import Lesson, Series, Snapshot, readings_of
-from .sharing import Sharing
 from .signals import Reading, Signals
 from .ticket import Ticket
 from .units import NS, to_ns
@@ -35,26 +35,7 @@ from .windows import infer_window_ns
 
 _DIMENSIONS_MAX = 32
 _WINDOWS_MAX = 8
-
-
-@attrs.define(eq=False)
-class Line:
-    """One bucket with its readings and its lessons."""
-
-    bucket: Bucket
-    series: Series
-    lessons: Lessons
-    provisional: bool = False
-    sharing: Sharing = attrs.field(factory=Sharing)
-
-
-def config_bucket(quota: Quota, *, now_ns: int) -> Bucket:
-    """The bucket of a quota that the caller typed: a ceiling, full at the start."""
-    bucket = Bucket.full(quota.unit, quota.amount, quota.window_ns, pays=quota.unit, now_ns=now_ns)
-    bucket.ceiling = quota.amount
-    bucket.firm = True
-    bucket.reserve = bucket.brim // 100
-    return bucket
+_LONGEST_PACE_NS = 600 * NS
 
 
 def shared_buckets(quotas: Iterable[Quota], before: Iterable[Bucket] = (), *, now_ns: int) -> list[Bucket]:
@@ -72,20 +53,6 @@ def shared_buckets(quotas: Iterable[Quota], before: Iterable[Bucket] = (), *, no
     return found
 
 
-def _allow(line: Line, amount: int, now_ns: int) -> None:
-    """The caller allows *amount*; a server that shows less has the last word."""
-    bucket = line.bucket
-    bucket.ceiling = amount
-    shown = line.series.shown_limit
-    if shown is None or shown >= amount:
-        bucket.resize(amount, now_ns=now_ns)
-        bucket.source, bucket.firm = "config", True
-    elif bucket.limit != shown:
-        bucket.resize(shown, now_ns=now_ns)
-        bucket.source, bucket.firm = "header", False
-    bucket.reserve = bucket.brim // 100
-
-
 @attrs.define(eq=False)
 class Budget:
     """
@@ -93,6 +60,7 @@ class Budget:
         profile: what is known of this kind of server.
         shared: buckets that hold over all keys.
         priors: dimensions of which only an earlier run knew anything.
+        dice: numbers in [0, 1).
     """
 
     profile: ServerProfile
@@ -105,6 +73,7 @@ class Budget:
     least_limit: dict[str, int] = attrs.field(factory=dict)
     binding: Bucket | None = None
     priors: set[str] = attrs.field(factory=set)
+    dice: Callable[[], float] = float  # float() is 0.0
     _went: dict[str, Line] = attrs.field(factory=dict)
 
     def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
@@ -116,7 +85,7 @@ class Budget:
                 bucket = line.bucket
                 quota = wanted.pop((name, bucket.window_ns), None)
                 if quota is not None:
-                    _allow(line, quota.amount, now_ns)
+                    allow(line, quota.amount, now_ns)
                 elif line.series.last_order >= 0:
                     bucket.ceiling = None
                     if bucket.source == "config":
@@ -134,7 +103,8 @@ class Budget:
         """Put one more bucket in force."""
         exact = self.profile.reset_is_exact
         undecided = bucket.source != "config" and self.profile.refill is Refill.UNKNOWN
-        series = Series(bucket, exact_reset=exact, undecided=undecided)
+        late_ppm = int(self.dice() * 1_000_000)
+        series = Series(bucket, exact_reset=exact, undecided=undecided, late_ppm=late_ppm)
         line = Line(bucket, series, Lessons(series), provisional)
         self.lines.setdefault(bucket.name, []).append(line)
         self.rebuild()
@@ -320,11 +290,11 @@ class Budget:
         """Use every reading of an answer; returns the lines it taught something, with the lesson."""
         learnt: list[tuple[Line, Lesson]] = []
         snap_ns = self.snap_ns(ticket, signals, jitter_ns=jitter_ns, now_ns=now_ns)
-        witness: bool | None = None
+        usual_ns, witness = to_ns(self.profile.default_window_s), None
         for name, reading in self._counted_first(readings_of(signals)):
             if name in self.priors and reading.limit is not None:
                 forget(self, name)
-            line = self._line(name, reading, ticket, now_ns=now_ns)
+            line = self._line(name, reading, ticket, refused, now_ns=now_ns)
             if line is None:
                 continue
             unit = self.profile.pays.get(name, name)
@@ -335,6 +305,8 @@ class Budget:
             snapshot = Snapshot(
                 ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns, counted, witness
             )
+            if self.profile.reset_is_exact and line.heed_reset(reading, snapshot, usual_ns, now_ns=now_ns):
+                self.rebuild()
             limit, watched = line.bucket.limit, line.bucket.watched
             grain_ns = to_ns(self.profile.grain_s)
             lesson = line.series.use(reading, snapshot, grain_ns=grain_ns, refused=refused, now_ns=now_ns)
@@ -352,15 +324,19 @@ class Budget:
             self.rebuild()
         return learnt
 
-    def _counted_first(self, readings: dict[str, Reading]) -> Iterable[tuple[str, Reading]]:
+    def _counted_first(self, readings: list[tuple[str, Reading]]) -> Iterable[tuple[str, Reading]]:
         """Requests, which are counted, before what is estimated: they bear witness."""
         pays = self.profile.pays
-        return sorted(readings.items(), key=lambda item: pays.get(item[0], item[0]) != "requests")
+        return sorted(readings, key=lambda item: pays.get(item[0], item[0]) != "requests")
 
-    def _line(self, name: str, reading: Reading, ticket: Ticket, *, now_ns: int) -> Line | None:
+    def _line(self, name: str, reading: Reading, ticket: Ticket, refused: bool, *, now_ns: int) -> Line | None:
         lines = self.lines.get(name, [])
         limit = int(reading.limit) if reading.limit is not None else None
-        window_ns = self._window_ns(name, reading, ticket)
+        window_ns = self._window_ns(name, reading, ticket, refused)
+        if self.profile.reset_is_exact and window_ns is not None and reading.reset_s is not None:
+            known = self._match(lines, None, limit) or self._went.get(name)
+            if known is not None and not known.resets.tells_window:
+                window_ns = None
         line = self._match(lines, window_ns, limit) or self._went.get(name)
         if window_ns is not None and line is not None and line.bucket.window_ns != window_ns:
             line = self._rewindow(line, window_ns, limit, now_ns=now_ns)
@@ -370,17 +346,16 @@ class Budget:
             self._went[name] = line
         return line
 
-    def _window_ns(self, name: str, reading: Reading, ticket: Ticket) -> int | None:
-        if reading.window_s is not None:
+    def _window_ns(self, name: str, reading: Reading, ticket: Ticket, refused: bool) -> int | None:
+        """The window a reading tells; whether a refused call has paid anything, and so what was used, nobody knows."""
+        by_reset = self.profile.reset_is_exact and reading.reset_s is not None
+        if reading.window_s is not None and not (refused and by_reset):
             return to_ns(reading.window_s) or None
-        if not self.profile.reset_is_exact or reading.limit is None or reading.remaining is None:
-            return None
-        if reading.reset_s is None:
+        if not by_reset or reading.reset_s is None or reading.limit is None or reading.remaining is None:
             return None
         own, _, _ = ticket.mark(self.profile.pays.get(name, name))
-        return infer_window_ns(
-            int(reading.limit), int(reading.remaining), to_ns(reading.reset_s), max(1, own)
-        )
+        paid = 0 if refused else max(1, own)
+        return infer_window_ns(int(reading.limit), int(reading.remaining), to_ns(reading.reset_s), paid)
 
     @staticmethod
     def _match(lines: list[Line], window_ns: int | None, limit: int | None) -> Line | None:
@@ -408,16 +383,7 @@ class Budget:
                 return None
             if window_ns > bucket.window_ns:
                 return line
-        level = bucket.level(now_ns=now_ns)
-        bucket.window_ns = window_ns
-        bucket.resize(bucket.limit, now_ns=now_ns)
-        bucket.set_level(level * window_ns, now_ns=now_ns)
-        bucket.reserve = bucket.brim // 100
-        bucket.escrow = bucket.bands = None
-        bucket.note_special()
-        line.provisional = False
-        line.series = Series(bucket, exact_reset=line.series.exact_reset, undecided=line.series.undecided)
-        line.lessons, line.sharing = Lessons(line.series), Sharing()
+        line.set_window(window_ns, now_ns=now_ns)
         self.rebuild()
         return line
 
@@ -457,11 +423,17 @@ class Budget:
     # -- refusals -------------------------------------------------------------
 
     def shown_rate(self) -> int | None:
-        """The least rate of calls that readings show, per 1000 s; None without readings."""
+        """
+        The least rate of calls that readings show, per 1000 s; None when they show none.
+
+        What flows back in a day says nothing about the pace of an hour.
+        """
         rates = [
             line.bucket.limit * 1000 * NS // line.bucket.window_ns
             for line in self.all_lines
-            if line.bucket.pays == "requests" and line.series.last_order >= 0
+            if line.bucket.pays == "requests"
+            and line.series.last_order >= 0
+            and line.bucket.window_ns <= _LONGEST_PACE_NS
         ]
         return max(1, min(rates)) if rates else None
 

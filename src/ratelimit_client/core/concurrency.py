@@ -160,11 +160,11 @@ class InFlightWindow:
         self._answers = 0
         self._pressed = False
 
-    def has_room(self, *, now_ns: int) -> bool:
-        """One more call may go. Being asked and saying no is what makes the window grow."""
+    def has_room(self, *, wanted: bool = True, now_ns: int) -> bool:
+        """One more call may go. Being *wanted* and saying no is what makes the window grow."""
         if self.in_flight < self._base or self.in_flight < self.allowed(now_ns=now_ns):
             return True
-        self._pressed = True
+        self._pressed = self._pressed or wanted
         return self.in_flight < self.allowed(now_ns=now_ns)
 
     def opens_at_ns(self, *, now_ns: int) -> int | None:

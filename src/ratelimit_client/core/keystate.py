@@ -14,6 +14,7 @@ from .concurrency import InFlightWindow
 from .cost import Cost
 from .estimate import Estimator, Features
 from .evidence import ChargeEvidence
+from .hints import Hint, longest
 from .outage import OutageBreaker
 from .queue import FairQueue
 from .retry_budget import RetryBudget
@@ -29,6 +30,7 @@ class KeyState:
     Args:
         name: the key.
         gate_ns: closed until then by a refusal that named no bucket.
+        hint: of these the one that holds the longest; a pause of our own is none.
         wake_ns: when it wants to be looked at again; None: when something happens.
         touched: it is to be looked at in the next poll.
         starved: it has calls that wait for a free slot.
@@ -46,6 +48,7 @@ class KeyState:
     estimator: Estimator = attrs.field(factory=Estimator)
     evidence: ChargeEvidence = attrs.field(factory=ChargeEvidence)
     gate_ns: int = 0
+    hint: Hint | None = None
     wake_ns: int | None = None
     touched: bool = False
     starved: bool = False
@@ -75,6 +78,23 @@ class KeyState:
         """
         return not self.budget.has_readings or now_ns - self.read_ns >= _READ_EACH_NS
 
+    def close(self, hint: Hint) -> None:
+        """A server asked all calls of the key not to come before an instant."""
+        self.gate_ns = max(self.gate_ns, hint.until_ns)
+        if self.hint is None or hint.until_ns > self.hint.until_ns:
+            self.hint = hint
+
+    def too_long(self, ticket: Ticket, *, now_ns: int) -> Hint | None:
+        """The hint that *ticket* would have to wait out longer than it is willing to."""
+        bound_ns = now_ns + ticket.patience.hint_ns
+        if self.hint is not None and self.hint.until_ns > bound_ns:
+            return self.hint
+        for unit, amount in ticket.cost.pairs:
+            for bucket in self.budget.by_unit.get(unit, ()):
+                if bucket.gate_ns > bound_ns and (hint := longest(bucket.hints, amount, now_ns=bound_ns)) is not None:
+                    return hint
+        return None
+
     def open_for(self, cost: Cost, *, now_ns: int) -> bool:
         """True when *cost* may surely go now; False asks for a closer look."""
         return (
@@ -84,9 +104,9 @@ class KeyState:
             and self.budget.fits(cost, now_ns=now_ns)
         )
 
-    def blocked_until(self, ticket: Ticket, *, now_ns: int) -> tuple[int | None, str | None]:
+    def blocked_until(self, ticket: Ticket, *, wanted: bool = True, now_ns: int) -> tuple[int | None, str | None]:
         """
-        When *ticket* may go, and what makes it wait.
+        When *ticket* may go, and what makes it wait. Not *wanted*: somebody only asks.
 
         (now, None) when it may go now; (None, what) when nothing but an event helps.
         """
@@ -98,7 +118,7 @@ class KeyState:
         if ready_ns > now_ns:
             assert self.budget.binding is not None, "a bucket that is not ready is the one that binds"
             return ready_ns, self.budget.binding.name
-        if not self.window.has_room(now_ns=now_ns):
+        if not self.window.has_room(wanted=wanted, now_ns=now_ns):
             what = "slots" if self.window.in_flight >= self.window.ceiling else "ramp"
             return self.window.opens_at_ns(now_ns=now_ns), what
         return now_ns, None
@@ -106,9 +126,10 @@ class KeyState:
     def patience_ends_ns(self, ticket: Ticket) -> int | None:
         """When *ticket* stops waiting for a server that does not answer; None: not by itself."""
         since_ns = self.breaker.since_ns
-        if ticket.patience_ns is None or ticket.deadline_ns is not None or since_ns is None:
+        patience_ns = ticket.patience.outage_ns
+        if patience_ns is None or ticket.deadline_ns is not None or since_ns is None:
             return None
-        return max(since_ns, ticket.submitted_ns) + ticket.patience_ns
+        return max(since_ns, ticket.submitted_ns) + patience_ns
 
     def remembers(self, *, now_ns: int) -> bool:
         """False when a fresh state would be as good: nobody waits or is under way, nothing was learnt, all is full."""

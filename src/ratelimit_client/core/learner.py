@@ -10,8 +10,8 @@ gave out what flowed into it: the calls let out over the time between is its
 rate, whatever its burst (refusals are faster than answers, so what was sent before
 the refused call and not refused was admitted, answered or not; what was sent after
 it, while the refusal was on its way, tells nothing). From the second epoch on the
-rate is cut to just below what was measured so. Before that, or when an epoch is too
-short to tell, it is halved. While nothing at all is admitted the key pauses, twice as
+rate is cut to just below what was measured so; short epochs tell it together. Before
+that it is halved. While nothing at all is admitted the key pauses, twice as
 long each time; the rate stands, since the server may only be counting anew in a
 moment, but when that goes on it is halved as well. Only admissions earn growth, and
 only while the rate is used up: half as much again a second, a fifth after a short
@@ -19,13 +19,16 @@ measurement, 5 % after a good one. The burst is one call and a half, so a learnt
 is an even one.
 
 Where the server shows a limit, the rate starts at half of that, stays between that and
-an eighth of it, and is forgotten after a minute without such a refusal.
+an eighth of it, and is forgotten after a minute without such a refusal. Each cut that
+would go below that least part halves it: who shows a limit means it, but it may be the
+limit of last week. Each rate that has to be learnt again soon is remembered twice as long.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import deque
 
 import attrs
 
@@ -43,10 +46,12 @@ _PAUSE_MAX_NS = 300 * NS
 _DOUBLINGS_MAX = 12
 _LEAST_EPOCH_NS = NS // 20
 _FORGOTTEN_NS = 60 * NS
+_FORGOTTEN_MAX_NS = 3600 * NS
+_SOON = 4
 # A worker with a call an hour has no rate of a call an hour: the first guess looks at busy times only.
 _REST_NS = 10 * NS
-# Pauses of 3 s together: a counter of a few seconds has started anew by then.
-_BARREN_MAX = 4
+# A counter of a few seconds has started anew by then.
+_BARREN_MAX_NS = 3 * NS
 # Of a limit that is shown: who shows it means it, at least roughly.
 _LEAST_PART = 8
 # Grants whose instants are remembered: more than may be under way.
@@ -65,7 +70,12 @@ class RateLearner:
     _granted_before: int = 0
     _admitted: int = 0
     _measured: int = 0
+    _epochs: deque[tuple[int, int]] = attrs.field(factory=deque)
     _barren: int = 0
+    _barren_ns: int = 0
+    _doubts: int = 0
+    _kept_ns: int = _FORGOTTEN_NS
+    _forgot_ns: int | None = None
     _grown_ns: int = 0
 
     def granted(self, *, now_ns: int) -> None:
@@ -100,7 +110,11 @@ class RateLearner:
 
     def outlived(self, *, now_ns: int) -> bool:
         """Nothing was refused for so long that a limit the server shows is to be believed again."""
-        return self.bucket is not None and now_ns - self.cut_ns >= _FORGOTTEN_NS
+        return self.bucket is not None and now_ns - self.cut_ns >= self._kept_ns
+
+    def forgotten(self, *, now_ns: int) -> RateLearner:
+        """A learner that knows nothing but that this one had learnt something."""
+        return RateLearner(kept_ns=self._kept_ns, forgot_ns=now_ns)
 
     def refused(self, granted_ns: int, *, most: int | None = None, now_ns: int) -> bool:
         """Cut the rate; False when the refused call was sent before the last cut."""
@@ -109,30 +123,55 @@ class RateLearner:
         start_ns = granted_ns if self._start_ns is None else self._start_ns
         epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - (self.cut_ns if self.bucket is not None else start_ns))
         # Those that left after it, while its refusal was on the way, tell nothing yet.
-        least = 1 if most is None else max(1, most // _LEAST_PART)
+        least = 1 if most is None else max(1, most // _LEAST_PART >> self._doubts)
         let_out = self._granted_before + max(0, bisect_right(self._granted_ns, granted_ns) - 1)
-        rate = let_out * _WINDOW_NS // epoch_ns
         if self.bucket is None:
-            # The burst is in this number: half of it is a guess, the next epoch measures.
-            self._set(max(1, (rate or _FIRST if most is None else most) // 2), now_ns)
-        elif let_out >= _ENOUGH:
-            self._measured = let_out
-            self._set(max(least, rate * 95 // 100), now_ns)
-        elif self._admitted or let_out:
-            self._set(max(least, self.bucket.limit // 2), now_ns)
+            self._first(let_out * _WINDOW_NS // epoch_ns, most, now_ns)
         else:
-            self._barren += 1
-            if self._barren > _BARREN_MAX:
-                self._measured = 0
-                self._set(max(least, self.bucket.limit // 2), now_ns)
-            else:
-                self._set(self.bucket.limit, now_ns)
+            wanted = self._again(self.bucket.limit, let_out, epoch_ns, now_ns)
+            if wanted < least:
+                self._doubts += 1
+            self._set(max(least, wanted if most is None else min(wanted, most)), now_ns)
         longest_ns = min(_PAUSE_MAX_NS, _WINDOW_NS // least)
         self.resumes_ns = now_ns + min(longest_ns, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
         self.cut_ns = now_ns
         self._admitted = self._granted_before = 0
         del self._granted_ns[:]
         return True
+
+    def _first(self, rate: int, most: int | None, now_ns: int) -> None:
+        """The burst is in what was let out: half of it is a guess, the next epoch measures."""
+        if self._forgot_ns is not None and now_ns - self._forgot_ns < _SOON * self._kept_ns:
+            self._kept_ns = min(_FORGOTTEN_MAX_NS, 2 * self._kept_ns)
+        self._set(max(1, (rate or _FIRST if most is None else most) // 2), now_ns)
+
+    def _again(self, rate: int, let_out: int, epoch_ns: int, now_ns: int) -> int:
+        """What the rate should be after one more epoch, in which calls left at up to *rate*."""
+        calls, span_ns = self._together(let_out, epoch_ns)
+        if not let_out and not self._admitted:
+            if not self._barren:
+                self._barren_ns = self.cut_ns
+            self._barren += 1
+            if now_ns - self._barren_ns < _BARREN_MAX_NS:
+                return rate
+            self._measured = 0
+            return rate // 2
+        if let_out and calls >= _ENOUGH:
+            self._measured = calls
+            return calls * _WINDOW_NS * 95 // (span_ns * 100)
+        # Of so few calls there may have been some more by luck.
+        return min(rate // 2, (calls + _ENOUGH) * _WINDOW_NS // span_ns)
+
+    def _together(self, let_out: int, epoch_ns: int) -> tuple[int, int]:
+        """The calls of this epoch, or of the last few if it is short, and how long they took."""
+        epochs = self._epochs
+        if let_out >= _ENOUGH:
+            epochs.clear()
+        epochs.append((let_out, epoch_ns))
+        calls = sum(out for out, _ in epochs)
+        while calls - epochs[0][0] >= _PLENTY:
+            calls -= epochs.popleft()[0]
+        return calls, sum(ns for _, ns in epochs)
 
     def _set(self, rate: int, now_ns: int) -> None:
         if self.bucket is None:

@@ -23,6 +23,10 @@ from .bucket import Bucket
 from .readings import Series
 from .units import NS
 
+# Others who spend surprise now and then; a limit that is not kept does so as soon as it is believed again.
+_AT_ONCE_NS = 2 * NS
+_SURPRISES = 5
+
 
 @attrs.frozen
 class _Question:
@@ -42,15 +46,19 @@ class Lessons:
         series: the bucket that refusals name, and its readings.
         slice: what was learnt of a smaller burst, or None.
         cut_ns: the last cut; refusals of calls sent before it teach nothing new.
+        helpless: refused again though the slice is as small as it gets, or again and again at once for less than
+            was believed: it is the rate that is not kept.
     """
 
     series: Series
     slice: Bucket | None = None
     cut_ns: int = -1
     strangers: int = 0
+    helpless: bool = False
     _worst: int = 0
     _pending: _Question | None = None
     _grown_ns: int = 0
+    _surprises: int = 0
 
     @property
     def bucket(self) -> Bucket:
@@ -85,6 +93,9 @@ class Lessons:
             return
         new_epoch = granted_ns > self.cut_ns
         if new_epoch:
+            again = known is not None and known < amount and now_ns - self.cut_ns < _AT_ONCE_NS
+            self._surprises = self._surprises + 1 if again else 0
+            self.helpless = self.helpless or self._surprises >= _SURPRISES
             self.cut_ns = now_ns
             self._worst = 0
         if known is None:
@@ -111,7 +122,7 @@ class Lessons:
         doubt = max(bucket.reserve // bucket.window_ns, bucket.limit // 50, 1)
         if known < predicted - doubt:
             self.strangers += 1
-            bucket.reserve = min(bucket.brim // 10, bucket.reserve + bucket.brim // 100)
+            bucket.reserve = min(bucket.most_reserve, bucket.reserve + bucket.brim // 100)
         elif known >= amount and (in_slice is None or in_slice >= amount):
             self._learn(predicted, new_epoch, now_ns)
 
@@ -135,6 +146,7 @@ class Lessons:
             self._resize(size)
             self.slice.cap_level(0, now_ns=now_ns)
         elif new_epoch:
+            self.helpless = self.slice.capacity <= least
             self._resize(max(least, self.slice.capacity // 2))
             self.slice.cap_level(0, now_ns=now_ns)
         elif self._worst and predicted > self._worst:
@@ -159,13 +171,16 @@ class Lessons:
 
     def grow(self, *, now_ns: int) -> None:
         """5 % of the limit comes back for each full window without a refusal; a whole one is no slice."""
-        if self.slice is None:
+        if self.slice is None and not self.helpless:
             return
         bucket = self.bucket
         windows = (now_ns - max(self._grown_ns, self.cut_ns)) // bucket.window_ns
         if windows <= 0:
             return
         self._grown_ns = now_ns
+        self.helpless = False
+        if self.slice is None:
+            return
         self._resize(self.slice.capacity + windows * max(1, bucket.limit // 20))
         if self.slice.capacity >= bucket.limit:
             self.slice = None

@@ -12,11 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .bucket import Bucket
-from .budget import Line
 from .events import Kind
 from .failure import TransportFailure
-from .learner import RateLearner
+from .hints import Hint
+from .lines import Line
 from .outage import blames_server
+from .patience import hint_came, outage_began
 from .readings import Lesson
 from .signals import Reason, Signals
 from .units import NS, to_ns
@@ -49,6 +50,7 @@ def learn_from_answer(
         state.refused += 1
         window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
         _refused(scheduler, state, ticket, signals, used, now_ns)
+        hint_came(scheduler, state, now_ns)
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
     elif signals.reason is Reason.QUOTA_EXHAUSTED:
@@ -96,7 +98,7 @@ def learn_from_failure(scheduler: Scheduler, state: KeyState, failure: Transport
 
 def _blame(scheduler: Scheduler, state: KeyState, now_ns: int) -> None:
     if state.breaker.failed(now_ns=now_ns):
-        scheduler.outage_began(state)
+        outage_began(scheduler, state, now_ns)
         if scheduler.wants(Kind.OUTAGE):
             scheduler.emit(Kind.OUTAGE, state.name, now_ns)
 
@@ -178,10 +180,10 @@ def _refused(
     if line is not None:
         budget.enforce(line)
         _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
-        if budget.has_readings and not line.series.asleep:
-            return  # of a series that is asleep nothing else is learnt
+        if budget.has_readings and not line.series.asleep and not line.lessons.helpless:
+            return  # of a series that is asleep, or a slice that does not help, nothing else is learnt
     else:
-        state.gate_ns = max(state.gate_ns, until_ns)
+        state.close(Hint(until_ns, 0, signals))
         if budget.explained(ticket, signals) is not None:
             return
     if budget.learner.refused(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns):
@@ -198,7 +200,7 @@ def _admitted(state: KeyState, ticket: Ticket, now_ns: int) -> None:
     if not budget.has_readings:
         budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
     elif budget.learner.outlived(now_ns=now_ns):
-        budget.learner = RateLearner()
+        budget.learner = budget.learner.forgotten(now_ns=now_ns)
         budget.rebuild()
     elif budget.learner.bucket is not None:
         budget.learner.admitted(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns)
@@ -231,10 +233,10 @@ def _named(
     )
     if known is None:
         bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
-    if until_ns > bucket.gate_ns:
-        bucket.gate_ns = until_ns
+    if until_ns > now_ns:
         # Nothing tells the level: the whole bucket waits; else only calls as large as the refused one.
-        bucket.gate_amount = amount if known is not None or line.series.last_order >= 0 else 0
+        tells = known is not None or line.series.last_order >= 0
+        bucket.close(Hint(until_ns, amount if tells else 0, signals), now_ns=now_ns)
     _note_slice(scheduler, state, line, had, now_ns)
 
 

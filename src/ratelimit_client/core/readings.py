@@ -25,8 +25,8 @@ it tells the fraction, and below zero it tells the debt that ``remaining`` hides
 A series is *alive* while it moves as debits and time predict. One that stands
 still while it should have fallen by max(3, 1 % of the limit), or says "limit less
 your own cost" again and again under load, is *asleep* (a cache, or a constant):
-it may lower the level, but not raise it, until it moves as predicted again. Only
-requests are counted exactly; where costs are estimates, the requests of the same
+it may lower the level, but not raise it, until it moves as predicted again, and what it
+says once more is no news. Only requests are counted exactly; where costs are estimates, the requests of the same
 answers are the witness.
 """
 
@@ -43,6 +43,8 @@ from .units import NS, to_ns
 _AGREE_AFTER_NS = NS
 _STILL = 3
 _MS = NS // 1000
+_LATE_MAX_NS = NS
+_LATE_DIVISOR = 60
 
 
 @attrs.frozen
@@ -102,11 +104,14 @@ class Series:
         bucket: what they are about.
         exact_reset: ``reset`` is the exact time to full (see ServerProfile).
         undecided: taken for a window until two readings show ``reset`` growing with use.
+        late_ppm: how late a window's step is awaited, as a part of the longest delay: many
+            processes wait for the same one.
     """
 
     bucket: Bucket
     exact_reset: bool = False
     undecided: bool = False
+    late_ppm: int = 0
     last_order: int = -1
     read_ns: int | None = None
     asleep: bool = False
@@ -230,9 +235,13 @@ class Series:
     def _believe(self, exact: int, reading: Reading, snapshot: Snapshot, first: bool, now_ns: int) -> Lesson:
         bucket = self.bucket
         residual = 0
+        still = not first and exact // bucket.window_ns == self._anchor // bucket.window_ns
         # Against a limit above the caller's ceiling the server counts other credits than we do.
         if not first and self._follows():
             predicted = self._predict(snapshot)
+            if reading.remaining == 0:
+                # Nothing left is shown, however much is owed: less than nothing was predicted in vain.
+                predicted = max(predicted, exact)
             residual = predicted - exact
             if snapshot.counted:
                 self._judge(exact, predicted, reading, snapshot)
@@ -248,7 +257,7 @@ class Series:
         low = self._level_now(exact, snapshot.mark, snapshot, now_ns)
         high = self._level_now(exact + bucket.window_ns, snapshot.total, snapshot, now_ns)
         drop = bucket.credits - high
-        if drop > 0:
+        if drop > 0 and not (self.asleep and still):
             bucket.cap_level(low, now_ns=now_ns)
         elif bucket.credits < low and not self.asleep and self._follows():
             bucket.set_level(low, now_ns=now_ns)
@@ -313,7 +322,7 @@ class Series:
         self._surprise += (max(0, drop) - self._surprise) // 16
         base = bucket.brim // 100
         others = base * 5 * self.foreign_ppm(now_ns=now_ns) // 1_000_000
-        bucket.reserve = min(bucket.brim // 10, base + others + 2 * self._surprise)
+        bucket.reserve = min(bucket.most_reserve, base + others + 2 * self._surprise)
 
     # -- windows --------------------------------------------------------------
 
@@ -333,7 +342,8 @@ class Series:
         self._reset_ns = reset_ns
         if reset_ns == 0:
             return
-        steps_at_ns = snapshot.snap_ns + reset_ns + grain_ns
+        late_ns = self.late_ppm * min(_LATE_MAX_NS, bucket.window_ns // _LATE_DIVISOR) // 1_000_000
+        steps_at_ns = snapshot.snap_ns + reset_ns + grain_ns + late_ns
         known_ns = bucket.steps_at_ns
         if known_ns is not None and snapshot.snap_ns >= known_ns:
             # The step that is due comes first, or the next one would take its place.
@@ -356,13 +366,20 @@ class Series:
         return self._grows >= 2
 
 
-def readings_of(signals: Signals) -> dict[str, Reading]:
-    """The readings of an answer, and what the text of a refusal says where no header does."""
-    readings = signals.readings
-    if signals.unit is None or signals.limit is None or signals.unit in readings:
+def readings_of(signals: Signals) -> list[tuple[str, Reading]]:
+    """
+    The readings of an answer, by the server's names, and what the text of a refusal says.
+
+    A header shows one quota of a unit; the one that refuses may be another, of which only the text tells.
+    """
+    readings = list(signals.readings.items())
+    unit = signals.unit
+    if unit is None or signals.limit is None:
+        return readings
+    shown = signals.readings.get(unit)
+    if shown is not None and (signals.window_s is None or shown.limit is None or shown.limit == signals.limit):
         return readings
     remaining = None
     if signals.used is not None:
         remaining = signals.limit - signals.used
-    text = Reading(signals.limit, remaining, None, signals.window_s)
-    return {**readings, signals.unit: text}
+    return [*readings, (unit, Reading(signals.limit, remaining, None, signals.window_s))]

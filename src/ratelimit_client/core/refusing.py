@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import CostExceedsQuota, DeadlineExpiredInQueue, DeadlineUnreachable, WouldBlock
+from ..errors import CostExceedsQuota, DeadlineExpiredInQueue, DeadlineUnreachable, Throttled, WouldBlock
 from .bucket import Bucket
+from .hints import Hint
+from .signals import Reason
 from .ticket import Ticket
 from .units import to_s
 
@@ -57,6 +59,28 @@ def would_block(state: KeyState, ticket: Ticket, now_ns: int) -> WouldBlock:
     known = "it is not known when it could" if ready_in_s is None else f"it could in {ready_in_s:.3f} s"
     what = "max_in_flight" if binding == "slots" else binding
     return WouldBlock(f"the call cannot go now because of {what}; {known}; nothing was sent", ready_in_s=ready_in_s)
+
+
+def asked_to_wait(ticket: Ticket, hint: Hint, *, now_ns: int) -> Throttled:
+    """What to say to a caller that is not willing to wait as long as the server asks."""
+    signals = hint.signals
+    said = f", when it answered {signals.status}" if signals is not None else ""
+    by_id = f"; request id {signals.request_id}" if signals is not None and signals.request_id else ""
+    waited_s = to_s(ticket.waited_ns + max(0, now_ns - ticket.queued_since_ns))
+    message = (
+        f"the server asked calls of {ticket.key!r} to wait{said}: another {to_s(hint.until_ns - now_ns):.0f} s, and "
+        f"max_hint_s is {to_s(ticket.patience.hint_ns):g}. It was not sent{' again' if ticket.charged else ''}: "
+        f"call later, or allow a longer wait{by_id}"
+    )
+    return Throttled(
+        message,
+        status=429 if signals is None else signals.status,
+        reason=str(Reason.RATE_LIMITED),
+        request_id=None if signals is None else signals.request_id,
+        attempts=0,
+        waited_s=waited_s,
+        signals=signals,
+    )
 
 
 def exceeds(ticket: Ticket, bucket: Bucket) -> CostExceedsQuota:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from ..errors import Closed, DeadlineExpiredInQueue, QueueFull
+from ..errors import Closed, QueueFull
 from .agenda import Agenda
 from .bucket import Bucket
 from .budget import Budget, shared_buckets
@@ -29,14 +29,15 @@ from .failure import TransportFailure
 from .jitter import ArrivalJitter
 from .keystate import KeyState
 from .observing import learn_from_answer, learn_from_failure
+from .patience import expire, limit
 from .profile import ServerProfile
 from .quota import Quota, Quotas
-from .refusing import check_reachable, exceeds, too_late, would_block
+from .refusing import asked_to_wait, check_reachable, exceeds, too_late, would_block
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .serving import serve
 from .signals import Signals
-from .ticket import State, Ticket
-from .units import MAX_AMOUNT, to_s
+from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
+from .units import MAX_AMOUNT
 
 TURN_MAX = 256
 _KEYS_MAX = 100_000
@@ -91,6 +92,7 @@ class Scheduler:
         self._order = 0
         self._served = 0
         self._forget_at = _KEYS_MAX
+        self.least_patience_ns = EVER_NS
         self.agenda = Agenda()
         self._wanted: frozenset[Kind] = frozenset()
         self._events: deque[Event] = deque()
@@ -106,7 +108,7 @@ class Scheduler:
         priority: int = 0,
         tenant: str = "",
         deadline_ns: int | None = None,
-        patience_ns: int | None = None,
+        patience: Patience = ENDLESS,
         waits: bool = True,
         now_ns: int,
     ) -> Ticket:
@@ -115,12 +117,12 @@ class Scheduler:
 
         Args:
             cost: what the caller states; None with *features*: it is estimated.
-            patience_ns: without a deadline, how long it waits in the queue of a key
-                whose server does not answer; None: as long as it takes.
+            patience: how long it waits in the queue for the sake of the server.
             waits: False: raise ``WouldBlock`` instead of queueing.
 
         Raises:
-            Closed, CostExceedsQuota, QueueFull, DeadlineExpiredInQueue, DeadlineUnreachable, WouldBlock.
+            Closed, CostExceedsQuota, QueueFull, DeadlineExpiredInQueue, DeadlineUnreachable, WouldBlock;
+            Throttled: the server asked for a longer wait than *patience* allows.
         """
         state = self.keys.get(key)
         if state is None:
@@ -131,7 +133,9 @@ class Scheduler:
         seq = self._seq = self._seq + 1
         ticket = Ticket(seq, key, tenant, priority, cost, features, deadline_ns, now_ns)
         ticket.queued_since_ns = now_ns
-        ticket.patience_ns = patience_ns
+        ticket.patience = patience
+        if patience.hint_ns < self.least_patience_ns:
+            self.least_patience_ns = patience.hint_ns
         if self.closed:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
         if deadline_ns is not None and deadline_ns <= now_ns:
@@ -164,10 +168,12 @@ class Scheduler:
                 "slow down or raise max_queue"
             )
             raise QueueFull(message, max_queue=self.max_queue)
+        if (hint := state.too_long(ticket, now_ns=now_ns)) is not None:
+            raise asked_to_wait(ticket, hint, now_ns=now_ns)
         if ticket.deadline_ns is not None:
             check_reachable(state, ticket, now_ns)
             self.agenda.end_at(ticket, ticket.deadline_ns)
-        self._limit_patience(state, ticket)
+        limit(self, state, ticket, now_ns)
         ticket.share = state.budget.share_of(ticket.cost.pairs)
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
@@ -177,7 +183,7 @@ class Scheduler:
 
     def open_key(self, key: str, *, now_ns: int) -> KeyState:
         """Begin a key: its quotas, if the caller gave any, and the ramp."""
-        budget = Budget(self.profile, self._shared)
+        budget = Budget(self.profile, self._shared, dice=self.dice)
         budget.set_quotas(self._quotas.get(key, self._quotas.get("*", Quotas())), now_ns=now_ns)
         window = InFlightWindow(self.max_in_flight)
         window.waits_for_written = self.reports_written
@@ -202,7 +208,7 @@ class Scheduler:
         When more could go, ``next_wakeup`` answers with an instant in the past.
         """
         turn = Turn([], [])
-        self._expire(turn, now_ns)
+        expire(self, turn, now_ns)
         self.agenda.gather(now_ns=now_ns)
         while len(turn.granted) < TURN_MAX and self.agenda.feed(self.max_in_flight - self.in_flight):
             state = self.agenda.take()
@@ -252,36 +258,6 @@ class Scheduler:
         0 when it has something to do now; None when only an event can help.
         """
         return self.agenda.next_wakeup(slots=self.in_flight < self.max_in_flight)
-
-    def _expire(self, turn: Turn, now_ns: int) -> None:
-        while (ticket := self.agenda.next_end(now_ns=now_ns)) is not None:
-            if not self._has_expired(ticket, now_ns):
-                continue
-            waited_s = to_s(ticket.waited_ns + now_ns - ticket.queued_since_ns)
-            why = "the deadline passed" if ticket.deadline_ns is not None else "the server still does not answer"
-            sent = "it was not sent again" if ticket.charged else "it was not sent"
-            message = f"{why} after {waited_s:.3f} s in the queue of {ticket.key!r}: {sent}"
-            state = self.keys[ticket.key]
-            self.fail(state, ticket, DeadlineExpiredInQueue(message, waited_s=waited_s), turn)
-            if self._wanted and Kind.EXPIRED in self._wanted:
-                self.emit(Kind.EXPIRED, ticket.key, now_ns)
-
-    def _has_expired(self, ticket: Ticket, now_ns: int) -> bool:
-        """Its deadline has passed, or the outage has lasted longer than it is willing to wait."""
-        if ticket.deadline_ns is not None:
-            return ticket.deadline_ns <= now_ns
-        ends_ns = self.keys[ticket.key].patience_ends_ns(ticket)
-        return ends_ns is not None and ends_ns <= now_ns
-
-    def _limit_patience(self, state: KeyState, ticket: Ticket) -> None:
-        ends_ns = state.patience_ends_ns(ticket)
-        if ends_ns is not None:
-            self.agenda.end_at(ticket, ends_ns)
-
-    def outage_began(self, state: KeyState) -> None:
-        """The key's server does not answer: calls without a deadline wait only so long."""
-        for ticket in state.queue.tickets():
-            self._limit_patience(state, ticket)
 
     def fail(self, state: KeyState, ticket: Ticket, error: Exception, turn: Turn) -> None:
         ticket.error = error
@@ -406,7 +382,7 @@ class Scheduler:
         ticket.queued_since_ns = now_ns
         if ticket.deadline_ns is not None:
             self.agenda.end_at(ticket, ticket.deadline_ns)
-        self._limit_patience(state, ticket)
+        limit(self, state, ticket, now_ns)
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
         self.agenda.touch(state)

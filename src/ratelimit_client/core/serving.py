@@ -35,7 +35,7 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
                 scheduler.agenda.starve(state)
             scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
             return False
-        ticket = queue.first()
+        ticket = _owed(state, now_ns) or queue.first()
         if ticket is None:
             scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
             return False
@@ -49,6 +49,25 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
     _keep_for_bands(scheduler, state, now_ns)
     scheduler.agenda.plan(state, queue.wakes_at_ns(), now_ns=now_ns)
     return False
+
+
+def _owed(state: KeyState, now_ns: int) -> Ticket | None:
+    """
+    A head of a worse band that needs a whole bucket which is full now, and has had its share kept.
+
+    A full bucket serves whoever is first to ask; in a flood that would be the better band each time.
+    """
+    queue = state.queue
+    if len(queue.bands) < 2:
+        return None
+    heads = [head for band in queue.waiting_bands()[1:] if (head := queue.head_of(band))]
+    for head in heads:
+        paid = ((bucket, amount) for unit, amount in head.cost.pairs for bucket in state.budget.by_unit.get(unit, ()))
+        if any(bucket.owes(amount, band=head.priority) for bucket, amount in paid):
+            ready_ns, _ = state.blocked_until(head, now_ns=now_ns)
+            if ready_ns == now_ns:
+                return head
+    return None
 
 
 def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, now_ns: int) -> bool:

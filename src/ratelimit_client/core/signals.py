@@ -56,9 +56,11 @@ class Signals:
         retryable: may the same call be sent again, however long the hint; None when not an error.
         retry_after_s: the least wait of an error answer in seconds, or None.
         readings: by the server's own name of the dimension, in lower case.
-        unit: the dimension a refusal names, or None.
-        limit, used, requested, window_s: what the text of a refusal says of that dimension.
-        limit_group: the group of models a refusal names.
+        unit: the dimension a refusal names, or a success its charge in, or None.
+        limit, used, requested, window_s: what the text of a refusal says of that dimension;
+            *requested* also what a success says that it was charged there.
+        limit_group: the group of models, or of calls, a refusal names.
+        scope: whose limit it is, in the server's words (user, global, shared), or None.
         should_retry: the server's own ``x-should-retry``, or None.
         processing_s: seconds the server says it worked on the call.
         request_id, organization, project, version: as the answer names them; opaque.
@@ -77,6 +79,7 @@ class Signals:
     requested: float | None = None
     window_s: float | None = None
     limit_group: str | None = None
+    scope: str | None = None
     should_retry: bool | None = None
     processing_s: float | None = None
     request_id: str | None = None

@@ -30,6 +30,27 @@ class State(enum.IntEnum):
     ENDED = 4
 
 
+# Later than any instant.
+EVER_NS = 1 << 62
+
+
+@attrs.frozen
+class Patience:
+    """
+    How long a call waits in the queue for the sake of the server.
+
+    Args:
+        outage_ns: for one that does not answer, without a deadline; None: as long as it takes.
+        hint_ns: for one that asks not to be called for a while, with a deadline or without.
+    """
+
+    outage_ns: int | None = None
+    hint_ns: int = EVER_NS
+
+
+ENDLESS = Patience()
+
+
 @attrs.define(eq=False)
 class Ticket:
     """
@@ -38,7 +59,7 @@ class Ticket:
         key, tenant, priority: whose queue, whose turn, which band.
         cost: what it pays; for an estimated call the price at the last grant.
         features: what its body showed, when the cost is an estimate.
-        patience_ns: how long it waits for a server that does not answer, without a deadline.
+        patience: how long it waits for the sake of the server.
         deadline_ns, not_before_ns: instants of the monotonic clock.
         submitted_ns, granted_ns: when it came, and when its last grant was.
         order: the number of its last grant; larger is later.
@@ -60,7 +81,7 @@ class Ticket:
     features: Features | None
     deadline_ns: int | None
     submitted_ns: int
-    patience_ns: int | None = None
+    patience: Patience = ENDLESS
     state: State = State.QUEUED
     not_before_ns: int = 0
     granted_ns: int = 0

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .bucket import Bucket
-from .budget import Line
 from .cost import Cost
+from .lines import Line
 from .statistics import BandStatistics, BucketStatistics, Explanation, KeyStatistics, Mode
 from .ticket import State, Ticket
 from .units import to_s
@@ -125,7 +125,7 @@ def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, no
         reason = f"needs {amount:,} {bucket.pays}; the bucket never holds more than {bucket.limit:,}: no wait helps"
         return Explanation(False, None, bucket.name, 0, reason)
     ahead = sum(band.ready for band in state.queue.bands.values() if band.number <= priority)
-    ready_ns, binding = state.blocked_until(probe, now_ns=now_ns)
+    ready_ns, binding = state.blocked_until(probe, wanted=False, now_ns=now_ns)
     if binding in (None, "ramp") and scheduler.in_flight >= scheduler.max_in_flight:
         ready_ns, binding = None, "slots"
     if binding is None and not ahead:

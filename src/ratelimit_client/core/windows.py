@@ -39,7 +39,7 @@ def infer_window_ns(
     Args:
         limit, remaining: whole units, as shown.
         reset_ns: time until full, as shown.
-        paid: what the answered call itself was charged here; at least 1.
+        paid: what the answered call itself was charged here; 0 where that is not known.
         grain_ns: what ``reset`` was cut to.
     """
     used = limit - remaining
@@ -50,7 +50,35 @@ def infer_window_ns(
     # seen, and 63 s. A tenth is allowed for that; the usual windows lie much further apart.
     over = 110 if remaining == 0 else 100
     least_used = max(used - 1, min(paid, used))
+    if least_used == 0:
+        return None
+
     return _only_usual(reset_ns * limit * 98, used * over, (reset_ns + grain_ns) * limit * 102, least_used * 100)
+
+
+def window_bounds_ns(limit: int, remaining: int, reset_ns: int) -> tuple[int, int] | None:
+    """
+    Between which windows one answer lies if its ``reset`` is the time to full; None when nothing is used.
+
+    Wider than what `infer_window_ns` takes: nothing is known of what the call paid, and an empty bucket may
+    owe as much as it holds.
+    """
+    used = limit - remaining
+    if limit <= 0 or remaining < 0 or used <= 0:
+        return None
+
+    over = 200 if remaining == 0 else 100
+    least_ns = reset_ns * limit * 98 // (used * over)
+    if used == 1:
+        return least_ns, USUAL_WINDOWS_NS[-1]
+
+    return least_ns, (reset_ns + MILLISECOND_NS) * limit * 102 // ((used - 1) * 100)
+
+
+def window_of_reset_ns(reset_ns: int) -> int:
+    """The least usual window in which a time to its end may be *reset_ns*."""
+    first = bisect_left(USUAL_WINDOWS_NS, reset_ns * 98 // 100)
+    return USUAL_WINDOWS_NS[min(first, len(USUAL_WINDOWS_NS) - 1)]
 
 
 def infer_window_of_wait_ns(

@@ -106,6 +106,15 @@ async def _pieces(response: Any) -> AsyncGenerator[bytes, None]:
         yield whole.encode() if isinstance(whole, str) else bytes(whole or b"")
 
 
+async def discard(response: Any) -> None:
+    """Close a response that nobody will get: what was not read of it would hold its connection."""
+    with contextlib.suppress(Exception):  # whatever a library raises here, the outcome is known already
+        # httpx has both, and the plain one is not for asyncio.
+        ended = response.aclose() if hasattr(response, "aclose") else response.close()
+        if inspect.isawaitable(ended):
+            await ended
+
+
 def response_error(signals: Signals, body: bytes = b"") -> ResponseError:
     """The error for an answer that was no success; attempts and waits are filled in by who knows them."""
     kind = _KIND.get(signals.reason, ResponseError)

@@ -119,6 +119,11 @@ class Attempt(Permit):
     ) -> bool:
         timed_out = self._timed_out()
         call = self._call
+        if self._place is Place.OVER:  # finish() was called inside: there is nothing left to judge
+            call.over()
+            if timed_out and isinstance(error, asyncio.CancelledError):
+                raise self._deadline_exceeded() from error
+            return False
         if self._again and error is None:
             self._release(Ending.IGNORED)
             call.taken_back(self.ticket)
@@ -128,9 +133,13 @@ class Attempt(Permit):
             self._release(_SUCCEEDED)
             call.over()
             return False
-        failure = self._learn_from(error) if isinstance(error, Exception) else None
-        verdict = call.judge(self.ticket, self._outcome(error, failure))
-        self._release(self._ending(error, failure))
+        ending = Ending.IGNORED
+        try:
+            failure = self._learn_from(error) if isinstance(error, Exception) else None
+            ending = self._ending(error, failure)
+            verdict = call.judge(self.ticket, self._outcome(error, failure))
+        finally:  # also when the policy's own retry_on raised
+            self._release(ending)
         if timed_out and isinstance(error, asyncio.CancelledError):
             raise self._deadline_exceeded() from error
         return call.ended(error, self._signals, verdict)

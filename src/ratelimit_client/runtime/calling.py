@@ -17,7 +17,7 @@ from ..core.estimate import Features
 from ..core.queue import BANDS
 from ..core.retry import RetryPolicy
 from ..core.units import to_ns
-from .answers import looks_like_response
+from .answers import discard, looks_like_response
 from .attempts import Attempts
 from .desk import Desk, patience_of
 from .mapping import Results
@@ -57,7 +57,9 @@ class Calling:
 
         Args:
             key: the budget it draws on, such as the model; quotas hold for each key.
-            cost: what it needs, one request if nothing is said.
+                None: the one called "default".
+            cost: whole units by unit that it needs, such as ``{"requests": 1, "tokens":
+                900}``; one request if nothing is said.
             tokens: short for one request and so many tokens.
             features: what its body shows, when the cost is to be estimated.
             priority: -2 to 2, lower first.
@@ -65,12 +67,15 @@ class Calling:
             deadline: seconds from now for the whole call including the queue; the
                 body of ``async with`` is cancelled then.
 
-        Raises (on entering):
-            QueueFull, Closed, DeadlineUnreachable, DeadlineExpiredInQueue: not sent,
-                nothing charged.
-            CostExceedsQuota: it could never go.
-            WrongLoop: the limiter is busy on another event loop.
-            DeadlineExceeded (on leaving): the body was cancelled by the deadline.
+        Raises:
+            ValueError: a priority or a cost that is none; at once.
+            QueueFull, Closed, DeadlineUnreachable, DeadlineExpiredInQueue: on entering;
+                not sent, nothing charged.
+            Throttled: on entering; the server asked for a longer wait than the
+                limiter's ``retry.max_hint_s``. Not sent, nothing charged.
+            CostExceedsQuota: on entering; it could never go.
+            WrongLoop: on entering; the limiter is busy on another event loop.
+            DeadlineExceeded: on leaving; the deadline cancelled the body.
         """
         return Permit(self._desk, self._ask(key, cost, tokens, features, priority, tenant, deadline))
 
@@ -88,10 +93,13 @@ class Calling:
         """
         A permit that is granted already; use it with ``async with``, or end it with ``finish()``.
 
-        Arguments as of ``permit``.
+        It waits for nothing, and needs a running event loop all the same. Arguments as
+        of ``permit``.
 
         Raises:
-            WouldBlock: it cannot go now; ``ready_in_s`` says when it could.
+            WouldBlock: it cannot go now, and nothing was charged; ``ready_in_s`` says in
+                how many seconds it could, None when that is not known.
+            others: as of ``permit``.
         """
         return Permit(self._desk, self._ask(key, cost, tokens, features, priority, tenant, deadline)).take_now()
 
@@ -119,9 +127,19 @@ class Calling:
         the next attempt when its turn has come; what may not be retried, and the last
         attempt, leave the loop as their error. So the loop never ends empty-handed.
 
+        Before each attempt it waits in the queue, holding no place. Cancelled there it
+        leaves the queue; cancelled inside an attempt, its place is free and the charge
+        of that attempt stays. Leaving the loop early needs no cleaning up.
+
         Args:
             policy: what this call outlives; None: the limiter's ``retry``.
-            others: as of ``permit``.
+            others: as of ``permit``; *deadline* is for all attempts together.
+
+        Raises:
+            ResponseError: the last answer, as ``attempt.check`` judged it.
+            Whatever the body of the last attempt raised.
+            DeadlineExceeded: time ran out after it had been tried.
+            others: as of ``permit``, before anything was tried.
         """
         ask = self._ask(key, cost, tokens, features, priority, tenant, deadline, policy)
         return Attempts(self._desk, ask, self._desk.policy if policy is None else policy)
@@ -145,8 +163,19 @@ class Calling:
         The result of ``await fn(*args, **kw)``, made when it may and again as the policy says.
 
         A result that is an HTTP response (it has a status, headers and a body to read)
-        is checked as ``attempt.check`` does: learnt from, and retried or raised.
-        Arguments as of ``attempts``; all others go to *fn*.
+        is checked as ``attempt.check`` does: learnt from, and retried or raised; one
+        that is no success is closed.
+
+        Between attempts it waits in the queue. Cancelled there it leaves without a
+        trace; cancelled while *fn* runs, *fn* is, its place is free and its charge stays.
+
+        Args:
+            fn: called anew for each attempt, with *args* and *kw*.
+            others: as of ``attempts``.
+
+        Raises:
+            What *fn* raises, when it may not be retried or was often enough; and what
+            ``attempts`` raises.
         """
         ask = self._ask(key, cost, tokens, features, priority, tenant, deadline, policy)
         return await self._run(fn, args, kw, ask, self._desk.policy if policy is None else policy)
@@ -192,7 +221,11 @@ class Calling:
             async with attempt:
                 result = await fn(*args, **kw)
                 if looks_like_response(result):
-                    await attempt.check(result)
+                    try:
+                        await attempt.check(result)
+                    except BaseException:
+                        await discard(result)
+                        raise
                 return result
         raise AssertionError("a loop over attempts ends in a return or an exception")
 
@@ -218,16 +251,29 @@ class Calling:
                 async for result in results:
                     print(result.index, result.unwrap())
 
-        Items are taken as they are needed: 64 beyond those in flight. Leaving the
-        block early cancels what is under way.
+        Items are taken as they are needed: 64 beyond those in flight, and none without
+        a place for its result. There are 1024 places (or *max_in_flight* and 64, where
+        that is more, so that no result is waited for in vain), and a result that was
+        not yet asked for keeps its own: a slow consumer slows the calls down.
+
+        Leaving the block early cancels the calls under way and waits until they have
+        ended; so does a cancellation of its task. Without ``async with`` they are
+        cancelled as the iterator is collected.
 
         Args:
-            items: from any sync or async iterable.
+            items: from any sync or async iterable, endless ones included. An async
+                generator is closed with the block.
             cost, tokens, key: a value, or a function of the item.
-            ordered: results in the order of the items; at most 1024 finished ones are held.
+            deadline: seconds for each call, from when its item was taken.
+            ordered: results in the order of the items; then there are 1024 places, also
+                for calls in flight.
             on_error: "yield": a failed item is a result with its ``error``; "raise":
                 it ends the iteration.
             others: as of ``attempts``.
+
+        Raises (while iterating):
+            What *items* raises, after the results of the items it gave; with
+            *on_error* "raise" what a call raises.
         """
         chosen = self._desk.policy if policy is None else policy
 
@@ -280,8 +326,8 @@ class Calling:
         else:
             price = None
         deadline_ns = None if deadline is None else desk.clock.monotonic_ns() + to_ns(deadline)
-        patience_ns = desk.patience_ns if policy is None else patience_of(policy)
-        return (key or DEFAULT_KEY, price, features, priority, tenant or "", deadline_ns, patience_ns)
+        patience = desk.patience if policy is None else patience_of(policy)
+        return (key or DEFAULT_KEY, price, features, priority, tenant or "", deadline_ns, patience)
 
     def _price(self, cost: Cost | Mapping[str, int] | None, tokens: int | None) -> Cost:
         if cost is not None:

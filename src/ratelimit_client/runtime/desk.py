@@ -9,6 +9,7 @@ hold without disturbing anybody.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ import attrs
 from .. import dialects
 from ..core.retry import RetryPolicy
 from ..core.signals import Signals
+from ..core.ticket import EVER_NS, Patience
 from ..core.units import NS, to_ns
 from ..dialects.dialect import Dialect
 from ..dialects.generic import GENERIC
@@ -64,15 +66,15 @@ class Desk:
     policy: RetryPolicy
     _sure: bool = attrs.field(init=False)
     """The dialect was given, or is a vendor's own: nothing is left to find out."""
-    patience_ns: int | None = attrs.field(init=False)
-    """How long a call without a deadline waits for a server that is gone."""
+    patience: Patience = attrs.field(init=False)
+    """How long a call waits for the sake of the server."""
 
     @_sure.default
     def _given(self) -> bool:
         return self.dialect is not None
 
-    @patience_ns.default
-    def _patience_of_policy(self) -> int | None:
+    @patience.default
+    def _patience_of_policy(self) -> Patience:
         return patience_of(self.policy)
 
     def read(self, status: int, headers: Any, body: Any) -> Signals:
@@ -136,6 +138,7 @@ class Desk:
             self.dispatcher.resume()
 
 
-def patience_of(policy: RetryPolicy) -> int | None:
-    """How long a call without a deadline waits for a server that is gone; None: as long as it takes."""
-    return None if policy.max_outage_s is None else to_ns(policy.max_outage_s)
+def patience_of(policy: RetryPolicy) -> Patience:
+    """How long a call waits for a server that is gone, and for one that asks for a wait."""
+    outage_ns = None if policy.max_outage_s is None else to_ns(policy.max_outage_s)
+    return Patience(outage_ns, to_ns(policy.max_hint_s) if policy.max_hint_s < math.inf else EVER_NS)

@@ -33,7 +33,7 @@ from ..core.failure import TransportFailure
 from ..core.retry import CallHistory, GiveUp, RetryAt, RetryPolicy
 from ..core.scheduler import Scheduler
 from ..core.signals import Signals
-from ..core.ticket import State, Ticket
+from ..core.ticket import Patience, State, Ticket
 from ..errors import Closed
 from .alarm import Alarm
 from .clock import Clock
@@ -88,6 +88,10 @@ class Dispatcher(LoopBound):
         self._alarm.cancel()
         self._turn_handle = None
         self.row = 0
+        if self.waiting:  # on a loop that was closed: nobody can wake them, and they would stand in the way of others
+            for state in tuple(self.scheduler.keys.values()):
+                for ticket in tuple(state.queue.tickets()):
+                    self.take_back(ticket)
 
     # -- the life of a ticket ---------------------------------------------------
 
@@ -99,7 +103,7 @@ class Dispatcher(LoopBound):
         priority: int,
         tenant: str,
         deadline_ns: int | None,
-        patience_ns: int | None,
+        patience: Patience,
         *,
         waits: bool = True,
     ) -> Ticket:
@@ -121,7 +125,7 @@ class Dispatcher(LoopBound):
             priority=priority,
             tenant=tenant,
             deadline_ns=deadline_ns,
-            patience_ns=patience_ns,
+            patience=patience,
             waits=waits,
             now_ns=self._now_ns(),
         )

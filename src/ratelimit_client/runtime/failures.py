@@ -148,4 +148,5 @@ def answer_on(error: BaseException) -> Answer | None:
     headers = getattr(carrier, "headers", None)
     if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 999 or _garbled(error):
         return None
-    return Answer(status, {} if headers is None else headers)
+    # Anybody's exception may have something of that name; what is no mapping is not what a server said.
+    return Answer(status, headers if hasattr(headers, "items") else {})

@@ -57,7 +57,11 @@ class Limiter(Calling):
             permit.observe(response.status, response.headers)
 
     Made anywhere; the event loop that uses it first owns it. At rest it moves to the
-    loop that uses it next and keeps what it learnt.
+    loop that uses it next and keeps what it learnt. It needs no closing; ``async with
+    Limiter(...)`` drains it at the end, and closes it after an error.
+
+    A call waits in the queue, and nowhere else. Cancelled there it leaves without a
+    trace; cancelled inside, its place is free at once and its charge stays.
 
     Args:
         quotas: what the server allows, for each key separately: quotas, text such as
@@ -81,6 +85,7 @@ class Limiter(Calling):
 
     Raises:
         InvalidQuota, ConfigurationError: what was typed cannot be.
+        LookupError: there is no dialect of that name.
     """
 
     def __init__(
@@ -208,7 +213,11 @@ class Limiter(Calling):
         tokens: int | None = None,
         priority: int = 0,
     ) -> Explanation:
-        """Whether a call could go now, when it could, and what makes it wait; ``str()`` of it is a sentence."""
+        """
+        Whether a call could go now, when it could, and what makes it wait; ``str()`` of it is a sentence.
+
+        Nothing is charged and nothing is promised. Arguments as of ``permit``.
+        """
         return core_views.explain(
             self._desk.dispatcher.scheduler,
             key or DEFAULT_KEY,
@@ -223,6 +232,8 @@ class Limiter(Calling):
         self._desk.dispatcher.scheduler.subscribe(self._instruments.wanted())
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_desk"):  # a traceback may ask an unfinished one
+            return "<Limiter, unfinished>"
         dispatcher = self._desk.dispatcher
         state = "closed" if dispatcher.closed else "draining" if dispatcher.draining else ""
         wake_ns = dispatcher.scheduler.next_wakeup() if dispatcher.waiting else None
@@ -247,6 +258,7 @@ class Limiter(Calling):
 
         Raises:
             InvalidQuota: what was typed cannot be; then nothing has changed.
+            WrongLoop: calls are under way on another event loop.
         """
         dispatcher = self._desk.dispatcher
         dispatcher.claim()
@@ -275,7 +287,8 @@ class Limiter(Calling):
         """
         No more calls of *tenant* are to come: the reserve may be spent on what is queued.
 
-        ``map`` and ``drain`` say it by themselves. A later call takes it back.
+        ``map`` and ``drain`` say it by themselves. A later call takes it back. *tenant*
+        None: of those who named none.
         """
         self._desk.dispatcher.end_of_input(tenant or "")
 
@@ -289,10 +302,13 @@ class Limiter(Calling):
         those still queued.
 
         Args:
-            timeout_s: seconds to wait at most.
+            timeout_s: seconds to wait at most; None: as long as it takes.
 
         Returns:
             True when nothing is left, False after *timeout_s*.
+
+        Raises:
+            WrongLoop: calls are under way on another event loop.
         """
         try:
             async with asyncio.timeout(timeout_s) as limit:
@@ -305,9 +321,12 @@ class Limiter(Calling):
 
     def close(self) -> Closing:
         """
-        Take no new calls; those queued fail with ``Closed``, those out may finish.
+        Take no new calls; those queued fail with ``Closed``, those out may finish. For good, and idempotent.
 
         Done when it returns; awaiting what it returns is allowed and waits for nothing.
+
+        Raises:
+            WrongLoop: calls are under way on another event loop.
         """
         self._desk.dispatcher.close()
         return Closing()

@@ -34,17 +34,18 @@ class Pacing:
     __slots__ = ("_burst", "_given", "_limiter", "_loop", "_per_second")
 
     def __init__(self, per_second: float, *, burst: int = 1) -> None:
+        # First, because a traceback may ask an unfinished one for its repr.
+        self._per_second = per_second
+        self._burst = burst
+        self._given: AsyncLimiter | None = None
+        self._limiter: AsyncLimiter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         if not (0 < per_second < float("inf")) or burst < 1:
             message = (
                 f"pacing of {per_second!r} starts a second with a burst of {burst!r} is none: give a rate above 0 "
                 "and a burst of 1 or more, such as Pacing(20, burst=5)"
             )
             raise ConfigurationError(message)
-        self._per_second = per_second
-        self._burst = burst
-        self._given: AsyncLimiter | None = None
-        self._limiter: AsyncLimiter | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def of(cls, value: PacingLike) -> Pacing | None:
@@ -65,16 +66,17 @@ class Pacing:
         """Return when this call may start; when cancelled, nothing was taken."""
         await self._here().acquire()
 
-    def acquire_nowait(self) -> bool:
-        """Take a start if one is free now."""
-        limiter = self._here()
-        if not limiter.has_capacity():
-            return False
+    def has_room(self) -> bool:
+        """Is a start free now?"""
+        return self._here().has_capacity()
+
+    def take(self) -> None:
+        """Take a start that is free, as ``has_room`` has just said."""
         # With capacity at hand acquire() ends without waiting, so one step runs it to its end.
         try:
-            limiter.acquire().send(None)
+            self._here().acquire().send(None)
         except StopIteration:
-            return True
+            return
         raise AssertionError("aiolimiter waited although it had capacity")
 
     def _here(self) -> AsyncLimiter:

@@ -26,7 +26,7 @@ from ..core.cost import Cost
 from ..core.estimate import Features
 from ..core.failure import TransportFailure
 from ..core.signals import Reason, Signals
-from ..core.ticket import Ticket
+from ..core.ticket import Patience, Ticket
 from ..core.units import NS
 from ..errors import DeadlineExceeded, ResponseError, WouldBlock
 from .deadline import DeadlineGuard
@@ -35,8 +35,8 @@ from .dispatcher import ROW
 from .failures import answer_on, failure_of
 from .waiting import Waiting
 
-Ask = tuple[str, Cost | None, Features | None, int, str, int | None, int | None]
-"""key, cost, features, priority, tenant, deadline_ns, patience_ns: what ``Dispatcher.submit`` takes."""
+Ask = tuple[str, Cost | None, Features | None, int, str, int | None, Patience]
+"""key, cost, features, priority, tenant, deadline_ns, patience: what ``Dispatcher.submit`` takes."""
 
 _OVERLOAD_STATUS = frozenset({503, 529})
 
@@ -160,7 +160,7 @@ class Permit:
             WouldBlock: it would have to wait; nothing was charged.
         """
         pacing = self._desk.pacing
-        if pacing is not None and not pacing.acquire_nowait():
+        if pacing is not None and not pacing.has_room():
             raise WouldBlock("the pacing of starts lets no call go now", ready_in_s=None)
         ask = self._ask
         if ask is None:
@@ -168,6 +168,8 @@ class Permit:
         self._ask = None
         self._ticket = self._desk.dispatcher.submit(*ask, waits=False)
         self._place = _GRANTED
+        if pacing is not None:
+            pacing.take()  # not before it is granted: a call that cannot go takes no start from others
         return self
 
     def _timed_out(self) -> bool:
@@ -209,6 +211,12 @@ class Permit:
             headers: any mapping, or pairs; spelled as the server spelled them.
             body: of an error, when it is at hand: text, bytes or parsed JSON. It
                 names the limit that was reached.
+
+        Returns:
+            What it says, in the one vocabulary for all servers.
+
+        Raises:
+            RuntimeError: the permit was not entered.
         """
         ticket, desk = self._ticket or self.ticket, self._desk
         self._told = None
@@ -239,7 +247,11 @@ class Permit:
             self._desk.dispatcher.unsent(self.ticket)
 
     def settle(self, *, tokens: int | None = None, **units: int) -> None:
-        """What the call really used; also after the body has ended."""
+        """
+        What the call really used, in whole units; also after the body has ended.
+
+        It may be more than was asked for, which later calls then wait for, or less.
+        """
         if tokens is not None:
             units["tokens"] = tokens
         self._desk.dispatcher.settle(self.ticket, units)
@@ -252,27 +264,32 @@ class Permit:
         ticket = self._ticket
         if error is None and self._signals is None and self._guard is None and ticket is not None:
             # What follows, for a call of which nothing is known but that it went well.
-            self._place = _OVER
-            self._desk.dispatcher.release(ticket, _SUCCEEDED)
+            if self._place is not _OVER:
+                self._place = _OVER
+                self._desk.dispatcher.release(ticket, _SUCCEEDED)
             return
         timed_out = self._timed_out()
-        self._leave(error)
+        self.finish(error)
         if timed_out and isinstance(error, asyncio.CancelledError):
             raise self._deadline_exceeded() from error
 
     def finish(self, error: BaseException | None = None) -> None:
-        """The call is over: the same as leaving ``async with``, with *error* if it failed. Idempotent."""
+        """
+        The call is over: the same as leaving ``async with``, with *error* if it failed. Idempotent.
+
+        Inside ``async with`` it gives the place back before the body has ended.
+        """
         if _OUTSIDE < self._place < _OVER:
             self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
         """Release the place; the lesson is in what was observed and what was raised."""
-        if error is None and self._signals is None:
-            ending = _SUCCEEDED
-        else:
+        ending = Ending.IGNORED
+        try:
             failure = self._learn_from(error) if isinstance(error, Exception) else None
             ending = self._ending(error, failure)
-        self._release(ending)
+        finally:
+            self._release(ending)
 
     def _release(self, ending: Ending) -> None:
         ticket = self._ticket
@@ -324,8 +341,12 @@ class Permit:
                 warnings.warn(f"{self!r} was never left: use it with 'async with'", ResourceWarning, stacklevel=2)
 
     def __repr__(self) -> str:
-        key = self._ask[0] if self._ask is not None else self.ticket.key
-        cost = self._ask[1] if self._ask is not None else self.ticket.cost
+        if self._ask is not None:
+            key, cost = self._ask[:2]
+        elif self._ticket is not None:
+            key, cost = self._ticket.key, self._ticket.cost
+        else:
+            return f"<{type(self).__name__} that was not admitted>"
         return f"<{type(self).__name__} {key}: {cost!r}, {self._place.name.lower()}>"
 
 

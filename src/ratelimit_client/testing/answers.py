@@ -39,6 +39,8 @@ class Ending(enum.Enum):
     WHOLE = "whole"
     TRUNCATED = "truncated"
     RESET = "reset"
+    LEFT = "left"
+    """The client was gone before it came, so nothing of it was sent."""
 
 
 class RefusalText(enum.Enum):
@@ -83,6 +85,7 @@ class Answer:
     Args:
         number: of the request, from 1.
         kind: None for a success, else the kind of error.
+        decided_ns: the instant of the decision.
         latency_ns: from the arrival of the request to the first byte of the answer.
         ending: how it ends on the wire.
         charged: tokens the call was charged; 0 when it was not admitted.
@@ -94,6 +97,7 @@ class Answer:
     ask: Ask
     caller: Caller = NOBODY
     kind: ErrorKind | None = None
+    decided_ns: int = 0
     latency_ns: int = 0
     ending: Ending = Ending.WHOLE
     charged: int = 0

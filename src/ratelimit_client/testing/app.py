@@ -2,7 +2,8 @@
 The model server on a socket: an aiohttp server that carries what the pure one decides.
 
 Law of this file: it decides nothing. It reads a request, asks, waits as long as the
-answer says and writes it, or breaks off where the answer says so. The clock is that of
+answer says and writes it, or breaks off where the answer says so. When the client leaves
+before that, the waiting ends and the server is told, as with real ones. The clock is that of
 the running loop, so the same app is real on a real loop and virtual on a `VirtualLoop`.
 
 It is aiohttp's low-level server, without routes: the two processes of a benchmark share
@@ -23,6 +24,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..runtime.listening import stop_listening
 from .answers import Answer, Ending
 from .model_server import Limits, ModelServer
 from .tally import Tally
@@ -33,9 +35,6 @@ _MAX_BODY = 256 * 1024 * 1024
 _KEEPALIVE_S = 3600.0
 # Answers still being waited for at the end are of no use to anybody.
 _SHUTDOWN_S = 0.5
-# From a connection that was accepted to one that aiohttp has a task for: a turn each for the transport, for
-# connection_made and for the start of the handler; and one more.
-_TURNS_TO_BE_KNOWN = 4
 
 
 class ModelURL(str):
@@ -84,7 +83,13 @@ class ModelApp:
         def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
             return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY)
 
-        return web.Server(self.handle, request_factory=make_request, access_log=None, keepalive_timeout=_KEEPALIVE_S)
+        return web.Server(
+            self.handle,
+            request_factory=make_request,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE_S,
+        )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -95,7 +100,11 @@ class ModelApp:
         now_ns = self._now_ns()
         answer = self.server.handle(request.method, request.path, request.headers, body, now_ns=now_ns)
         if answer.latency_ns:
-            await asyncio.sleep(answer.latency_ns / 1e9)
+            try:
+                await asyncio.sleep(answer.latency_ns / 1e9)
+            except asyncio.CancelledError:  # the client is gone, or this server is
+                self.server.left(answer)
+                raise
         if answer.ending is Ending.RESET:
             return _reset(request)
         headers = dict(answer.headers)
@@ -138,10 +147,23 @@ async def serve_model(
             async with Client(url) as client: ...
             assert url.tally.refusals == 0
 
+    It runs on the event loop of the caller, by that loop's clock. A client that leaves
+    before its answer is not served any further: the call stays charged, its place in
+    flight is free, and it does not count as answered. Leaving the block (or being
+    cancelled in it) stops listening, gives answers under way half a second, and ends
+    every connection.
+
     Args:
         server: a `ModelServer`, or the limits of a new one.
         host, port: where to listen; port 0 takes a free one.
         options: keyword arguments of the new `ModelServer`.
+
+    Yields:
+        The base URL: a ``str`` that has the server as ``.server`` and its log as ``.tally``.
+
+    Raises:
+        OSError: nobody can listen there. InvalidQuota: the limits are none.
+        TypeError: options for a server that is made already.
     """
     if isinstance(server, ModelServer):
         if options:
@@ -160,21 +182,3 @@ async def serve_model(
             await stop_listening(listening)
     finally:
         await runner.cleanup()
-
-
-async def stop_listening(server: asyncio.Server) -> None:
-    """
-    Close *server* so that a connection of the last moment is closed with the others.
-
-    asyncio makes the transport of a connection a turn after it was accepted. When the server is closed in between, that
-    fails without a word, and the socket stays open for as long as nobody collects it.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        for sock in server.sockets:
-            with contextlib.suppress(NotImplementedError):  # loops without readers accept in one piece
-                loop.remove_reader(sock.fileno())
-        for _ in range(_TURNS_TO_BE_KNOWN):
-            await asyncio.sleep(0)
-    finally:
-        server.close()

@@ -103,6 +103,12 @@ class ModelServer:
         base_path: where the endpoints are, for ``handle``.
         seed: of everything that is left to chance.
         epoch_s: the date of time zero, for ``created``.
+
+    Times are seconds where they are typed, and nanoseconds in ``now_ns``, of which only
+    differences count; calls come in the order of their instants. ``tally`` is the log.
+
+    Raises:
+        InvalidQuota, ValueError, TypeError: what was typed cannot be.
     """
 
     limits: dict[str, Quotas] = attrs.field(default=None, converter=_by_key)
@@ -237,6 +243,20 @@ class ModelServer:
         answer.latency_ns = self.refusal_latency.draw_ns(self._dice)
         return self._finish(answer, now_ns)
 
+    def left(self, answer: Answer) -> None:
+        """
+        The client went away before *answer* came, which is therefore not sent.
+
+        What was charged stays charged; its place among ``max_in_flight`` is free again,
+        and the tally counts no success. To be told at most once of an answer.
+        """
+        ends_ns = answer.decided_ns + answer.latency_ns
+        if answer.admitted and ends_ns in self._ends_ns:
+            self._ends_ns.remove(ends_ns)
+            heapq.heapify(self._ends_ns)
+        self.tally.left(answer)
+        answer.ending = Ending.LEFT
+
     # ---- changes while it runs -----------------------------------------------------------
 
     def set_limits(self, limits: Limits, *, now_ns: int) -> None:
@@ -317,6 +337,7 @@ class ModelServer:
         """Give the answer its names and enter it in the tally."""
         self._number += 1
         answer.number = self._number
+        answer.decided_ns = now_ns
         answer.request_id = f"req_{self.seed & 0xFFFFFFFF:08x}{self._number:024x}"
         answer.organization = answer.caller.organization or self.organization
         answer.project = answer.caller.project or self.project
@@ -336,6 +357,8 @@ class ModelServer:
         return next((each for from_s, each in reversed(name) if from_s <= elapsed_s), model)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_due"):  # a traceback may ask an unfinished one
+            return "<ModelServer, unfinished>"
         accounts = "; ".join(map(repr, self.accounts.values())) or "no call yet"
         return f"<ModelServer {self.tally!r}: {accounts}>"
 

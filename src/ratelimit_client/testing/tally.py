@@ -3,6 +3,8 @@ What the model server remembers of a run: enough to find a lost row or a repeate
 
 Law of this file: it counts what left the server, not what a client believes. A row is
 *answered* when its success was sent whole; it is *repeated* when that happened twice.
+All is counted as it is decided, and a success is taken back when its client turns out
+to have left before it could be sent.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 from ..core.units import NS
-from .answers import Answer
+from .answers import Answer, Ending
 
 
 class Tally:
@@ -20,10 +22,10 @@ class Tally:
     The log of one model server.
 
     ``calls``, ``admitted``, ``refused`` (by unit), ``statuses``, ``errors`` (by kind) and
-    ``broken_off`` (successes cut short) count requests. ``attempts`` and ``answered`` count by the mark of the row;
-    ``idempotency_keys`` counts answered calls by that header; ``client_request_ids`` counts
-    all calls by that header, so each should be there once. ``admitted_ns`` and
-    ``refused_ns`` hold the instants.
+    ``broken_off`` (successes of which not all was sent, by how they ended) count requests.
+    ``attempts`` and ``answered`` count by the mark of the row; ``idempotency_keys`` counts
+    answered calls by that header; ``client_request_ids`` counts all calls by that header,
+    so each should be there once. ``admitted_ns`` and ``refused_ns`` hold the instants.
     """
 
     def __init__(self) -> None:
@@ -69,6 +71,22 @@ class Tally:
         if answer.kind == "rate_limit" and answer.refusal is not None:
             self.refused[answer.refusal.unit] += 1
             self.refused_ns.append(now_ns)
+
+    def left(self, answer: Answer) -> None:
+        """The client of *answer* was gone before it came: a success was none."""
+        if not answer.ok:
+            return
+        caller = answer.caller
+        for counts, name in (
+            (self.models, answer.model),
+            (self.answered, caller.mark),
+            (self.idempotency_keys, caller.idempotency_key),
+        ):
+            if name is not None:
+                counts[name] -= 1
+                if not counts[name]:
+                    del counts[name]
+        self.broken_off[Ending.LEFT.value] += 1
 
     @property
     def refusals(self) -> int:

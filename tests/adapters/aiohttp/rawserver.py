@@ -19,7 +19,7 @@ from types import TracebackType
 
 import attrs
 
-from ratelimit_client.testing.app import stop_listening
+from ratelimit_client.runtime.listening import stop_listening
 
 
 class Move(enum.Enum):

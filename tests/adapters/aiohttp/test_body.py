@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import tracemalloc
 import zlib
 from collections.abc import Iterable
@@ -98,6 +99,50 @@ def test_a_bomb_takes_no_more_memory_than_it_may():
 
     with pytest.raises(BadBody, match="larger than 10 bytes"):
         decoded([b"12345678901"], coding="", most=10)
+
+
+EMPTY_MEMBER = gzip.compress(b"")
+EMPTY_BLOCK = b"\0\0\0\xff\xff"
+HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on", "why"),
+    [
+        (b"", EMPTY_MEMBER, "holds nothing, again and again"),
+        (gzip.compress(b"{}"), EMPTY_MEMBER, "holds nothing, again and again"),
+        (HEAD, EMPTY_BLOCK, "larger than"),
+        (gzip.compress(b"{}"), b"\0", "larger than"),
+    ],
+    ids=["members", "members after something", "blocks", "padding"],
+)
+def test_a_stream_of_nothing_ends(begins: bytes, goes_on: bytes, why: str):
+    """
+    Gzip can go on for ever without a byte of content; what came on the wire is counted, too.
+    """
+    kept = Kept("gzip", most=2**18)
+    kept.add(begins)
+    with pytest.raises(BadBody, match=why) as caught:
+        for _ in range(10):
+            kept.add(goes_on * (2**18 // len(goes_on)))
+    assert not caught.value.may_pass
+
+
+def test_many_members_are_one_body():
+    """
+    As bgzip writes them, with the empty one at its end.
+    """
+    members = [gzip.compress(b"%d," % number) for number in range(1000)]
+    assert decoded([b"".join(members) + EMPTY_MEMBER]) == b"".join(b"%d," % number for number in range(1000))
+
+
+def test_what_does_not_shrink_may_be_as_large_as_anything():
+    """
+    Random bytes are longer as gzip; they are within the bound when they are within it off the wire.
+    """
+    raw = random.Random(1).randbytes(2**18)
+    assert len(gzip.compress(raw)) > 2**18
+    assert decoded([gzip.compress(raw)], most=2**18) == raw
 
 
 def gzip_of_zeros(size: int) -> bytes:

@@ -220,3 +220,18 @@ def test_a_vault_that_does_not_answer():
         assert time.monotonic() - began < 1
 
     run(story)
+
+
+def test_a_vault_that_was_cancelled_inside():
+    """
+    Nobody who waits for the key was cancelled, so nobody is told so; a failure it is.
+    """
+
+    async def ask() -> str:
+        raise asyncio.CancelledError
+
+    async def story() -> None:
+        with pytest.raises(ConfigurationError, match="it was cancelled"):
+            await Credentials(ask).refresh()
+
+    run(story)

@@ -109,6 +109,8 @@ TABLE = [
     Row("302 to nowhere", [answer(status="302 X")], ResponseError, "nowhere"),
     Row("303 nearby", [answer(status="303 X", location="/login")], ResponseError, "another place on the same host"),
     Row("304", [lines("HTTP/1.1 304 Not Modified")], ResponseError, "304"),
+    Row("000", [answer(status="000 X")], TransportError, "nobody asked for"),
+    Row("099", [answer(status="099 X")], TransportError, "nobody asked for"),
     # Odd, and yet an answer.
     Row("JSON in chunks", [chunked(JSON[:9], JSON[9:]), GAP, END], None),
     Row("gzip, byte by byte", [chunked(*(bytes([byte]) for byte in ZIPPED), coding="gzip"), END], None),

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -153,6 +155,53 @@ def test_one_client_on_two_loops():
 
     assert [asyncio.run(story()), asyncio.run(story())] == [1, 1]
     assert client.limiter.statistics().keys["default"].granted == 4
+
+
+def test_there_is_no_way_back_into_a_closed_client():
+    """
+    Entering it again says so, and it stays closed.
+    """
+
+    async def story() -> None:
+        async with served([answer()]) as (server, client):
+            await client.close()
+            with pytest.raises(Closed, match="is closed"):
+                await client.__aenter__()
+            with pytest.raises(Closed, match="the client is closed"):
+                await client.get("/v1/x")
+            assert server.requests == []
+
+    in_virtual_time(story)
+
+
+ABRUPT = """
+import asyncio, socket
+from ratelimit_client import Client
+
+async def begin(client):
+    calls = [asyncio.ensure_future(client.post("/v1/x", data=b"x" * size)) for size in (1, 1_000_000)]
+    while client.limiter.in_flight < 2:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    return calls
+
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}", api_key="sk-0123456789")
+    loop = asyncio.new_event_loop()
+    calls = loop.run_until_complete(begin(client))
+    loop.close()
+    asyncio.run(client.close())
+    print(repr(client), flush=True)
+"""
+
+
+def test_a_client_whose_loop_was_closed_under_it_can_be_closed_on_another():
+    """
+    Calls that can never go on are in nobody's way. (In a process of its own: such an end leaves sockets unclosed.)
+    """
+    ended = subprocess.run([sys.executable, "-c", ABRUPT], capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.stdout.rstrip().endswith("closed>>"), ended.stderr
 
 
 def test_a_client_that_was_forgotten():

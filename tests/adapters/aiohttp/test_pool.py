@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from ratelimit_client import IncompleteResponse, RetryPolicy, TransportError
+from ratelimit_client.core.failure import FailureKind
 from tests.adapters.aiohttp.rawserver import Move, answer
 from tests.adapters.aiohttp.running import KEY, in_virtual_time, on_real_sockets, served, virtual_loop
 
@@ -173,5 +174,44 @@ def test_closing_ends_who_waits_for_a_head():
                 error = (await asyncio.gather(call, return_exceptions=True))[0]
                 assert isinstance(error, TransportError | IncompleteResponse)
                 assert virtual_loop().elapsed_s < 5
+
+    in_virtual_time(story)
+
+
+def test_interim_answers_without_end():
+    """
+    A hundred are put up with, which is more than anybody sends; a server that goes on is no server.
+    """
+
+    async def story() -> None:
+        hints = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+        async with served([hints * 99 + answer()], [hints * 100 + answer()], retry=RetryPolicy.none()) as (_, client):
+            assert (await client.post("/v1/x", json={})).status == 200
+            with pytest.raises(TransportError, match="100 answers that are not final") as caught:
+                await client.post("/v1/x", json={})
+            assert caught.value.kind is FailureKind.PROTOCOL
+
+    in_virtual_time(story)
+
+
+@pytest.mark.parametrize(
+    ("says", "stale"),
+    [([], True), ([b"HTTP/1.1 200 O"], False), ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], False)],
+    ids=["nothing", "half a head", "a hint"],
+)
+def test_a_used_connection_is_stale_only_if_it_says_nothing(says: list[Any], stale: bool):
+    """
+    A byte of an answer shows that the server took the request, so the connection had not been closed before.
+    """
+
+    async def story() -> None:
+        ends = [*says, 0.1, Move.CLOSE]
+        async with served([answer()], ends, retry=RetryPolicy.none()) as (server, client):
+            await client.post("/v1/x", json={})
+            with pytest.raises(TransportError) as caught:
+                await client.post("/v1/x", json={})
+            assert [request.connection for request in server.requests] == [0, 0]
+            assert caught.value.stale is stale
+            assert not caught.value.unsent
 
     in_virtual_time(story)

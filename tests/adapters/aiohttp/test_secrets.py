@@ -22,8 +22,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ratelimit_client import Client, RetryPolicy, Timeout, per_minute
-from ratelimit_client.errors import RateLimitClientError
+from ratelimit_client import Client, Limiter, RetryPolicy, Timeout, per_minute
+from ratelimit_client.errors import RateLimitClientError, TransportError
 from tests.adapters.aiohttp.rawserver import Move, RawServer, answer, chunked
 from tests.adapters.aiohttp.running import on_real_sockets
 
@@ -230,3 +230,59 @@ def test_a_session_of_the_users_is_told_the_key_no_earlier():
         assert session._default_headers["Authorization"] == "Bearer theirs"
 
     on_real_sockets(story)
+
+
+def of_ours(error: BaseException) -> BaseException:
+    """*error* without the frame of the test, which may hold what is the test's own."""
+    assert error.__traceback__ is not None
+    return error.with_traceback(error.__traceback__.tb_next)
+
+
+@pytest.mark.parametrize("where", ["client", "call"])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_key_that_is_a_header_of_the_users_is_not_shown_either(where: str, large: bool):
+    """
+    Azure's key is an ordinary header, of the client or of one call: it reaches the server, and no traceback or repr.
+    """
+
+    async def story() -> tuple[BaseException, str, str]:
+        theirs = {"api-key": CANARY}
+        async with (
+            RawServer([Move.CLOSE]) as server,
+            Client(
+                server.url, api_key="", retry=RetryPolicy.none(), headers=theirs if where == "client" else None
+            ) as client,
+        ):
+            body = b"x" * (2**20 if large else 1)
+            with pytest.raises(TransportError) as caught:
+                await client.post("/v1/x", data=body, headers=theirs if where == "call" else None)
+            return of_ours(caught.value), server.requests[0].headers["api-key"], repr(vars(client))
+
+    error, sent, client = on_real_sockets(story)
+    assert sent == CANARY
+    assert SECRET not in shown(error)
+    assert SECRET not in client
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "http://plain.example"},
+        {"api_key": CANARY + "\n" + CANARY},
+        {"quotas": "as many as you like"},
+        {"limiter": Limiter(), "quotas": "1/s"},
+        {"headers": {"Host": "elsewhere"}},
+        {"headers": {"api-key": CANARY + "\n"}},
+    ],
+    ids=["base_url", "api_key", "quotas", "limiter", "header", "header value"],
+)
+def test_a_client_that_could_not_be_made_shows_no_key(options: dict[str, Any]):
+    """
+    Its constructor's locals are searched like any others, and can be printed although it is unfinished.
+    """
+    with pytest.raises(RateLimitClientError) as caught:
+        Client(**{"base_url": "https://api.example", "api_key": CANARY} | options)
+    error = of_ours(caught.value)
+    if "quotas" not in options:  # a quota that could not be made cannot be printed
+        assert SECRET not in shown(error)
+    assert "unfinished" in repr(error.__traceback__.tb_frame.f_locals["self"])  # type: ignore[union-attr]

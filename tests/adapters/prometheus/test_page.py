@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 
 import aiohttp
 import pytest
@@ -107,3 +109,72 @@ def test_a_scraper_that_says_nothing():
         writer.close()
 
     asyncio.run(asyncio.wait_for(story(), 5))
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("asks", [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_connection_of_the_last_moment_is_closed(turns: int, asks: bytes):
+    """
+    However far its way to the page is when that closes, a scraper hears of the end and does not wait for it.
+    """
+    late: list[socket.socket] = []
+
+    async def story() -> None:
+        async with page() as shown:
+            assert shown.url is not None
+            late.append(socket.create_connection(("127.0.0.1", int(shown.url.split(":")[2].partition("/")[0])), 10))
+            late[0].sendall(asks)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(story())
+    with late[0] as sock, contextlib.suppress(ConnectionResetError):  # it was never accepted, or never read
+        while sock.recv(65536):
+            pass
+
+
+def test_opened_twice_it_listens_once():
+    """
+    The second time changes nothing, and one close is enough.
+    """
+
+    async def story() -> None:
+        shown = page()
+        url = await shown.open()
+        assert await shown.open() == url == shown.url
+        await shown.close()
+        async with aiohttp.ClientSession() as session:
+            assert url is not None
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get(url)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_cancelled_while_it_opens_or_closes_it_does_not_listen(at: int):
+    """
+    Wherever the cancellation comes: the port is free again.
+    """
+
+    async def story() -> None:
+        free = socket.create_server(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        shown = MetricsPage(str(port), CollectorRegistry())
+
+        async def opens_and_closes() -> None:
+            await shown.open()
+            await shown.close()
+
+        task = asyncio.create_task(opens_and_closes())
+        for _ in range(at):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await shown.close()
+        async with MetricsPage(str(port), CollectorRegistry()) as second:
+            assert second.url is not None
+
+    asyncio.run(story())

@@ -8,9 +8,10 @@ Theory. Framing (content-length, chunks) tells aiohttp when the bytes on the wir
 are complete, and it is not enough. A gzip stream can end early inside intact
 framing, and aiohttp then hands out the prefix; a content-length that is too
 small cuts the rest off; a body that ends with the connection has no framing at
-all; and 300 KiB of gzip can hold 300 MiB. So decoding is done here, in pieces
-that are counted, up to the checksum at the end of the stream, and what says it
-is JSON has to be JSON to the last brace.
+all; and 300 KiB of gzip can hold 300 MiB, or go on for ever and hold nothing. So
+decoding is done here, in pieces that are counted, on the wire and off it, up to the
+checksum at the end of the stream, and what says it is JSON has to be JSON to the
+last brace.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ MOST_BYTES = 64 * 2**20
 """Decoded bytes of one body; base64 images come close to it, chat never does."""
 
 _STEP = 2**20
+# What follows a member of a gzip stream is copied, so members of nothing cost the square of what they stand in.
+_SLICE = 16 * 1024
+# A stream of several members has something in most of them: bgzip puts up to 64 KiB in each.
+_MOST_EMPTY_MEMBERS = 64
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -47,7 +52,7 @@ class BadBody(Exception):
 class Kept:
     """The decoded bytes of one body so far."""
 
-    __slots__ = ("_inflate", "_most", "_parts", "_size", "_zipped", "since_pause")
+    __slots__ = ("_empty", "_full", "_inflate", "_most", "_parts", "_size", "_wire", "_zipped", "since_pause")
 
     def __init__(self, coding: str, most: int = MOST_BYTES) -> None:
         coding = coding.strip().lower()
@@ -58,7 +63,7 @@ class Kept:
         self._inflate: Any = None
         self._most = most
         self._parts: list[bytes] = []
-        self._size = 0
+        self._size = self._wire = self._empty = self._full = 0
         self.since_pause = 0
 
     def add(self, piece: bytes) -> None:
@@ -67,7 +72,12 @@ class Kept:
             self._keep(piece)
             return
         try:
-            self._unzip(piece)
+            for start in range(0, len(piece), _SLICE):
+                part = piece[start : start + _SLICE]
+                self._wire += len(part)
+                if self._wire > 2 * self._most:  # what does not shrink grows a little, and no more than that
+                    raise self._too_large()
+                self._unzip(part)
         except zlib.error as error:
             problem = BadBody(f"its gzip stream is corrupt ({error})", self.sofar())
         else:
@@ -92,21 +102,32 @@ class Kept:
                 # Another member may follow (RFC 1952, 2.2), and so may zeros as padding.
                 if self._inflate is not None and not piece.strip(b"\0"):
                     return
-                self._inflate = zlib.decompressobj(_GZIP)
+                self._inflate = self._next_member()
 
             self._keep(self._inflate.decompress(piece, _STEP))
             piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+
+    def _next_member(self) -> Any:
+        if self._inflate is not None:
+            self._empty += self._size == self._full
+            self._full = self._size
+            if self._empty > _MOST_EMPTY_MEMBERS:
+                raise BadBody("its gzip stream holds nothing, again and again", self.sofar(), may_pass=False)
+        return zlib.decompressobj(_GZIP)
 
     def _keep(self, data: bytes) -> None:
         if not data:
             return
         self._size += len(data)
         self.since_pause += len(data)
-        if self._size > self._most:
-            head = self._parts[0][:1024] if self._parts else data[:1024]
-            self._parts.clear()
-            raise BadBody(f"it is larger than {self._most} bytes", head, may_pass=False)
         self._parts.append(data)
+        if self._size > self._most:
+            raise self._too_large()
+
+    def _too_large(self) -> BadBody:
+        head = self._parts[0][:1024] if self._parts else b""
+        self._parts.clear()
+        return BadBody(f"it is larger than {self._most} bytes", head, may_pass=False)
 
 
 def meaning(raw: bytes, content_type: str, *, must_be_data: bool) -> Any:

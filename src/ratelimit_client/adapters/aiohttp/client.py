@@ -37,7 +37,7 @@ from .body import MOST_BYTES
 from .credentials import Credentials, KeySource
 from .door import Door
 from .exchange import Call, Exchange
-from .headers import check, checked, merged, standing
+from .headers import check, checked, merged, shy, standing
 from .names import Names
 from .payload import JSON, Content, as_json, prepare
 from .reply import Reply
@@ -62,23 +62,29 @@ class Client:
         async with Client() as client:
             reply = await client.post("/chat/completions", json={"model": ..., "messages": [...]})
 
+    Leaving ``async with`` drains it and closes it; after an error it is closed at once.
+    Without, call ``close()``. It serves one event loop at a time, as its limiter does.
+
     Args:
         base_url: where the API is; ``OPENAI_BASE_URL``, else OpenAI's own address.
         api_key: text, or a sync or async callable (rotation, a vault): asked again after
-            60 s, and once after a 401. Default ``OPENAI_API_KEY``.
+            60 s, and once after a 401. Default ``OPENAI_API_KEY``; "" for none.
         organization, project: default ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``.
         limiter: one to share with others; otherwise the client makes its own from
             *quotas*, *shared*, *name*, *dialect*, *max_in_flight* and *retry*.
-        retry: which outcomes a call outlives.
+        retry: which outcomes a call outlives; by default what the limiter's ``retry`` says.
+        quotas, shared, name, dialect, max_in_flight: as of ``Limiter``.
         timeout: for connecting and for silence; for the whole there is ``deadline``.
-        headers: sent with every request.
+        headers: sent with every request; their values are shown nowhere, for they may be keys.
         default_query: sent with every request, such as Azure's ``api-version``.
         session: an ``aiohttp.ClientSession`` of yours, for a proxy or a certificate
             authority; it is used with no redirects and stays open when the client closes.
         allow_insecure: let plain http leave this machine.
 
     Raises:
-        ConfigurationError: no key for an API that needs one, or a base URL that would show it.
+        ConfigurationError: no key for an API that needs one, a base URL that would show
+            it, a header that may not be sent, or quotas beside a *limiter*.
+        InvalidQuota, LookupError: as of ``Limiter``.
     """
 
     def __init__(
@@ -101,10 +107,13 @@ class Client:
         session: aiohttp.ClientSession | None = None,
         allow_insecure: bool = False,
     ) -> None:
+        headers = shy(headers)
+        try:
+            self._credentials = Credentials(os.environ.get("OPENAI_API_KEY") if api_key is None else api_key)
+        finally:
+            del api_key  # a traceback that shows locals shows this one
         given = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
         self._base = Base(given, default_query=default_query, allow_insecure=allow_insecure)
-        self._credentials = Credentials(os.environ.get("OPENAI_API_KEY") if api_key is None else api_key)
-        del api_key
         if self._base.is_openai and not self._credentials.given:
             message = f"{self._base.origin} needs a key: set OPENAI_API_KEY, or pass api_key="
             raise ConfigurationError(message)
@@ -140,11 +149,11 @@ class Client:
     # -- calls --------------------------------------------------------------------------
 
     def post(self, path: str, **arguments: Any) -> Coroutine[Any, Any, Reply]:
-        """``request("POST", path, ...)``."""
+        """``request("POST", path, ...)``: arguments, reply and errors are the same."""
         return self.request("POST", path, **arguments)
 
     def get(self, path: str, **arguments: Any) -> Coroutine[Any, Any, Reply]:
-        """``request("GET", path, ...)``."""
+        """``request("GET", path, ...)``: arguments, reply and errors are the same."""
         return self.request("GET", path, **arguments)
 
     async def request(
@@ -168,8 +177,10 @@ class Client:
         """
         A 2xx answer, whole, when the limits let the call go.
 
-        It waits its turn in the queue and is tried again as the retry policy says.
-        Cancelled in the queue it leaves no trace; cancelled in flight its charge stays.
+        It waits its turn in the queue and is tried again as the retry policy says; a
+        POST, too, so one that was cut off may be done twice unless the server knows its
+        idempotency key. Cancelled in the queue it leaves no trace; cancelled in flight
+        its connection is closed, its place is free and its charge stays.
 
         Args:
             method: GET, POST, ...
@@ -179,16 +190,22 @@ class Client:
                 (file name, content[, type]).
             headers: of this call alone.
             key: whose budget it is charged to; the ``model`` of a JSON body by default.
-            cost, tokens: what it costs, if you know; otherwise it is estimated from the body.
+            cost, tokens: whole units it costs, if you know; otherwise it is estimated from the body.
             priority: -2 to 2, lower first. *tenant*: whom the queue shares fairly with others.
             deadline: seconds for all of it, queue and retries included.
             idempotency_key: the same for all attempts; one is made up otherwise.
 
         Raises:
-            ResponseError: the final answer was no success. NotAdmitted: it was never
-            sent. DeadlineExceeded: it was sent, and time ran out. TransportError,
-            IncompleteResponse: no answer, or not all of it.
+            ResponseError: the final answer was no success.
+            NotAdmitted: it was never sent and is not charged (``Closed``, ``QueueFull``,
+                a deadline that cannot be kept or passed in the queue).
+            CostExceedsQuota: it could never go.
+            DeadlineExceeded: it was sent, and time ran out.
+            TransportError, IncompleteResponse: no answer, or not all of it.
+            ConfigurationError: what was given makes no request, or there is no key.
+            WrongLoop: calls are under way on another event loop.
         """
+        headers = shy(headers)
         alone = json is not None and data is None and files is None
         content = as_json(json) if alone else await prepare(json, data, files)
         stated = cost is not None or tokens is not None
@@ -310,9 +327,13 @@ class Client:
 
         Args:
             rows: dicts of arguments for ``request``, or lines of a batch file (``method``,
-                ``url``, ``body``); taken as needed, 64 beyond those in flight.
-            ordered: results in the order of the rows; at most 1024 finished ones are held.
+                ``url``, ``body``); taken as needed, 64 beyond those in flight, and none
+                without a place for its result (see ``Limiter.map``).
+            ordered: results in the order of the rows; at most 1024 are in flight or held.
             on_error: "yield" a result that holds the error, or "raise" it.
+
+        A row that makes no request is a result with a ``ConfigurationError``. Leaving
+        the block early cancels the calls under way and waits until they have ended.
         """
         return self._limiter.results(self._run_row, rows, ordered=ordered, on_error=on_error)
 
@@ -335,16 +356,19 @@ class Client:
 
     async def drain(self, timeout_s: float | None = None) -> bool:
         """
-        Let no further call in and wait for those inside, queued or in flight.
+        Let no further call in and wait for those inside: asking for the key, queued or in flight.
+
+        Cancelled or timed out, it goes on letting no call in; those inside go on, too.
 
         Returns:
             True when all have ended, False after *timeout_s* seconds.
         """
         self._door.shut("draining")
-        if self._own_limiter:
-            return await self._limiter.drain(timeout_s)
         try:
             async with asyncio.timeout(timeout_s) as limit:
+                if self._own_limiter:
+                    await self._door.asked()  # from here on it lets nobody join the queue
+                    await self._limiter.drain()
                 await self._door.empty()
         except TimeoutError:
             if not limit.expired():
@@ -353,17 +377,23 @@ class Client:
         return True
 
     async def close(self) -> None:
-        """Let no further call in, fail what is queued with ``Closed``, close the connections. Idempotent."""
+        """
+        Let no further call in, fail what is queued with ``Closed``, close the connections. Idempotent.
+
+        Calls in flight end with an error at once and stay charged; ``drain`` first if
+        they matter. With a *limiter* of your own those queued fail when their turn
+        comes. A session of yours stays open. Cancelled, call it again.
+        """
         self._door.shut("closed")
         if self._own_limiter:
             self._limiter.close()
         await self._wire.close()
 
     async def __aenter__(self) -> Self:
-        self._door.open()
-        self._wire.open()
         if self._own_limiter:
             await self._limiter.__aenter__()
+        self._door.open()
+        self._wire.open()
         return self
 
     async def __aexit__(
@@ -377,7 +407,8 @@ class Client:
             await self.close()
 
     def __repr__(self) -> str:
-        return f"<Client {self._base}: {self._limiter!r}>"
+        limiter = getattr(self, "_limiter", None)  # a traceback may ask an unfinished one
+        return f"<Client {self._base}: {limiter!r}>" if limiter is not None else "<Client, unfinished>"
 
     async def _ask_for_key(self, left_s: float | None) -> float | None:
         """Have a fresh key within the deadline; returns the seconds that are left of it."""
@@ -385,7 +416,8 @@ class Client:
         began = loop.time()
         try:
             async with asyncio.timeout(left_s):
-                await self._credentials.refresh()
+                with self._door.asking():
+                    await self._credentials.refresh()
         except TimeoutError:
             waited_s = loop.time() - began
         else:

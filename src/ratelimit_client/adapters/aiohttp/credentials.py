@@ -34,8 +34,14 @@ class Credentials:
     """
 
     def __init__(self, source: KeySource | None, *, life_s: float = 60.0, patience_s: float = 30.0) -> None:
+        # First, because a traceback may ask an unfinished one for its repr.
+        self._key: Secret | None = None
         self._ask = source if callable(source) else None
-        self._key = _secret(source) if isinstance(source, str) and source.strip() else None
+        try:
+            if isinstance(source, str) and source.strip():
+                self._key = _secret(source)
+        finally:
+            del source  # a traceback that shows locals shows this one
         self._life_s = life_s
         self._patience_s = patience_s
         self._asked_at = float("-inf")
@@ -101,6 +107,12 @@ class Credentials:
             problem = str(error)
         except TimeoutError:
             problem = f"it gave no key within {self._patience_s:g} s"
+        except asyncio.CancelledError:
+            # Something inside the callable was cancelled, and nobody who waits for the key was.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            problem = "it was cancelled"
         except Exception as error:  # noqa: BLE001 - a provider may raise anything, and its text may hold the key
             problem = f"it raised {type(error).__name__}"
         else:

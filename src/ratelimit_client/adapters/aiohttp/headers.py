@@ -42,7 +42,7 @@ OURS: Mapping[str, str] = {
 
 class Shy(str):
     """
-    Header text that prints as a mask.
+    Header text that prints as a mask: our key, and whatever a user adds, because that may be a key as well.
 
     It is a ``str`` to the library that writes it, and dots to whatever prints
     the dictionary it stands in: a traceback with locals, a debug log, a repr.
@@ -55,6 +55,13 @@ class Shy(str):
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, ("...",)
+
+
+def shy(headers: Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
+    """A user's headers, unchecked, with values that no traceback shows (Azure's key, say, is a header like others)."""
+    if not headers:
+        return headers
+    return {name: Shy(value) if isinstance(value, str) else value for name, value in headers.items()}
 
 
 def checked(headers: Mapping[Any, Any] | None) -> dict[str, str]:

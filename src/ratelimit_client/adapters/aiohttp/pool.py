@@ -42,6 +42,8 @@ from .watchdog import Stalled, Watchdog
 _IDLE_S = 7.5
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SWITCHING = 101
+# Enough for every server that means well: 103 may come a few times.
+_MOST_INTERIM = 100
 
 
 class Handler(ResponseHandler):
@@ -51,6 +53,7 @@ class Handler(ResponseHandler):
     Attributes:
         used: it has carried a request before.
         idle: it has been idle since the last sweep.
+        heard: how often something came on it.
         content: the body that comes on it now.
     """
 
@@ -58,13 +61,13 @@ class Handler(ResponseHandler):
         super().__init__(loop)
         self.used = self.idle = False
         self.content: aiohttp.StreamReader | None = None
-        self._heard = 0
+        self.heard = 0
         self._connection: Connection | None = None
         self._pool: Pool | None = None
 
     def data_received(self, data: bytes) -> None:
         """Something came."""
-        self._heard += 1
+        self.heard += 1
         super().data_received(data)
 
     def belong(self, connection: Connection, pool: Pool) -> None:
@@ -90,7 +93,7 @@ class Handler(ResponseHandler):
     def moved(self) -> int:
         """A number that changes with every byte in or out."""
         transport = self.transport
-        return self._heard if transport is None else self._heard - transport.get_write_buffer_size()
+        return self.heard if transport is None else self.heard - transport.get_write_buffer_size()
 
     def alive(self) -> bool:
         """Can more come?"""
@@ -182,19 +185,19 @@ class Pool:
             used = handler is not None
             if handler is None:
                 handler = await self._connect()
+            heard = handler.heard
             handler.set_response_params(
                 skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False, read_timeout=None
             )
             self._write(handler, f"{method} {url.raw_path_qs}", headers, _length(method, raw), raw or b"")
             written()
             self._dog.watch(handler)
-            message, content = await handler.read()
-            while message.code < 200 and message.code != _SWITCHING:
-                message, content = await handler.read()
+            message, content = await self._head(handler)
             handler.content = content
             return Answer(message.code, message.headers, content, handler)
         except BaseException as error:
             if handler is not None:
+                used = used and handler.heard == heard
                 handler.close_line(whole=False)
             if not isinstance(error, Exception):
                 # The frames below hold aiohttp's locals; nobody who prints this needs them.
@@ -202,6 +205,15 @@ class Pool:
                 raise
             failure = told(_as_lost(error, used), str(self._base.origin), self._idle_s)
         raise failure
+
+    async def _head(self, handler: Handler) -> tuple[Any, aiohttp.StreamReader]:
+        """The head of the final answer, after as many interim ones as anybody could want."""
+        for _ in range(_MOST_INTERIM):
+            message, content = await handler.read()
+            if not 100 <= message.code < 200 or message.code == _SWITCHING:
+                return message, content
+        problem = f"{_MOST_INTERIM} answers that are not final"
+        raise aiohttp.http_exceptions.HttpProcessingError(message=problem)
 
     def _write(self, handler: Handler, target: str, headers: Mapping[str, str], length: str, raw: bytes) -> None:
         transport = handler.transport

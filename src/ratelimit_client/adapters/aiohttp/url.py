@@ -48,6 +48,7 @@ class Base:
     """
 
     def __init__(self, text: str, *, default_query: Params | None = None, allow_insecure: bool = False) -> None:
+        self._prefix = "unfinished"  # a traceback may ask for the repr of one that could not be made
         url = _parsed(text)
         _refuse_plain_http(url, allow_insecure)
         self.origin = url.origin()

@@ -111,9 +111,10 @@ class Wire:
         self._closed = True
         if self._loop is None:
             return
-        self._dog.close()
         if self._loop is not asyncio.get_running_loop() or self._pid != os.getpid():
-            self._leave()
+            self._leave()  # whoever waits there is not to be woken from here, or never can be
+        else:
+            self._dog.close()
         for session in self._uploads.values():
             await session.close()
         while self._keepers:

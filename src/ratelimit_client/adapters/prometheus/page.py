@@ -5,7 +5,8 @@ A page of metrics on this machine.
         ...
 
 Law of this file: the page is a spectator. Its port being taken is a warning, and no
-scraper, slow or hostile, gets more of the loop than one scrape takes.
+scraper, slow or hostile, gets more of the loop than one scrape takes. When it is
+closed, every connection is, also one that came at the last moment.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from ...errors import ConfigurationError
+from ...runtime.listening import stop_listening
 
 LOOPBACK = "127.0.0.1"
 
@@ -42,7 +44,7 @@ def address_of(text: str) -> tuple[str, int]:
 
 class MetricsPage:
     """
-    ``/metrics`` for Prometheus.
+    ``/metrics`` for Prometheus, on the event loop that opens it.
 
     Args:
         address: ``[HOST:]PORT``; loopback unless a host is named; port 0 takes any.
@@ -50,37 +52,60 @@ class MetricsPage:
     """
 
     def __init__(self, address: str, registry: CollectorRegistry = REGISTRY) -> None:
+        self.url: str | None = None
+        """Where it is; None when it is nowhere."""
         self._host, self._port = address_of(address)
         self._registry = registry
         self._runner: web.ServerRunner | None = None
-        self.url: str | None = None
-        """Where it is; None when it is nowhere."""
+        self._server: asyncio.Server | None = None
 
     async def open(self) -> str | None:
-        """Listen; returns the address, or None after a warning when that cannot be."""
-        runner = web.ServerRunner(
+        """
+        Listen; cancelled, it does not. Opening what is open changes nothing.
+
+        Returns:
+            The address, or None after a warning when that cannot be.
+        """
+        if self._runner is not None:
+            return self.url
+        runner = self._runner = web.ServerRunner(
             web.Server(self._answer, access_log=None, keepalive_timeout=_SLOWEST_SCRAPER_S),
             handle_signals=False,
             shutdown_timeout=0.1,
         )
-        await runner.setup()
         try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
+            await self._listen(runner)
         except OSError as error:
-            await runner.cleanup()
+            await self.close()
             _log.warning("no metrics at %s:%d: %s", self._host, self._port, error.strerror or type(error).__name__)
-            return None
-        self._runner = runner
-        host, port = runner.addresses[0][:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+        except BaseException:
+            await self.close()
+            raise
         return self.url
 
+    async def _listen(self, runner: web.ServerRunner) -> None:
+        await runner.setup()
+        assert runner.server is not None  # it was set up
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(runner.server, self._host, self._port, start_serving=False)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        await self._server.start_serving()
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+
     async def close(self) -> None:
-        """Listen no more. Idempotent."""
-        runner, self._runner, self.url = self._runner, None, None
-        if runner is not None:
-            await runner.cleanup()
+        """
+        Listen no more, and end every connection; an answer under way has a moment to be written. Idempotent.
+
+        Cancelled, it has stopped listening, and connections end with the event loop.
+        """
+        runner, server = self._runner, self._server
+        self._runner = self._server = self.url = None
+        try:
+            if server is not None:
+                await stop_listening(server)
+        finally:
+            if runner is not None:
+                await runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path != "/metrics":
