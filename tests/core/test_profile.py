@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from ratelimit_client.core.profile import Refill, ServerProfile
+from ratelimit_client.core.profile import EveryDimension, Refill, ServerProfile
 
 
 def test_a_server_nobody_knows_is_taken_for_the_careful_case() -> None:
@@ -32,3 +32,11 @@ def test_a_profile_keeps_its_own_table() -> None:
         profile.pays["requests"] = "requests"  # type: ignore[index]
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         profile.grain_s = 0.0  # type: ignore[misc]
+
+
+def test_every_dimension_may_pay_the_same():
+    """But for those that are listed; a profile keeps it as it is."""
+    profile = ServerProfile(pays=EveryDimension("requests", {"bytes": "content-bytes"}))
+    assert [profile.pays.get(name) for name in ("burst", "bytes")] == ["requests", "content-bytes"]
+    assert (list(profile.pays), len(profile.pays), "anything" in profile.pays) == (["bytes"], 1, True)
+    assert EveryDimension("requests")["x"] == "requests"

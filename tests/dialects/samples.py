@@ -10,10 +10,21 @@ several lines. Identities are replaced; nothing else is.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import attrs
+
+from ratelimit_client.dialects import names
+
+OTHER_NAMES = {
+    "dockerhub": "docker",
+    "openai-batch": "openai",
+    "openai-codex": "openai",
+    "openai-realtime": "openai",
+    "vllm": "openai",
+}
 
 DATA = Path(__file__).parent / "data" / "headers.jsonl"
 
@@ -31,6 +42,18 @@ class Sample:
     body: Any
     meaning: str
     expect: dict[str, Any]
+
+    @property
+    def dialect(self) -> str:
+        """The dialect of its sender, as a user would name it; "auto" for a sender that has none of its own."""
+        name = OTHER_NAMES.get(self.provider, self.provider)
+        return name if name in names() else "auto"
+
+    @property
+    def url(self) -> str | None:
+        """Where the request went, if the source says so."""
+        found = re.search(r"\((https?://[^ )]+)", self.source)
+        return found[1] if found else None
 
     def __str__(self) -> str:
         return f"{self.number}-{self.provider}-{self.status}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit_client.dialects.bodies import LONGEST_BODY, LONGEST_MESSAGE, ErrorBody, read_body
+from ratelimit_client.dialects.bodies import LONGEST_BODY, LONGEST_MESSAGE, ErrorBody, Violation, read_body
 from ratelimit_client.dialects.durations import Form, When
 
 INNER = {"message": "Slow", "type": "tokens", "param": None, "code": "rate_limit_exceeded"}
@@ -30,6 +30,11 @@ def facts(body: object, *, failed: bool = True) -> tuple[str | None, str | None,
         {"object": "batch", "status": "failed", "errors": {"object": "list", "data": [INNER]}},
         {"type": "response.failed", "response": {"status": "failed", "error": INNER}},
         {"type": "response.done", "response": {"status_details": {"type": "failed", "error": INNER}}},
+        {"id": "batch_req_1", "response": {"status_code": 429, "body": {"error": INNER}}, "error": None},
+        {"choices": [{"finish_reason": "error", "error": INNER}]},
+        {"error": {"type": "error", "error": INNER}},
+        {"detail": {"error": INNER}},
+        {"detail": INNER},
         {"object": "error", **INNER},
         [{"error": INNER}],
         ["noise", {"error": INNER}],
@@ -112,6 +117,8 @@ def test_a_success_is_not_an_error(body):
         json.dumps({"error": INNER}),
         json.dumps({"object": "thread.run", "status": "failed", "last_error": INNER}),
         {"object": "batch", "status": "failed", "errors": {"data": [INNER]}},
+        {"choices": [{"finish_reason": "error", "error": INNER}]},
+        {"custom_id": "a", "response": {"status_code": 429, "request_id": "r", "body": {"error": INNER}}},
         {"type": "error", **{k: v for k, v in INNER.items() if k != "type"}},
         "data: " + json.dumps({"error": INNER}) + "\n\n",
         ": comment\r\n\r\nevent: error\r\ndata: {}\r\ndata: "
@@ -127,6 +134,15 @@ def test_an_error_in_a_success(body):
     error = read_body(body, failed=False)
     assert error is not None
     assert error.code == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize("form", [lambda body: body, json.dumps])
+def test_a_query_that_was_refused_under_200(form):
+    """The errors of a query language count when their type is that of a rate limit; others are the caller's."""
+    refused = {"data": None, "errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1."}]}
+    assert facts(form(refused), failed=False) == ("RATE_LIMITED", None, "API rate limit exceeded for user ID 1.")
+    other = {"data": None, "errors": [{"type": "NOT_FOUND", "message": "x"}], "detail": {"message": "x"}}
+    assert facts(form(other), failed=False) is None
 
 
 def test_a_stream_without_an_error():
@@ -196,6 +212,7 @@ def test_the_status_that_a_body_names():
         ({"error": {"code": "503"}}, 503),
         ({"status_code": 429, "error": {"code": "x"}}, 429),
         ({"raw_status_code": 422, "message": "x"}, 422),
+        ({"response": {"status_code": 503, "body": {"error": {"code": "x"}}}}, 503),
         ({"error": {"code": "1300"}}, None),
         ({"error": {"code": 200}}, None),
         ({"error": {"code": "\u0664\u0662\u0669"}}, None),
@@ -220,6 +237,22 @@ def test_what_else_a_body_carries():
     event = read_body({"type": "error", "error": {"code": "x"}, "headers": {"a": "b"}}, failed=False)
     assert event is not None
     assert event.headers == {"a": "b"}
+
+
+def test_what_an_upstream_said():
+    """It is searched like the message itself, and is not shown as the message."""
+    error = read_body({"error": {"message": "m", "metadata": {"raw": "Try again in 5s", "x": 1}}}, failed=True)
+    assert error is not None
+    assert (error.message, error.text) == ("m", "m\nTry again in 5s")
+
+
+def test_limits_that_an_error_names():
+    """With what they count, their window, their amount and whom they hold for, as far as it says so."""
+    named = {"quotaMetric": "m", "quotaId": "PerDay", "quotaValue": "20", "quotaDimensions": {"model": "x"}}
+    details = [{"violations": [named, {}, 5]}, {"violations": "none"}, 7]
+    error = read_body({"error": {"message": "m", "details": details}}, failed=True)
+    assert error is not None
+    assert error.violations == (Violation("m", "PerDay", 20.0, "x"), Violation("", "", None, None))
 
 
 def test_nothing_grows_without_bound():

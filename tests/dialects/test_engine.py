@@ -55,6 +55,12 @@ def hint(headers: dict[str, Any], body: Any = None, status: int = 429, **others:
         ({}, {"error": {"resets_in_seconds": 9568, "code": "x"}}, 9_568.0),
         ({"date": DATE}, {"error": {"resets_at": AT_S + 60, "code": "x"}}, 60.0),
         ({}, {"error": {"message": "Please retry in 48.9s.", "details": [{"retryDelay": "48s"}]}}, 48.9),
+        ({"date": DATE}, "usage limit reached, resets at 2019-08-05T09:28:00Z", 60.0),
+        ({"date": DATE}, "usage limit reached, resets at 2019-08-05T09:26:00Z", None),
+        ({}, "usage limit reached, resets at 2019-08-05T09:28:00Z", None),
+        ({"date": DATE}, "limit reached|1564997250", 30.0),
+        ({"x-rate-limit-retry-after-seconds": "9"}, None, 9.0),
+        ({"x-ratelimit-retry-after": "9", "retry-after": "5"}, None, 5.0),
         ({}, None, None),
     ],
 )

@@ -95,3 +95,9 @@ def test_what_an_answer_used(usage: Any, total: int | None):
     A total that can be one, or none.
     """
     assert tokens_used(usage) == total
+
+
+def test_what_is_no_part_of_a_message_counts_nothing():
+    """A number among the parts, or in place of them."""
+    body = {"messages": [{"content": [5, "four"]}, {"content": 5}]}
+    assert features_of(body).chars == 4

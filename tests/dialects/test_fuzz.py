@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from typing import Any
 
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ratelimit_client.core.signals import Signals
 from ratelimit_client.dialects import names, read
 from tests.dialects.samples import SAMPLES
+from tests.sizes import SCALE
 
 HOSTILE = [
     "nan", "inf", "-inf", "1e400", "-5", "-1", "0", "0s", "1e9", "x", "1_000", "\u0661\u0662", "", " ", "9" * 5000,
@@ -25,7 +27,12 @@ NAMES = [
       for dim in ("", "-requests", "-Tokens", "-tokens-minute", "-" + "x" * 70)),
     "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-tokens-remaining", "RateLimit", "RateLimit-Policy",
     "retry-after", "Retry-After-Ms", "x-should-retry", "date", "age", "x-request-id", "openai-processing-ms",
-    "openai-version", "x-ratelimit-type", "policy-id",
+    "openai-version", "x-ratelimit-type", "policy-id", "apim-request-id", "x-ratelimit-key", "x-ratelimit-resource",
+    "ratelimitbysize-limit", "ratelimitbysize-reset", "x-ratelimit-tokens-query-cost", "x-ratelimitbysize-limit-month",
+    "anthropic-ratelimit-unified-5h-utilization", "anthropic-ratelimit-unified-5h-reset", "RateLimit-ResetTime",
+    "x-codex-primary-used-percent", "x-codex-primary-window-minutes", "x-codex-primary-reset-after-seconds",
+    "x-trial-endpoint-call-limit", "x-tokenlimit-limit", "X-RateLimit-Bucket", "X-RateLimit-Scope",
+    "X-RateLimit-Global",
 ]  # fmt: skip
 
 values = st.sampled_from(HOSTILE) | st.text(max_size=20) | st.integers(-1, 10**6).map(str)
@@ -67,6 +74,44 @@ def test_hostile_headers(status, headers, body, dialect, now_s):
     signals = read(status, headers, body, dialect=dialect, now_wall_s=now_s)
     assert is_sound(signals)
     assert signals.status == status
+
+
+SETS = 1_700 * SCALE
+"""Damaged answers of one run: 5 100 in CI."""
+
+
+def damaged(dice: random.Random) -> tuple[int, list[tuple[Any, Any]], Any]:
+    """A real answer with headers dropped, doubled, reordered, respelt, renamed, or with hostile values."""
+    sample = dice.choice(SAMPLES)
+    found: list[tuple[Any, Any]] = []
+    for name, value in sample.headers.items():
+        what = dice.randrange(10)
+        if what == 0:
+            continue
+        if what == 1:
+            found.append((name, dice.choice(HOSTILE)))
+        spelling = dice.choice([name, name.upper(), name.title(), name.encode(), dice.choice(NAMES)])
+        found.append(
+            (spelling, dice.choice([value, value, value, dice.choice(HOSTILE), [value, dice.choice(HOSTILE)]]))
+        )
+    found += [(dice.choice(NAMES), dice.choice(HOSTILE)) for _ in range(dice.randrange(4))]
+    dice.shuffle(found)
+    body = sample.body if dice.random() < 0.6 else dice.choice(SAMPLES).body
+    if dice.random() < 0.3:
+        text = json.dumps(body)
+        body = text[: dice.randrange(len(text) + 1)]
+    return dice.choice([sample.status, 200, 403, 429, 500]), found, body
+
+
+def test_thousands_of_damaged_answers():
+    """None raises, in its sender's dialect, in another's, or in that which the answer gives away."""
+    dice = random.Random(20_260_819)
+    every = names()
+    for _ in range(SETS):
+        status, headers, body = damaged(dice)
+        signals = read(status, headers, body, dialect=dice.choice(every), now_wall_s=dice.choice([None, 0.0, 1.7e9]))
+        assert is_sound(signals), (status, headers, body)
+        assert read(status, dict(headers), body).status == status
 
 
 @st.composite

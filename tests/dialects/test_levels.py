@@ -163,3 +163,9 @@ def test_structured_fields_are_bounded():
     """No more dimensions than elsewhere."""
     text = ", ".join(f'"d{n}";r=1' for n in range(60))
     assert len(levels({"ratelimit": text})[0]) == MOST_DIMENSIONS
+
+
+def test_more_left_than_a_policy_grants():
+    """A policy that stands for the limit clamps what remains, like a limit of its own."""
+    headers = {"RateLimit-Policy": "100;w=60", "RateLimit-Remaining": "399000"}
+    assert levels(headers) == ({"requests": Reading(100, 100, None, 60)}, True)

@@ -25,18 +25,34 @@ OPENAI = {
     "x-ratelimit-remaining-tokens": "29000",
     "x-ratelimit-reset-tokens": "2s",
 }
+
+
+class Odd(dict):  # type: ignore[type-arg]
+    """A mapping one of whose names is no name."""
+
+    def __iter__(self):
+        return iter([["x-request-id"], *super().__iter__()])
+
+
 LIST = [name for name in names() if name != "auto"]
 
 
 def by_the_engine(table, status, headers):
     collected = Collected(table.vocabulary)
     collected.take(headers)
-    return conclude(table, status, collected, None, None)
+    return conclude(table, status, collected, None, None, None)
 
 
 def fresh(name: str) -> Dialect:
     """A table that has seen nothing."""
     return attrs.evolve(lookup(name))
+
+
+def test_a_name_that_is_a_list_is_out_of_the_ordinary():
+    """It has no shape, and nothing raises."""
+    assert read_ordinary(fresh("openai"), 200, Odd(OPENAI)) is None
+    for dialect in ("openai", "auto"):
+        assert read(200, Odd(OPENAI), dialect=dialect).request_id == "req_1"
 
 
 def test_an_ordinary_answer_is_read_in_one_go():

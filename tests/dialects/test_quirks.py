@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ratelimit_client.core.signals import Reading, Reason
-from ratelimit_client.dialects import detect, read
+from ratelimit_client.dialects import detect, lookup, read
 
 NAMES = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
 
@@ -249,3 +249,170 @@ def test_a_gateway_that_passes_headers_on():
     """The vendor behind it is recognised by what only that vendor sends."""
     headers = {"openai-processing-ms": "3213", "x-ratelimit-limit-requests": "10000"}
     assert detect(url="https://gateway.example/v1", headers=headers).name == "openai"
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reset_s"), [("120", "500", 0.5), ("20000", "3", 0.003), ("50", "1", 1.0), ("250", "0", 0.0)]
+)
+def test_two_units_at_one_vendor(limit, value, reset_s):
+    """500 is half a second and 1 a second, by the level beside it (Azure)."""
+    fields = {"limit": limit, "remaining": str(int(limit) - 1), "reset": value, "renewalperiod": "60"}
+    headers = {f"x-ratelimit-{field}-requests": text for field, text in fields.items()}
+    assert read(200, headers).readings["requests"] == Reading(int(limit), int(limit) - 1, reset_s, 60)
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "huggingface", "auto"])
+def test_a_wait_on_a_success(dialect):
+    """Seconds to the next minute of the clock, or a polling interval: no reason to wait."""
+    assert read(200, {"retry-after": "41"}, dialect=dialect).retry_after_s is None
+
+
+@pytest.mark.parametrize(("seconds", "dialect", "retryable"), [(86_400, "azure", False), (198_300, "generic", True)])
+def test_a_wait_of_days(seconds, dialect, retryable):
+    """Told whatever it is; a day at Azure is how it says that a call is too large (pi#3671, climb#1)."""
+    signals = read(429, {"retry-after": str(seconds)}, dialect=dialect)
+    assert (signals.retry_after_s, signals.retryable) == (seconds, retryable)
+
+
+@pytest.mark.parametrize(
+    ("hint", "seconds"),
+    [
+        ("Mon, 05 Aug 2019 09:27:05 GMT", 5.0),
+        ("Monday, 05-Aug-19 09:27:05 GMT", 5.0),
+        ("Mon Aug  5 09:27:05 2019", 5.0),
+        ("Mon, 05 Aug 2019 09:26:55 GMT", None),
+    ],
+)
+@pytest.mark.parametrize("clock_s", [None, 0.0, 4e9])
+def test_a_date_counts_from_the_answers_own(hint, seconds, clock_s):
+    """In three forms, against a skewed clock, and in the past."""
+    headers = {"Date": "Mon, 05 Aug 2019 09:27:00 GMT", "Retry-After": hint}
+    assert read(429, headers, now_wall_s=clock_s).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, 'event: response.created\ndata: {"type": "response.created", "response": {"error": null}}\n\n'),
+        (429, {"error": {"type": "insufficient_quota", "code": "insufficient_quota"}}),
+        (429, None),
+    ],
+)
+def test_answers_without_a_header(status, body):
+    """Streams, quota refusals and refusals after the fact say nothing of levels."""
+    assert read(status, {"openai-processing-ms": "5977"}, body).readings == {}
+
+
+def test_a_snapshot_of_the_past():
+    """What the server worked is told beside the levels, so that old news can be told from new."""
+    signals = read(200, {**dict(zip(NAMES, ["5000", "4000", "7ms"], strict=True)), "openai-processing-ms": "27000"})
+    assert (signals.processing_s, signals.readings["tokens"].remaining) == (27.0, 4_000)
+    assert not lookup("openai").profile.snapshot_at_end
+
+
+@pytest.mark.parametrize("url", ["https://api.x.ai/v1/chat/completions", "https://gateway.example/v1"])
+def test_a_level_that_is_always_full(url):
+    """It is read as it stands; whoever follows a series of them sees that it sleeps."""
+    headers = {"x-ratelimit-limit-requests": "1800", "x-ratelimit-remaining-requests": "1800"}
+    assert read(200, headers, url=url).readings["requests"].remaining == 1_800
+
+
+def test_refused_with_25_of_30_left():
+    """The refusal beats what remains (PyGithub)."""
+    headers = {"X-RateLimit-Limit": "30", "X-RateLimit-Remaining": "25", "X-RateLimit-Resource": "search"}
+    body = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
+    signals = read(403, headers, body)
+    assert (signals.reason, signals.retryable, signals.retry_after_s) == (Reason.RATE_LIMITED, True, 60.0)
+
+
+@pytest.mark.parametrize("value", ["1791072060000", 1_791_072_060_000])
+def test_milliseconds_since_1970(value):
+    """By their size, as text or as a number inside a body."""
+    headers = {"date": "Sun, 04 Oct 2026 00:00:00 GMT", "x-ratelimit-limit": "5", "x-ratelimit-reset": value}
+    assert read(200, headers).readings["requests"].reset_s == 60.0
+
+
+def test_full_in_no_time_though_it_is_not_full():
+    """A reset of now beside 80 000 of 280 000: no wait, no window (coday#110)."""
+    headers = {
+        "date": "Wed, 19 Aug 2026 14:37:15 GMT",
+        "anthropic-ratelimit-tokens-limit": "280000",
+        "anthropic-ratelimit-tokens-remaining": "80000",
+        "anthropic-ratelimit-tokens-reset": "2026-08-19T14:37:15Z",
+    }
+    signals = read(429, headers)
+    assert signals.readings == {"tokens": Reading(280_000, 80_000, 0, None)}
+    assert signals.retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "dialect", "reason"),
+    [
+        ({"retry-after": "60"}, "github", Reason.RATE_LIMITED),
+        ({"x-ratelimit-remaining": "0"}, "github", Reason.RATE_LIMITED),
+        ({"x-ratelimit-remaining": "7"}, "github", Reason.AUTH),
+        ({"retry-after": "60"}, "openai", Reason.AUTH),
+        ({"retry-after": "60"}, "anthropic", Reason.AUTH),
+    ],
+)
+def test_a_403_as_a_rate_limit(headers, dialect, reason):
+    """At one vendor, with a wait or with nothing left; a matter of permission elsewhere."""
+    assert read(403, headers, dialect=dialect).reason is reason
+
+
+def test_a_wait_named_by_a_dead_service():
+    """A promise is reported as it is made; the time that a call may take is the caller's bound."""
+    headers = {"retry-after": "900", "sunset": "Sat, 01 Jan 2022 00:00:00 GMT"}
+    assert read(429, headers, "Too Many Requests").retry_after_s == 900.0
+
+
+def test_requests_of_a_day_under_the_name_of_requests():
+    """The numbers tell at one vendor, the vendor's word at another."""
+    headers = {
+        f"x-ratelimit-{f}-requests": v
+        for f, v in zip(("limit", "remaining", "reset"), ("200", "199", "7m12s"), strict=True)
+    }
+    assert read(200, headers, dialect="openai").readings["requests"].window_s == 86_400
+    unused = {**headers, "x-ratelimit-remaining-requests": "200", "x-ratelimit-reset-requests": "0s"}
+    assert read(200, unused, dialect="groq").readings["requests"].window_s == 86_400
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_error_that_was_charged(status):
+    """It shows the levels after the charge, like a success."""
+    headers = dict(zip(NAMES, ["50000", "49999", "1ms"], strict=True))
+    signals = read(status, headers, {"error": {"type": "invalid_request_error", "code": "invalid_image_url"}})
+    assert (signals.reason, signals.readings["tokens"].remaining) == (Reason.CLIENT_ERROR, 49_999)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        ":408: 408 Request Timeout\n\n",
+        ": OPENROUTER PROCESSING\n\n",
+        'data: {"type": "keepalive", "sequence_number": 466}\n\n',
+        'data: {"type": "ping"}\n\n',
+        'data: {"choices": [], "usage": {"total_tokens": 5}}\n\n',
+        'data: {"choices": [{"delta": {"content": "error"}}]}\n\ndata: [DONE]\n\n',
+    ],
+)
+def test_lines_of_a_stream_that_are_no_errors(stream):
+    """Comments, one of which looks like a status; events that keep a line open; usage without a choice."""
+    signals = read(200, {"content-type": "text/event-stream"}, stream)
+    assert (signals.reason, signals.retryable) == (Reason.OK, None)
+
+
+def test_windows_of_no_length_and_headers_of_no_value():
+    """A plan's second window that does not exist (codex-proxy#65)."""
+    headers = {
+        "x-codex-primary-used-percent": "100",
+        "x-codex-primary-window-minutes": "10080",
+        "x-codex-primary-reset-after-seconds": "471285",
+        "x-codex-primary-reset-at": "",
+        "x-codex-secondary-used-percent": "0",
+        "x-codex-secondary-window-minutes": "0",
+        "x-codex-secondary-reset-after-seconds": "0",
+    }
+    signals = read(429, headers)
+    assert signals.readings == {"primary": Reading(100, 0, 471_285, 604_800)}
+    assert (signals.retryable, signals.retry_after_s) == (False, 471_285)

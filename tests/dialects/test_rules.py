@@ -227,3 +227,71 @@ def test_request_ids_are_kept(name):
     assert read(200, {name: "r"}).request_id == "r"
     assert read(500, {name: "r"}, {"request_id": "b"}).request_id == "r"
     assert read(500, {}, {"error": {"message": "x"}, "request_id": "b"}).request_id == "b"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason", "retryable"),
+    [
+        ("rate_limit_exceeded", "tokens", Reason.RATE_LIMITED, True),
+        ("slow_down", "rate_limit_error", Reason.OVERLOADED, True),
+        (None, "server_error", Reason.OVERLOADED, True),
+        ("insufficient_quota", "insufficient_quota", Reason.QUOTA_EXHAUSTED, False),
+    ],
+)
+def test_a_429_is_three_different_things(code, kind, reason, retryable):
+    """A rate, an overload, or an account that is used up."""
+    signals = read(429, {}, {"error": {"message": "x", "type": kind, "code": code}}, dialect="openai")
+    assert (signals.reason, signals.retryable) == (reason, retryable)
+
+
+def test_type_and_code_do_not_make_it_retryable():
+    """A call that is larger than the limit has the same two; its numbers tell."""
+    error = {"type": "tokens", "code": "rate_limit_exceeded", "message": "Request too large: Limit 5, Requested 9."}
+    assert read(429, {}, {"error": error}).reason is Reason.TOO_LARGE
+    assert read(429, {}, {"error": error}).retryable is False
+
+
+def test_a_403_is_a_rate_limit_at_one_vendor():
+    """And a matter of permission elsewhere."""
+    assert read(403, {"retry-after": "60"}, dialect="github").reason is Reason.RATE_LIMITED
+    assert read(403, {"retry-after": "60"}, dialect="openai").reason is Reason.AUTH
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "x"}}},
+        {"type": "error", "error": {"type": "tokens", "code": "rate_limit_exceeded"}},
+        {"error": {"type": "tokens", "code": "rate_limit_exceeded"}},
+        {
+            "type": "response.done",
+            "response": {"status": "failed", "status_details": {"error": {"code": "rate_limit_exceeded"}}},
+        },
+        {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "x"}},
+    ],
+)
+def test_every_form_of_an_error_under_a_success(event):
+    """Of a stream, of a socket and of a job in the background."""
+    assert read(200, {}, event).reason is Reason.RATE_LIMITED
+
+
+def test_a_limit_may_be_shared():
+    """A refusal names the group of models it holds for."""
+    text = "Request too large for gpt-4.1-2025-04-14 (for limit gpt-4.1) on tokens per min (TPM): Limit 5, Requested 9."
+    assert read(429, {}, text).limit_group == "gpt-4.1"
+
+
+def test_the_state_of_a_client_does_not_grow_with_names():
+    """Thirty-two dimensions of one answer are kept."""
+    headers = {f"x-ratelimit-limit-d{n}": "5" for n in range(100)}
+    assert len(read(200, headers).readings) == 32
+
+
+def test_a_duration_beats_a_number_and_a_number_an_instant():
+    """Where one answer says it in several ways."""
+    headers = {"date": "Thu, 12 Dec 2024 14:42:38 GMT", "x-ratelimit-limit": "5"}
+    reset = {"x-ratelimit-reset": "1734015073", "ratelimit-reset": "34", "x-rate-limit-reset": "7s"}
+    for names, reset_s in ((list(reset), 7.0), (list(reset)[:2], 34.0), (list(reset)[:1], 515.0)):
+        assert read(200, {**headers, **{name: reset[name] for name in names}}).readings["requests"].reset_s == reset_s
+    after = {"x-ratelimit-reset-after": "1.5"}
+    assert read(200, {**headers, **reset, **after}).readings["requests"].reset_s == 1.5

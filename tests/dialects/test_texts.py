@@ -91,6 +91,49 @@ def test_real_refusals(on, limit, used, requested, wait, wait_s, window_s):
             "Quota exceeded for metric: x, limit: 1000000, model: m\nPlease retry in 48.939935699s.",
             TextFacts(48.939935699, limit=1e6),
         ),
+        (
+            "Quota exceeded for metric: h/generate_content_free_tier_requests, limit: 20, model: m",
+            TextFacts(unit="requests", limit=20),
+        ),
+        (
+            "Quota exceeded for h/generate_content_requests_per_minute_per_project_per_base_model with base model: m.",
+            TextFacts(unit="requests", window_s=60),
+        ),
+        (
+            "Quota exceeded for quota metric 'Generate requests per minute' and limit 'per minute' of service 's'.",
+            TextFacts(unit="requests", window_s=60),
+        ),
+        (
+            "Quota exceeded for metric: h/paid_tier_input_token_count, limit: 5",
+            TextFacts(unit="input-tokens", limit=5),
+        ),
+        ("Tokens per minute limit exceeded - too many tokens processed.", TextFacts(unit="tokens", window_s=60)),
+        ("Number of request tokens has exceeded your daily rate limit", TextFacts(unit="tokens", window_s=86_400)),
+        ("Number of input tokens has exceeded your per-minute rate limit", TextFacts(unit="input-tokens", window_s=60)),
+        ("Too many tokens per day, please wait before trying again.", TextFacts(unit="tokens", window_s=86_400)),
+        ("Rate limit exceeded: free-models-per-day", TextFacts(window_s=86_400)),
+        ("5-hour usage limit reached", TextFacts(window_s=18_000)),
+        ("You reached the weekly limit", TextFacts(window_s=604_800)),
+        ("You have used up your daily free allocation of 10,000 neurons", TextFacts(window_s=86_400)),
+        ("limited to 40 API calls / minute", TextFacts(unit="requests", limit=40, window_s=60)),
+        ("Your team's rate limit is 480 requests/min", TextFacts(unit="requests", limit=480, window_s=60)),
+        ("reduced to 6 requests per minute. It resets in ~5s.", TextFacts(5.0, unit="requests", limit=6, window_s=60)),
+        (
+            "Rate limit of 10 per 60s exceeded. Please wait 42 seconds before retrying.",
+            TextFacts(42.0, limit=10, window_s=60),
+        ),
+        ("reached max RPM: 3, please try again after 1 seconds", TextFacts(1.0, unit="requests", window_s=60)),
+        (
+            "Rate limit reached for default-x in organization org-x on requests per min. Limit: 60.000000 / min. "
+            "Current: 70.000000 / min. Contact us.",
+            TextFacts(None, "requests", 60, 70, None, 60, "default-x"),
+        ),
+        ("your TPD is used up", TextFacts(unit="tokens", window_s=86_400)),
+        (
+            "Rate limit reached for images per minute. Limit: 5 / 1min. Current: 6 / 1min.",
+            TextFacts(unit="images", limit=5, used=6, window_s=60),
+        ),
+        ("your image rate limit", TextFacts()),
         ("on images per minute, limit: 5 / month", TextFacts(unit="images", limit=5, window_s=2_592_000)),
     ],
 )
@@ -111,6 +154,11 @@ def test_other_ways_of_saying_it(text, facts):
         ("retry in 1 day", 86_400.0),
         ("TRY AGAIN IN 5S.", 5.0),
         ("try again in 6ms", 0.006),
+        ("Quota will be replenished in 01:02:03.", 3_723.0),
+        ("try again in 26:00:00", 93_600.0),
+        ("try again in 3 days 4 hours 12 minutes", 274_320.0),
+        ("Your limit resets in ~5s.", 5.0),
+        ("try again in 1:2:3", None),
         ("try again later", None),
         ("try again in 5 sacks", None),
         ("please wait a few minutes", None),
@@ -121,6 +169,24 @@ def test_other_ways_of_saying_it(text, facts):
 def test_waits(text, wait_s):
     """Go durations and words; a full stop ends the sentence, not the number."""
     assert read_text(text).wait_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        ("usage limit reached, resets at 2026-05-15T15:00:00Z (2056)", "2026-05-15T15:00:00Z"),
+        ("You will regain access on 2026-02-01 at 00:00 UTC.", "2026-02-01T00:00:00UTC"),
+        ("Limit resets at: 2026-05-15 15:00:00.123 UTC", "2026-05-15T15:00:00UTC"),
+        ("try again after 2026-05-15T15:00:00+02:00", "2026-05-15T15:00:00+02:00"),
+        ("blocked until 2026-05-15 15:00", "2026-05-15T15:00:00Z"),
+        ("Claude AI usage limit reached|1755806400", "1755806400"),
+        ("resets at noon", None),
+        ("on 2026-05-15T15:00:00Z", None),
+    ],
+)
+def test_an_instant(text, until):
+    """In the forms that people write, as one that machines read; a zone that is not named is UTC."""
+    assert read_text(text).until == until
 
 
 def test_a_call_that_never_fits():

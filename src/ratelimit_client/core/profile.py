@@ -8,7 +8,7 @@ header names; the core reads it and has no branch for a vendor.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import attrs
@@ -22,8 +22,33 @@ class Refill(enum.Enum):
     UNKNOWN = "unknown"
 
 
-def _frozen(mapping: Mapping[str, object]) -> Mapping[str, object]:
-    return MappingProxyType(dict(mapping))
+class EveryDimension(Mapping[str, str]):
+    """
+    Every dimension, whatever it is called, is charged in one unit but for those that are listed.
+
+    Args:
+        unit: what a call pays in any other dimension.
+        listed: dimension -> unit.
+    """
+
+    __slots__ = ("_listed", "_unit")
+
+    def __init__(self, unit: str, listed: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._unit = unit
+        self._listed = dict(listed)
+
+    def __getitem__(self, dimension: str) -> str:
+        return self._listed.get(dimension, self._unit)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+
+def _frozen(mapping: Mapping[str, str]) -> Mapping[str, str]:
+    return mapping if isinstance(mapping, EveryDimension) else MappingProxyType(dict(mapping))
 
 
 @attrs.frozen(kw_only=True)

@@ -23,7 +23,7 @@ from typing import Any
 
 import attrs
 
-from .durations import Unit, When, number_when, parse_when
+from .durations import Unit, When, number_when, parse_number, parse_when
 from .texts import LONGEST_TEXT
 
 LONGEST_BODY = 64 * 1024
@@ -34,7 +34,10 @@ _MOST_ITEMS = 16
 _STATUSES = range(400, 600)
 
 # "error": null stands in every healthy answer of some APIs: only an object is an error there.
-_SHOWS_AN_ERROR = re.compile(r'"(?:last_)?error"\s*:\s*\{|"(?:type|object)"\s*:\s*"error"|"errors"\s*:\s*\{')
+_SHOWS_AN_ERROR = re.compile(
+    r'"(?:last_)?error"\s*:\s*\{|"(?:type|object)"\s*:\s*"error"|"errors"\s*:\s*\{'
+    r'|"type"\s*:\s*"RATE_LIMITED"'
+)
 _EVENT_STREAM = re.compile(r"(?:data|event|id|retry)?:")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{1,400})</title", re.IGNORECASE)
@@ -51,17 +54,23 @@ _PLACES: tuple[tuple[str | int, ...], ...] = (
     ("error",),
     ("error", 0),
     ("response", "error"),
+    ("response", "body", "error"),
+    ("choices", 0, "error"),
     ("response", "status_details", "error"),
     ("last_error",),
     ("errors", "data", 0),
     ("errors", 0),
+    ("detail", "error"),
+    ("detail",),
 )
+_REFUSED_QUERY = "RATE_LIMITED"
+"""The type by which a query language refuses under the status of a success."""
 _MESSAGES = ("message", "detail", "details", "title", "error_description", "errorMessage", "Message", "msg")
 _TYPES = ("type", "__type", "error_type")
 _CODES = ("code", "error_code", "errorCode", "Code", "status", "reason")
 _REQUEST_IDS = ("request_id", "requestId", "requestID")
 _STATUS_NAMES = ("status_code", "raw_status_code", "status", "code")
-_INSIDE = ("metadata", "parameters", "details")
+_INSIDE = ("metadata", "parameters", "details", "errors")
 _WAITS: Mapping[str, Unit] = {
     "retry_after": Unit.BY_SIZE,
     "retryAfter": Unit.BY_SIZE,
@@ -74,6 +83,24 @@ _WAITS: Mapping[str, Unit] = {
     "resets_at": Unit.BY_SIZE,
     "reset_at": Unit.BY_SIZE,
 }
+
+
+@attrs.frozen
+class Violation:
+    """
+    A limit that an error names beside its sentence.
+
+    Args:
+        counts: what it counts, in the server's words ("generate_content_free_tier_requests").
+        window: what its window is called in ("GenerateRequestsPerDayPerProjectPerModel").
+        limit: units, or None.
+        group: the model it holds for, or None.
+    """
+
+    counts: str
+    window: str
+    limit: float | None
+    group: str | None
 
 
 @attrs.frozen
@@ -90,7 +117,8 @@ class ErrorBody:
         status: the status that the body itself names, or None.
         waits: every hint how long to wait.
         headers: headers that came inside the body.
-        policies: the limits that it says were violated.
+        policies: the limits that it says were violated, by name.
+        violations: the same, with their numbers.
     """
 
     type: str | None = None
@@ -103,6 +131,7 @@ class ErrorBody:
     waits: tuple[When, ...] = ()
     headers: Layer = attrs.field(factory=dict)
     policies: tuple[str, ...] = ()
+    violations: tuple[Violation, ...] = ()
 
 
 def read_body(body: object, *, failed: bool) -> ErrorBody | None:
@@ -180,7 +209,9 @@ def _of_json(data: object, *, failed: bool) -> ErrorBody | None:
     errors = _errors(data, failed=failed)
     if not errors:
         return None
-    return _facts([*_errors_in_message(errors), *errors], [data], "")
+    answer = data.get("response")
+    envelopes = [data, answer] if isinstance(answer, Mapping) else [data]
+    return _facts([*_errors_in_message(errors), *errors], envelopes, "")
 
 
 def _errors_in_message(errors: list[Layer]) -> list[Layer]:
@@ -196,12 +227,13 @@ def _errors_in_message(errors: list[Layer]) -> list[Layer]:
 
 def _errors(data: Layer, *, failed: bool) -> list[Layer]:
     """The objects that describe the error, innermost first; empty when there is none."""
-    may_be_list = failed or data.get("status") == "failed"
+    may_be_list = failed or data.get("status") == "failed" or _at(data, ("errors", 0, "type")) == _REFUSED_QUERY
     for place in _PLACES:
-        if may_be_list or place[0] != "errors":
+        if may_be_list or place[0] not in ("errors", "detail"):
             found = _at(data, place)
             if isinstance(found, Mapping) and found and (failed or _says_something(found)):
-                return [found]
+                inner = found.get("error")
+                return [inner, found] if isinstance(inner, Mapping) and _says_something(inner) else [found]
     if failed and isinstance(data.get("error"), str):
         return [data] if "message" in data else [{"message": data["error"]}, data]
     if failed or data.get("type") == "error" or data.get("object") == "error":
@@ -232,12 +264,13 @@ def _facts(errors: list[Layer], envelopes: list[Layer], text: str) -> ErrorBody:
         code=_cut(code, _LONGEST_CODE),
         words=tuple(dict.fromkeys(_words(errors))),
         message=_cut(message, LONGEST_MESSAGE),
-        text=(message or text)[:LONGEST_TEXT],
+        text=_joined(message or text, _upstreams(errors))[:LONGEST_TEXT],
         request_id=_text_at(layers, _REQUEST_IDS),
         status=_status(layers),
         waits=tuple(_waits(layers)),
         headers=_headers(layers),
         policies=_policies(layers),
+        violations=tuple(_violations(errors)),
     )
 
 
@@ -270,7 +303,7 @@ def _words(errors: list[Layer]) -> Iterator[str]:
 
 
 def _inside(layers: list[Layer]) -> Iterator[Layer]:
-    """The objects that details are put into: ``metadata``, ``parameters``, ``details`` (an object or a list)."""
+    """The objects that details are put into: metadata, parameters, details, errors; each an object or a list."""
     for layer in layers:
         for name in _INSIDE:
             inner = layer.get(name)
@@ -309,6 +342,30 @@ def _headers(layers: list[Layer]) -> Layer:
         if isinstance(found, Mapping):
             return found
     return {}
+
+
+def _joined(text: str, more: str) -> str:
+    return f"{text}\n{more}" if more else text
+
+
+def _upstreams(errors: list[Layer]) -> str:
+    """What an upstream said to the gateway that passes its error on."""
+    raw = _text_at(list(_inside(errors)), ("raw",))
+    return raw or ""
+
+
+def _violations(errors: list[Layer]) -> Iterator[Violation]:
+    for layer in _inside(errors):
+        found = layer.get("violations")
+        for item in found[:_MOST_ITEMS] if isinstance(found, list) else []:
+            if isinstance(item, Mapping):
+                dimensions = item.get("quotaDimensions")
+                yield Violation(
+                    counts=_text_at([item], ("quotaMetric", "subject")) or "",
+                    window=_text_at([item], ("quotaId",)) or "",
+                    limit=parse_number(_text_at([item], ("quotaValue",)) or ""),
+                    group=_text_at([dimensions], ("model",)) if isinstance(dimensions, Mapping) else None,
+                )
 
 
 def _policies(layers: list[Layer]) -> tuple[str, ...]:

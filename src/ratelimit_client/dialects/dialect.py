@@ -33,6 +33,7 @@ A new vendor looks like this:
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -51,6 +52,9 @@ MOST_NAMES = 4096
 _LONGEST_NAME = 128
 _FLAGS = re.ASCII | re.IGNORECASE
 
+PREFIXES = ("x-ratelimit-", "ratelimit-", "x-rate-limit-", "rate-limit-")
+"""What most servers' names begin with."""
+
 UNNAMED = "requests"
 """The dimension of a header that names none."""
 
@@ -65,10 +69,15 @@ class Field(enum.Enum):
     RESET_AFTER = "reset-after"
     USED = "used"
     WINDOW = "renewalperiod"
+    WINDOW_MINUTES = "window-minutes"
+    COST = "query-cost"
     # of the answer
     RATELIMIT = "ratelimit"
     POLICY = "ratelimit-policy"
     UNIT = "unit"
+    GROUP = "group"
+    SCOPE = "scope"
+    GLOBAL = "global"
     RETRY_AFTER = "retry-after"
     RETRY_AFTER_MS = "retry-after-ms"
     SHOULD_RETRY = "x-should-retry"
@@ -98,14 +107,14 @@ class Slot:
         field: what it tells.
         dimension: of which dimension, or "".
         rank: of several headers that tell it, the lowest counts.
-        mark: the dialect that only this header's sender speaks, or None.
+        mark: the name of the dialect that only this header's sender speaks, or "".
         index: the place of *field*.
     """
 
     field: Field
     dimension: str = ""
     rank: int = 0
-    mark: Dialect | None = None
+    mark: str = ""
     index: int = attrs.field(init=False)
 
     @index.default
@@ -119,7 +128,14 @@ _OF_THE_ANSWER: Mapping[str, tuple[Field, int]] = {
     "ratelimit-policy": (Field.POLICY, 0),
     "x-ratelimit-type": (Field.UNIT, 0),
     "policy-id": (Field.UNIT, 1),
+    "x-ratelimit-resource": (Field.GROUP, 0),
+    "x-ratelimit-bucket": (Field.GROUP, 1),
+    "ratelimit-name": (Field.GROUP, 2),
+    "x-ratelimit-scope": (Field.SCOPE, 0),
+    "x-ratelimit-global": (Field.GLOBAL, 0),
     "retry-after": (Field.RETRY_AFTER, 0),
+    "x-ratelimit-retry-after": (Field.RETRY_AFTER, 1),
+    "x-rate-limit-retry-after-seconds": (Field.RETRY_AFTER, 2),
     "retry-after-ms": (Field.RETRY_AFTER_MS, 0),
     "x-ms-retry-after-ms": (Field.RETRY_AFTER_MS, 1),
     "x-should-retry": (Field.SHOULD_RETRY, 0),
@@ -133,12 +149,22 @@ _OF_THE_ANSWER: Mapping[str, tuple[Field, int]] = {
     "x-oai-request-id": (Field.REQUEST_ID, 3),
     "x-amzn-requestid": (Field.REQUEST_ID, 4),
     "x-github-request-id": (Field.REQUEST_ID, 5),
+    "mistral-correlation-id": (Field.REQUEST_ID, 6),
     "openai-organization": (Field.ORGANIZATION, 0),
     "openai-project": (Field.PROJECT, 0),
     "openai-version": (Field.VERSION, 0),
 }
 
-OF_A_DIMENSION = (Field.LIMIT, Field.REMAINING, Field.RESET, Field.RESET_AFTER, Field.USED, Field.WINDOW)
+OF_A_DIMENSION = (
+    Field.LIMIT,
+    Field.REMAINING,
+    Field.RESET,
+    Field.RESET_AFTER,
+    Field.USED,
+    Field.WINDOW,
+    Field.WINDOW_MINUTES,
+    Field.COST,
+)
 """The fields of one dimension, in the order a row holds them."""
 
 assert tuple(Field)[: len(OF_A_DIMENSION)] == OF_A_DIMENSION
@@ -157,6 +183,11 @@ def window_in_name(dimension: str) -> float | None:
     return None if found is None else int(found[1] or 1) * _PERIOD_S[found[2]]
 
 
+def speaks_at(host: str, hosts: Iterable[str]) -> bool:
+    """Whether *host* is one of *hosts*, or ends as one that begins with a dot or a hyphen."""
+    return any(host == own or (own[:1] in (".", "-") and host.endswith(own)) for own in hosts)
+
+
 def _meanings(names: Mapping[str, Field | tuple[Field, str]]) -> Mapping[str, tuple[Field, str]]:
     found: dict[str, tuple[Field, str]] = {}
     for name, meaning in names.items():
@@ -167,6 +198,10 @@ def _meanings(names: Mapping[str, Field | tuple[Field, str]]) -> Mapping[str, tu
 
 def _frozen_codes(codes: Mapping[str, Reason]) -> Mapping[str, Reason]:
     return MappingProxyType({code.lower().replace("-", "_"): Reason(reason) for code, reason in codes.items()})
+
+
+def _frozen_statuses(statuses: Mapping[int, Reason]) -> Mapping[int, Reason]:
+    return MappingProxyType({status: Reason(reason) for status, reason in statuses.items()})
 
 
 def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
@@ -191,31 +226,46 @@ class Dialect:
     Args:
         name: what users type.
         profile: what the scheduler has to know about this kind of server.
-        hosts: host names it answers on; one that begins with a dot is any host below it.
-        markers: headers that only this kind of server sends.
+        hosts: host names it answers on; one that begins with a dot, or a hyphen, is any host
+            that ends so.
+        markers: headers that only this kind of server sends; one that ends with a hyphen
+            is any header that begins so.
         prefixes: what the names of its rate-limit headers begin with.
         names: its irregular headers: name -> what it tells, with the dimension where
             it tells of another than "requests".
         numbers: what a bare number of a reset counts.
-        windows: dimension -> seconds, where the vendor says so once and for all.
+        windows: dimension, or group of calls that an answer may name, -> seconds, where the
+            vendor says so once and for all.
         codes: type, code or reason of an error -> what it means; beside the common ones.
         sentences: (regular expression, what an error means that says so); beside the common ones.
-        forbidden_is_limit: a 403 that asks to wait, or shows nothing left, is a rate limit.
+        statuses: what a status means here and nowhere else.
+        forbidden_is_limit: a 403 that asks to wait, shows nothing left, or says so, is a rate limit.
+        plans: windows of a plan of which the server shows no more than the share that is
+            used: dimension -> the number that stands for all of it. A refusal by one is
+            not waited out.
+        long_window_s: a refusal by a window this long is not waited out either: the
+            window is used up.
+        too_large_wait_s: a wait this long is how this server says that the one call is
+            larger than the limit.
+        least_wait_s: what the vendor says to wait after a refusal that names no time.
     """
 
     name: str
     profile: ServerProfile = attrs.field(factory=ServerProfile)
     hosts: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     markers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
-    prefixes: tuple[str, ...] = attrs.field(
-        default=("x-ratelimit-", "ratelimit-", "x-rate-limit-", "rate-limit-"), converter=_texts
-    )
+    prefixes: tuple[str, ...] = attrs.field(default=PREFIXES, converter=_texts)
     names: Mapping[str, tuple[Field, str]] = attrs.field(factory=dict, converter=_meanings)
     numbers: Unit = Unit.BY_SIZE
     windows: Mapping[str, float] = attrs.field(factory=dict)
     codes: Mapping[str, Reason] = attrs.field(factory=dict, converter=_frozen_codes)
     sentences: tuple[Sentence, ...] = attrs.field(default=(), converter=_compiled)
+    statuses: Mapping[int, Reason] = attrs.field(factory=dict, converter=_frozen_statuses)
     forbidden_is_limit: bool = True
+    plans: Mapping[str, float] = attrs.field(factory=dict)
+    long_window_s: float = math.inf
+    too_large_wait_s: float = math.inf
+    least_wait_s: float | None = None
     vocabulary: Vocabulary = attrs.field(init=False, repr=False)
     shapes: dict[tuple[Any, ...], Any] = attrs.field(init=False, repr=False, factory=dict)
     """What ``ordinary`` remembers: by the names of an answer, where it tells what."""
@@ -231,11 +281,12 @@ class Dialect:
 
     def speaks_at(self, host: str) -> bool:
         """Whether *host* (lower case) is one of this vendor's."""
-        return any(host == own or (own.startswith(".") and host.endswith(own)) for own in self.hosts)
+        return speaks_at(host, self.hosts)
 
-    def window_s(self, dimension: str) -> float | None:
-        """Seconds of a dimension's window where the table or the name says so."""
-        return self.windows.get(dimension) or window_in_name(dimension)
+    def window_s(self, dimension: str, group: str | None = None) -> float | None:
+        """Seconds of a dimension's window where the table says so, for this *group* or for all, or the name."""
+        own = self.windows.get(group) if group else None
+        return own or self.windows.get(dimension) or window_in_name(dimension)
 
 
 class Vocabulary(dict[Any, "Slot | None"]):
@@ -244,15 +295,16 @@ class Vocabulary(dict[Any, "Slot | None"]):
 
     Args:
         dialect: whose names these are.
-        listening: other dialects whose markers are to be recognised.
+        marks: header name in lower case -> the dialect that only its sender speaks; a
+            name that ends with a hyphen is any name that begins so.
     """
 
     __slots__ = ("_dialect", "_marks", "_slots")
 
-    def __init__(self, dialect: Dialect, listening: tuple[Dialect, ...] = ()) -> None:
+    def __init__(self, dialect: Dialect, marks: Mapping[str, str] = MappingProxyType({})) -> None:
         super().__init__()
         self._dialect = dialect
-        self._marks = {marker.lower(): other for other in reversed(listening) for marker in other.markers}
+        self._marks = marks
         self._slots: dict[tuple[Field, str, int, str], Slot] = {}
 
     def __missing__(self, spelling: object) -> Slot | None:
@@ -266,7 +318,7 @@ class Vocabulary(dict[Any, "Slot | None"]):
         return slot
 
     def _look_at(self, name: str) -> Slot | None:
-        mark = self._marks.get(name)
+        mark = self._marks.get(name) or self._mark_of_a_prefix(name)
         if irregular := self._dialect.names.get(name):
             return self._slot(*irregular, 0, mark)
         if common := _OF_THE_ANSWER.get(name):
@@ -274,18 +326,21 @@ class Vocabulary(dict[Any, "Slot | None"]):
         for prefix in self._dialect.prefixes:
             if name.startswith(prefix):
                 return self._regular(name.removeprefix(prefix), mark)
-        return None if mark is None else self._slot(Field.MARK, "", 0, mark)
+        return self._slot(Field.MARK, "", 0, mark) if mark else None
 
-    def _regular(self, rest: str, mark: Dialect | None) -> Slot | None:
+    def _mark_of_a_prefix(self, name: str) -> str:
+        return next((who for mark, who in self._marks.items() if mark.endswith("-") and name.startswith(mark)), "")
+
+    def _regular(self, rest: str, mark: str) -> Slot | None:
         if found := _FIELD_FIRST.fullmatch(rest):
             return self._slot(Field(found[1]), found[2] or UNNAMED, 0, mark)
         if found := _DIMENSION_FIRST.fullmatch(rest):
             return self._slot(Field(found[2]), found[1], 0, mark)
-        return None
+        return self._slot(Field.MARK, "", 0, mark) if mark else None
 
-    def _slot(self, field: Field, dimension: str, rank: int, mark: Dialect | None) -> Slot:
+    def _slot(self, field: Field, dimension: str, rank: int, mark: str) -> Slot:
         """One slot for all spellings, so that what two of them say meets in one place."""
-        key = field, dimension, rank, "" if mark is None else mark.name
+        key = field, dimension, rank, mark
         slot = self._slots.get(key)
         if slot is None:
             slot = Slot(field, dimension, rank, mark)

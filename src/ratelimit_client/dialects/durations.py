@@ -69,6 +69,7 @@ class Unit(enum.Enum):
     BY_SIZE = "by size"
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
+    SECONDS_OR_MILLISECONDS = "seconds or milliseconds, as the level tells"
     EPOCH_SECONDS = "seconds since 1970"
     EPOCH_MILLISECONDS = "milliseconds since 1970"
 
@@ -160,7 +161,7 @@ def parse_instant(text: str) -> float | None:
 
 def number_when(value: float, unit: Unit = Unit.BY_SIZE) -> When:
     """What a number means as a time; *value* is finite and not negative."""
-    if unit is Unit.SECONDS:
+    if unit is Unit.SECONDS or (unit is Unit.SECONDS_OR_MILLISECONDS and value < 1e9):
         return When(Form.NUMBER, value)
     if unit is Unit.MILLISECONDS:
         return When(Form.NUMBER, value / 1e3)

@@ -6,7 +6,8 @@ is left out, field by field. A hint to wait counts only on an error, only above 
 and the longest one counts:
 
     retry-after-ms, retry-after (number, or date less the answer's own Date),
-    the body's fields, the body's sentence; else computed from the empty dimension
+    the body's fields, the body's sentence; else computed from the empty dimension,
+    else what the vendor says to wait at least
 
 Theory: ``retry-after`` is the finer ``retry-after-ms`` rounded up, so where the two agree
 the finer one holds; where they do not ("1" beside "0" has been seen) the longer one
@@ -16,86 +17,91 @@ does. On a success the same header is a polling interval or a leftover, and is i
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from typing import Any
 
-from ..core.profile import Refill
-from ..core.signals import Reading, Reason, Signals
-from .bodies import ErrorBody, read_body
+from ..core.signals import Reason, Signals
+from .bodies import ErrorBody
 from .dialect import Dialect, Field
-from .durations import MAX_SPAN_S, Form, Unit, When
+from .durations import MAX_SPAN_S, Form, Unit, When, parse_when
 from .headers import Collected
-from .levels import read_levels
+from .levels import charge, read_levels
 from .meaning import is_retryable, reason_of
+from .refusals import Refusal, refusal, until_the_plan_renews_s
+from .shown import headers_shown
 from .texts import NO_FACTS, TextFacts, read_text
 
 
-def conclude(table: Dialect, status: int, collected: Collected, body: Any, wall_s: float | None) -> Signals:
+def conclude(
+    table: Dialect, status: int, collected: Collected, error: ErrorBody | None, body: Any, wall_s: float | None
+) -> Signals:
     """
     What one answer says.
 
     Args:
         table: the language it is in.
         collected: its headers.
+        error: the error in its body, or None.
         body: bytes, text, parsed JSON or None.
         wall_s: the local wall clock, for instants of an answer without a ``Date``.
     """
-    error = read_body(body, failed=status >= 300) if body is not None else None
     if error is not None:
         if status < 300:
             collected.forget_waits()
         collected.add(error.headers)
+    elif body is not None and (shown := headers_shown(body)):
+        collected.take(shown)
 
+    if error is not None or status >= 300:
+        return _of_an_error(table, status, collected, error, wall_s)
     readings, doubtful = read_levels(table, collected, lambda: collected.now_s(wall_s))
     processing_ms = collected.number(Field.PROCESSING_MS)
-    if error is None and status < 300:
-        return Signals(
-            status=status,
-            readings=readings,
-            should_retry=_should_retry(collected),
-            processing_s=None if processing_ms is None else processing_ms / 1e3,
-            request_id=collected.text(Field.REQUEST_ID),
-            organization=collected.text(Field.ORGANIZATION),
-            project=collected.text(Field.PROJECT),
-            version=collected.text(Field.VERSION),
-            low_confidence=doubtful,
-        )
-    return _of_an_error(table, status, collected, error, readings, doubtful, wall_s)
+    unit, charged = charge(collected)
+    return Signals(
+        status=status,
+        readings=readings,
+        unit=unit,
+        requested=charged,
+        should_retry=_should_retry(collected),
+        processing_s=None if processing_ms is None else processing_ms / 1e3,
+        request_id=collected.text(Field.REQUEST_ID),
+        organization=collected.text(Field.ORGANIZATION),
+        project=collected.text(Field.PROJECT),
+        version=collected.text(Field.VERSION),
+        low_confidence=doubtful,
+    )
 
 
 def _of_an_error(
-    table: Dialect,
-    status: int,
-    collected: Collected,
-    error: ErrorBody | None,
-    readings: dict[str, Reading],
-    doubtful: bool,
-    wall_s: float | None,
+    table: Dialect, status: int, collected: Collected, error: ErrorBody | None, wall_s: float | None
 ) -> Signals:
+    readings, doubtful = read_levels(table, collected, lambda: collected.now_s(wall_s))
     text = NO_FACTS if error is None else read_text(error.text)
     stated = status if status >= 300 or error is None or error.status is None else error.status
     hint_s = _hint_s(collected, error, text, wall_s)
-    empty = [name for name, reading in readings.items() if reading.remaining == 0]
-    reason = reason_of(status, error, text, table, asked_to_wait=hint_s is not None or bool(empty))
-    should_retry = _should_retry(collected)
+    asked = hint_s is not None or any(reading.remaining == 0 for reading in readings.values())
+    reason = reason_of(status, error, text, table, asked_to_wait=asked)
+    if reason is Reason.RATE_LIMITED and hint_s is not None and hint_s >= table.too_large_wait_s:
+        reason = Reason.TOO_LARGE
+    if reason is Reason.RATE_LIMITED or reason is Reason.QUOTA_EXHAUSTED:
+        hint_s = until_the_plan_renews_s(table, readings, hint_s)
     limited = reason is Reason.RATE_LIMITED or reason is Reason.TOO_LARGE
-    unit = _unit(collected, error, text, readings, empty) if limited else None
-    if hint_s is None and reason is Reason.RATE_LIMITED:
-        hint_s = _computed_s(table, readings, empty, unit)
+    about = refusal(table, collected, error, text, readings, hint_s) if limited else Refusal(readings, hint_s)
+    should_retry = _should_retry(collected)
+    used_up = reason is Reason.RATE_LIMITED and about.used_up
     processing_ms = collected.number(Field.PROCESSING_MS)
     return Signals(
         status=status,
         reason=reason,
-        retryable=is_retryable(reason, stated, should_retry),
-        retry_after_s=hint_s,
-        readings=readings,
-        unit=unit,
-        limit=(text.limit or None) if limited else None,
-        used=text.used if limited else None,
-        requested=text.requested if limited else None,
-        window_s=text.window_s if limited else None,
-        limit_group=text.group if limited else None,
+        retryable=False if used_up else is_retryable(reason, stated, should_retry),
+        retry_after_s=about.wait_s if reason is Reason.RATE_LIMITED else hint_s,
+        readings=about.readings,
+        unit=about.unit,
+        limit=about.limit,
+        used=about.used,
+        requested=about.requested,
+        window_s=about.window_s,
+        limit_group=about.group,
+        scope=about.scope,
         should_retry=should_retry,
         processing_s=None if processing_ms is None else processing_ms / 1e3,
         request_id=collected.text(Field.REQUEST_ID) or (None if error is None else error.request_id),
@@ -119,6 +125,8 @@ def _should_retry(collected: Collected) -> bool | None:
 def _hint_s(collected: Collected, error: ErrorBody | None, text: TextFacts, wall_s: float | None) -> float | None:
     """The longest wait that the answer asks for, in seconds above zero; None when it asks for none."""
     hints = [text.wait_s and min(text.wait_s, MAX_SPAN_S), _of_the_headers_s(collected, wall_s)]
+    if text.until is not None:
+        hints.append(_capped_s(parse_when(text.until), collected, wall_s))
     if error is not None:
         hints.extend(_capped_s(when, collected, wall_s) for when in error.waits)
     return max((hint for hint in hints if hint), default=None)
@@ -138,51 +146,3 @@ def _capped_s(when: When | None, collected: Collected, wall_s: float | None) -> 
         return None
     span_s = when.span_s(collected.now_s(wall_s) if when.form is Form.INSTANT else None)
     return None if span_s is None else min(span_s, MAX_SPAN_S)
-
-
-_A_UNIT = re.compile(r"(?:[a-z]{1,20}[-_])?(?:tokens|requests|images|characters|seconds|minutes|pages)")
-
-
-def _unit(
-    collected: Collected, error: ErrorBody | None, text: TextFacts, readings: Mapping[str, Reading], empty: list[str]
-) -> str | None:
-    """The dimension that a refusal names: in a header, in its sentence, by its type, or by being the only empty one."""
-    told = (collected.text(Field.UNIT) or "").lower()
-    if told in readings:
-        return told
-    if "token" in told:
-        return "tokens"
-    if "request" in told or "call" in told:
-        return "requests"
-    if text.unit is not None:
-        return text.unit
-    if error is not None:
-        if error.type is not None and (error.type in readings or _A_UNIT.fullmatch(error.type)):
-            return error.type
-        if error.policies:
-            return error.policies[0]
-    return empty[0] if len(empty) == 1 else None
-
-
-def _computed_s(table: Dialect, readings: Mapping[str, Reading], empty: list[str], unit: str | None) -> float | None:
-    """
-    The least wait that the empty dimensions imply: until each holds one unit again.
-
-    A dimension that shows no level but a reset counts when it is named or alone.
-    """
-    waits = [_until_one_s(readings[name], table.profile.refill) for name in empty]
-    if not empty:
-        waits = [
-            reading.reset_s
-            for name, reading in readings.items()
-            if reading.remaining is None and (name == unit or len(readings) == 1)
-        ]
-    return max((wait for wait in waits if wait is not None and wait > 0), default=None)
-
-
-def _until_one_s(reading: Reading, refill: Refill) -> float | None:
-    if refill is not Refill.CONTINUOUS or not reading.limit or not reading.window_s:
-        return reading.reset_s
-    # An overdrawn bucket is further from full than its window is long, and shows it only here.
-    one_s = reading.window_s / reading.limit
-    return one_s if reading.reset_s is None else reading.reset_s - (reading.window_s - one_s)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from .dialect import OF_A_DIMENSION, Dialect, Field, Vocabulary
+from .dialect import OF_A_DIMENSION, Field, Vocabulary
 from .durations import MAX_SPAN_S, Form, Unit, When, parse_instant, parse_number, parse_when
 
 MOST_DIMENSIONS = 32
@@ -41,30 +41,33 @@ class Collected:
     Attributes:
         rows: dimension -> its values.
         told: values of the whole answer, each at the index of its field.
-        marks: the dialects that headers gave away.
+        marks: the names of the dialects that headers gave away.
+        pairs: the headers themselves.
     """
 
-    __slots__ = ("_ranks", "_vocabulary", "marks", "rows", "told")
+    __slots__ = ("_ranks", "_vocabulary", "marks", "pairs", "rows", "told")
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+        self.pairs: list[tuple[Any, Any]] = []
         self._forget()
 
     def _forget(self) -> None:
         self.rows: dict[str, Row] = {}
         self.told: list[Any] = [None] * len(Field)
         self._ranks = [0] * len(Field)
-        self.marks: list[Dialect] = []
+        self.marks: list[str] = []
 
     def take(self, headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Look at each header once."""
         items = getattr(headers, "items", None)
-        pairs = list(headers if items is None else items())
+        self.pairs = list(headers if items is None else items())
         try:
-            self._take(pairs)
+            self._take(self.pairs)
         except (TypeError, ValueError):  # something among them is no pair
             self._forget()
-            self._take([pair for pair in pairs if _is_pair(pair)])
+            self.pairs = [pair for pair in self.pairs if _is_pair(pair)]
+            self._take(self.pairs)
 
     def _take(self, pairs: list[tuple[Any, Any]]) -> None:
         vocabulary, rows, told, ranks = self._vocabulary, self.rows, self.told, self._ranks
@@ -86,7 +89,7 @@ class Collected:
                 ranks[index] = slot.rank
             elif slot.rank == ranks[index]:
                 told[index] = _both(told[index], value)
-            if slot.mark is not None:
+            if slot.mark:
                 self.marks.append(slot.mark)
 
     def forget_waits(self) -> None:

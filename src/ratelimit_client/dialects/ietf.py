@@ -13,7 +13,9 @@ A field that is not by the grammar is read loosely, and then in doubt.
 Theory: draft 10 tells a client to ignore a malformed field as a whole. Its own
 example breaks its grammar, and so do servers in the field, so the loose reader keeps
 what plainly says a name and numbers. ``t`` is the time until the window steps; it
-need not be the time to full. The plain ``RateLimit-Limit`` of drafts 1 to 6 is read
+need not be the time to full. A policy may have any name, and every call pays a request
+in each, also in one of which no level is shown; a policy of calls at once (``qu``) is no rate
+and is left out. The plain ``RateLimit-Limit`` of drafts 1 to 6 is read
 by the common patterns.
 
 Source: draft-ietf-httpapi-ratelimit-headers-01 to -10.
@@ -27,16 +29,16 @@ from typing import TypeGuard
 
 import attrs
 
-from ..core.profile import Refill, ServerProfile
+from ..core.profile import EveryDimension, Refill, ServerProfile
 from ..core.signals import Reason
 from .dialect import UNNAMED, Dialect
+from .signs import signs
 from .structured import Bare, Malformed, Token, loose_members, parse_dictionary, parse_list
 
 IETF = Dialect(
-    name="ietf",
-    markers=("ratelimit", "ratelimit-policy"),
+    **signs("ietf"),
     profile=ServerProfile(
-        pays={"requests": "requests", "default": "requests"},
+        pays=EveryDimension("requests", {"requests": "requests", "default": "requests"}),
         refill=Refill.WINDOW,
         grain_s=1.0,
     ),
@@ -55,6 +57,9 @@ _OF_A_LIMIT = {"r": "remaining", "t": "reset_s"}
 _OF_A_POLICY = {"q": "limit", "w": "window_s"}
 _OF_A_DICTIONARY = {"limit": "limit", "remaining": "remaining", "reset": "reset_s"}
 
+_AT_ONCE = "concurrent-requests"
+"""The unit of a policy that counts calls under way; every other counts what a window admits."""
+
 Level = dict[str, float]
 
 
@@ -67,17 +72,21 @@ class Fields:
         levels: policy name as written -> field of a reading -> its number.
         quotas: (amount, seconds) of the policies that have no name.
         doubtful: something was not by the grammar.
+        ignored: names of policies that limit no rate.
     """
 
     levels: dict[str, Level] = attrs.field(factory=dict)
     quotas: list[tuple[float, float]] = attrs.field(factory=list)
     doubtful: bool = False
+    ignored: set[str] = attrs.field(factory=set)
 
     def policy(self, text: str) -> None:
         """Take the value of ``RateLimit-Policy``; several lines are joined with a comma first."""
         for item, parameters in self._members(text):
             window = parameters.get("w")
-            if isinstance(item, str):
+            if parameters.get("qu") == _AT_ONCE:
+                self.ignored.add(str(item))
+            elif isinstance(item, str):
                 self._keep(item, parameters, _OF_A_POLICY)
             elif _is_amount(item) and _is_amount(window) and item and window:
                 self.quotas.append((float(item), float(window)))
@@ -88,7 +97,7 @@ class Fields:
             self._keep(UNNAMED, self._dictionary(text), _OF_A_DICTIONARY)
             return
         for item, parameters in self._members(text):
-            if isinstance(item, str):
+            if isinstance(item, str) and item not in self.ignored:
                 self._keep(item, parameters, _OF_A_LIMIT)
 
     def _members(self, text: str) -> Iterable[tuple[Bare, Mapping[str, Bare]]]:

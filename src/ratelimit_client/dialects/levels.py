@@ -25,8 +25,10 @@ from .durations import MAX_SPAN_S, Form, Unit, When, parse_number, parse_when
 from .headers import MOST_DIMENSIONS, Collected, Row, amount, moment, span_s
 from .ietf import Fields
 
-_LIMIT, _REMAINING, _RESET, _RESET_AFTER, _USED, _WINDOW = (field.index for field in OF_A_DIMENSION)
+_LIMIT, _REMAINING, _RESET, _RESET_AFTER, _USED, _WINDOW, _MINUTES, _COST = (field.index for field in OF_A_DIMENSION)
 _DURATION = Form.DURATION
+_NOTHING_ELSE = [None] * (len(OF_A_DIMENSION) - 3)
+_GROUP = Field.GROUP.index
 _AGE, _RATELIMIT, _POLICY = Field.AGE.index, Field.RATELIMIT.index, Field.POLICY.index
 
 
@@ -40,10 +42,11 @@ def read_levels(
 
     readings: dict[str, Reading] = {}
     doubtful = False
+    group = None if told[_GROUP] is None else collected.text(Field.GROUP)
     for dimension, row in collected.rows.items():
-        reading = _of_ordinary_row(table, dimension, row)
+        reading = _of_ordinary_row(table, dimension, group, row)
         if reading is None:
-            reading, doubt = _of_row(table, dimension, row, now_s)
+            reading, doubt = _of_row(table, dimension, group, row, now_s)
             doubtful |= doubt
         if reading is not None:
             readings[dimension] = reading
@@ -52,12 +55,21 @@ def read_levels(
     return readings, doubtful
 
 
-def _of_ordinary_row(table: Dialect, dimension: str, row: Row) -> Reading | None:
+def charge(collected: Collected) -> tuple[str | None, float | None]:
+    """The dimension of which the server says what this call was charged, tokens before others, and the charge."""
+    costs = {name: amount(row[_COST])[0] for name, row in collected.rows.items() if row[_COST] is not None}
+    for name in sorted(costs, key=lambda name: not name.startswith("tokens")):
+        if costs[name] is not None:
+            return name, costs[name]
+    return None, None
+
+
+def _of_ordinary_row(table: Dialect, dimension: str, group: str | None, row: Row) -> Reading | None:
     """Two plain numbers and a duration, as nearly every answer has them, in one go; None for any other row."""
-    limit_raw, remaining_raw, reset_raw, after, used, window = row
-    if after is not None or used is not None or window is not None:
+    limit_raw, remaining_raw, reset_raw, *others = row
+    if others != _NOTHING_ELSE:
         return None
-    return ordinary_reading(table, table.window_s(dimension), limit_raw, remaining_raw, reset_raw)
+    return ordinary_reading(table, table.window_s(dimension, group), limit_raw, remaining_raw, reset_raw)
 
 
 def ordinary_reading(
@@ -77,24 +89,30 @@ def ordinary_reading(
     return Reading(limit, remaining, reset_s, window_s or infer_window_s(limit, remaining, reset_s))
 
 
-def _of_row(table: Dialect, dimension: str, row: Row, now_s: Callable[[], float | None]) -> tuple[Reading | None, bool]:
-    limit, remaining, window_s, doubtful = _amounts(row)
+def _of_row(
+    table: Dialect, dimension: str, group: str | None, row: Row, now_s: Callable[[], float | None]
+) -> tuple[Reading | None, bool]:
+    limit, remaining, window_s, doubtful = _amounts(row, table.plans.get(dimension))
     when, doubt = _when(row, table.numbers)
     reset_s = span_s(when, now_s)
-    if row[_WINDOW] is not None and when is not None and when.form is Form.NUMBER:
-        reset_s = _in_seconds(reset_s, limit, remaining, window_s)
+    if when is not None and when.form is Form.NUMBER:
+        usual_s = table.profile.default_window_s if table.numbers is Unit.SECONDS_OR_MILLISECONDS else None
+        named_s = window_s if row[_WINDOW] is not None else None
+        reset_s = _in_seconds(reset_s, limit, remaining, named_s or usual_s)
 
+    if row[_MINUTES] is not None and not window_s:
+        return None, doubtful  # a window of no minutes is how a plan without it is shown
     limit, remaining, clamped = _possible(limit, remaining)
     if limit is None and remaining is None and (not reset_s or row[_LIMIT] is not None or row[_REMAINING] is not None):
         return None, doubtful
-    window_s = window_s or table.window_s(dimension)
+    window_s = window_s or table.window_s(dimension, group)
     if not window_s and when is not None and when.form is Form.DURATION:
         window_s = _by_numbers(limit, remaining, reset_s)
     return Reading(limit, remaining, reset_s, _window(window_s)), doubtful or doubt or clamped
 
 
-def _amounts(row: Row) -> tuple[float | None, float | None, float | None, bool]:
-    """Limit, remaining and the window written beside either, and whether any is in doubt."""
+def _amounts(row: Row, whole: float | None) -> tuple[float | None, float | None, float | None, bool]:
+    """Limit (*whole* where only a share is shown), remaining, the window written beside either, and any doubt."""
     limit = remaining = window_s = None
     doubtful = False
     if row[_LIMIT] is not None:
@@ -103,11 +121,15 @@ def _amounts(row: Row) -> tuple[float | None, float | None, float | None, bool]:
         remaining, beside_s, doubt = amount(row[_REMAINING])
         window_s = window_s or beside_s
         doubtful |= doubt
+    if whole is not None and row[_USED] is not None:
+        limit = whole
     if row[_USED] is not None and remaining is None and limit is not None:
         used = amount(row[_USED])[0]
         remaining = None if used is None else max(0.0, limit - used)
     if row[_WINDOW] is not None:
         window_s = amount(row[_WINDOW])[0] or window_s
+    if row[_MINUTES] is not None:
+        window_s = 60.0 * (amount(row[_MINUTES])[0] or 0.0)
     return limit, remaining, window_s, doubtful
 
 
@@ -126,14 +148,18 @@ def _in_seconds(
     value: float | None, limit: float | None, remaining: float | None, window_s: float | None
 ) -> float | None:
     """
-    A bare reset of a server that also names its window: seconds from some of its
-    regions, milliseconds from others. The time to full that the level implies decides.
+    A bare reset of a server that counts seconds in some of its regions and milliseconds
+    in others. What is longer than the window counts milliseconds; else the time to full
+    that the level implies decides.
     """
-    if not value or not window_s or not limit or remaining is None:
+    if not value or not window_s:
+        return value
+    if value > window_s:
+        return value / 1e3
+    if not limit or remaining is None:
         return value
     expected = (limit - remaining) * window_s / limit
-    is_ms = value > window_s or abs(value / 1e3 - expected) < abs(value - expected)
-    return value / 1e3 if is_ms else value
+    return value / 1e3 if abs(value / 1e3 - expected) < abs(value - expected) else value
 
 
 def _possible(limit: float | None, remaining: float | None) -> tuple[float | None, float | None, bool]:
@@ -171,19 +197,19 @@ def _of_fields(collected: Collected, readings: dict[str, Reading]) -> bool:
         if limit is not None or remaining is not None or reset_s:
             readings[name] = Reading(limit, remaining, reset_s, _window(level.get("window_s")))
         doubtful |= clamped
-    _of_unnamed_policies([quota for quota in fields.quotas if _window(quota[1])], readings)
-    return doubtful
+    return _of_unnamed_policies([quota for quota in fields.quotas if _window(quota[1])], readings) or doubtful
 
 
-def _of_unnamed_policies(quotas: list[tuple[float, float]], readings: dict[str, Reading]) -> None:
-    """``100;w=60`` gives its window to the limit of the same amount; alone it is a limit itself."""
-    reading = readings.get(UNNAMED)
-    if reading is None or reading.limit is None:
-        if len(quotas) == 1:
-            limit, window_s = quotas[0]
-            readings[UNNAMED] = attrs.evolve(reading or Reading(), limit=limit, window_s=window_s)
-        return
-    for limit, window_s in quotas:
-        if limit == reading.limit and reading.window_s is None:
-            readings[UNNAMED] = attrs.evolve(reading, window_s=window_s)
-            return
+def _of_unnamed_policies(quotas: list[tuple[float, float]], readings: dict[str, Reading]) -> bool:
+    """``100;w=60`` gives its window to the limit of the same amount; alone it is a limit itself. Whether in doubt."""
+    reading = readings.get(UNNAMED, Reading())
+    if reading.limit is None:
+        if len(quotas) != 1:
+            return False
+        limit, remaining, clamped = _possible(quotas[0][0], reading.remaining)
+        readings[UNNAMED] = attrs.evolve(reading, limit=limit, remaining=remaining, window_s=quotas[0][1])
+        return clamped
+    fitting = [window_s for limit, window_s in quotas if limit == reading.limit]
+    if fitting and reading.window_s is None:
+        readings[UNNAMED] = attrs.evolve(reading, window_s=fitting[0])
+    return False

@@ -41,8 +41,20 @@ _QUOTA = (
     "payment_required",
     "insufficient_credits",
     "insufficient_balance",
+    "exceeded_current_quota_error",
+    "budget_exceeded",
+    "credits_exhausted",
+    "monthly_limit_exceeded",
+    "spend_limit_exceeded",
 )
-_TOO_LARGE = ("request_too_large", "context_length_exceeded", "request_entity_too_large", "payload_too_large")
+_TOO_LARGE = (
+    "request_too_large",
+    "context_length_exceeded",
+    "context_window_exceeded",
+    "request_entity_too_large",
+    "payload_too_large",
+    "string_above_max_length",
+)
 _MODEL = ("model_not_found", "deploymentnotfound", "deployment_not_found", "model_not_available")
 _AUTH = (
     "invalid_api_key",
@@ -59,7 +71,15 @@ _RATE = (
     "rate_limit_exceeded",
     "rate_limit_error",
     "rate_limited",
+    "rate_limit_reached_error",
+    "too_many_requests_error",
+    "tpm_rate_limit_exceeded",
+    "throttling",
+    "throttled",
+    "throttling_error",
     "ratelimitreached",
+    "ratelimitexceeded",
+    "userratelimitexceeded",
     "rate_limit_reached",
     "rpm_rate_limit_exceeded",
     "token_limit_exceeded",
@@ -75,7 +95,9 @@ _OVERLOADED = (
     "server_is_overloaded",
     "overloaded_error",
     "overloaded",
+    "model_overloaded",
     "engine_overloaded",
+    "engine_overloaded_error",
     "service_unavailable_error",
     "service_unavailable",
     "unavailable",
@@ -106,12 +128,17 @@ _FLAGS = re.ASCII | re.IGNORECASE
 COMMON_SENTENCES: tuple[Sentence, ...] = tuple(
     (re.compile(pattern, _FLAGS), reason)
     for pattern, reason in (
+        # A code inside a text: an answer that somebody's program has printed.
+        (rf"\b(?:{'|'.join(code for code in _QUOTA if '_' in code)})\b", Reason.QUOTA_EXHAUSTED),
         (r"\brequest too large\b|\bprompt is too long\b", Reason.TOO_LARGE),
         (r"\bmaximum context length\b", Reason.TOO_LARGE),
         (r"\b(?:server|engine|model|service)\b[^.]{0,40}\boverloaded\b|^overloaded\b", Reason.OVERLOADED),
-        (r"^resource unavailable\b", Reason.OVERLOADED),
+        (r"^resource unavailable\b|\b(?:is|currently) at (?:full )?capacity\b", Reason.OVERLOADED),
+        (r"\b(?:due to|experiencing) (?:\w+ )?high (?:demand|traffic)\b", Reason.OVERLOADED),
         (r"\bcredit balance is too low\b|\bextra usage is required\b", Reason.QUOTA_EXHAUSTED),
-        (r"\busage limit (?:has been )?(?:reached|exceeded)\b", Reason.QUOTA_EXHAUSTED),
+        (r"\binsufficient (?:credits?|balance|funds)\b|\bout of credits\b", Reason.QUOTA_EXHAUSTED),
+        (r"\b(?:reached|exceeded|hit)\b.{0,40}\bspend(?:ing)? (?:cap|limit)\b", Reason.QUOTA_EXHAUSTED),
+        (r"\busage limit (?:has been )?(?:reached|exceeded)\b|\bhit your usage limit\b", Reason.QUOTA_EXHAUSTED),
         (r"\bexceeded your current quota\b.{0,400}platform\.openai\.com", Reason.QUOTA_EXHAUSTED),
         (r"\bmodel\b.{0,200}\bdoes not exist\b", Reason.MODEL_NOT_FOUND),
     )
@@ -143,6 +170,8 @@ def reason_of(status: int, error: ErrorBody | None, text: TextFacts, table: Dial
     """
     if error is None and status < 300:
         return Reason.OK
+    if status in table.statuses:
+        return table.statuses[status]
 
     means = _meanings(error, table)
     if Reason.QUOTA_EXHAUSTED in means or status == 402:
@@ -160,7 +189,8 @@ def reason_of(status: int, error: ErrorBody | None, text: TextFacts, table: Dial
         return _of_a_server_error(status, means)
     if status == 429:
         return _of_a_refusal(means)
-    return _of_a_client_error(status, means, limited=asked_to_wait and table.forbidden_is_limit)
+    limited = table.forbidden_is_limit and (asked_to_wait or Reason.RATE_LIMITED in means)
+    return _of_a_client_error(status, means, limited=limited)
 
 
 def is_retryable(reason: Reason, status: int, should_retry: bool | None) -> bool | None:

@@ -16,6 +16,9 @@ Project limits are buckets of their own beside the organization's; both apply. T
 dimensions are an open set: images, ``tokens_usage_based`` and ``project-requests``
 appeared without notice.
 
+Subscriptions (ChatGPT, Codex) have windows of hours and days instead, of which the server
+shows the percent that is used: empty ones come as empty headers and windows of 0 minutes.
+
 The names come with and without ``x-``: the API reference writes five of six without,
 the live API always sends it.
 """
@@ -24,12 +27,19 @@ from __future__ import annotations
 
 from ..core.profile import Refill, ServerProfile
 from ..core.signals import Reason
-from .dialect import Dialect
+from .dialect import Dialect, Field
+from .signs import signs
+
+_PLANS = ("primary", "secondary")
+_WORDS_OF_A_PLAN = {
+    "used-percent": Field.USED,
+    "window-minutes": Field.WINDOW_MINUTES,
+    "reset-after-seconds": Field.RESET_AFTER,
+    "reset-at": Field.RESET,
+}
 
 OPENAI = Dialect(
-    name="openai",
-    hosts=("api.openai.com", ".api.openai.com"),
-    markers=("openai-processing-ms", "openai-version", "openai-organization", "openai-project"),
+    **signs("openai"),
     profile=ServerProfile(
         pays={
             "requests": "requests",
@@ -46,6 +56,8 @@ OPENAI = Dialect(
         reset_is_exact=True,
         grain_s=0.001,
     ),
+    names={f"x-codex-{plan}-{word}": (field, plan) for plan in _PLANS for word, field in _WORDS_OF_A_PLAN.items()},
+    plans=dict.fromkeys(_PLANS, 100.0),
     # The sentence also closes with a link of its own, but not in every stream.
     sentences=((r"\bexceeded your current quota\b", Reason.QUOTA_EXHAUSTED),),
     forbidden_is_limit=False,

@@ -2,9 +2,8 @@
 Which dialect an answer is in.
 
 Law of this file: a name the user gave is obeyed; ``auto`` asks the host first and the
-headers second, and takes ``generic`` when neither says anything. A name that is promised
-and has no table of its own yet is read by the generic table under its name, so that
-programs that name it keep working when its table comes.
+headers second, of an error also what it says, and takes ``generic`` when none says
+anything.
 
 Theory: a host is certain where it is known. A gateway passes the vendor's headers on
 under a host of its own, and then its answers are the vendor's in everything that
@@ -16,51 +15,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
-import attrs
-
 from ..core.signals import Signals
-from .dialect import Dialect, Vocabulary
+from .bodies import ErrorBody, read_body
+from .dialect import PREFIXES, Dialect, Vocabulary, speaks_at
 from .engine import conclude
 from .generic import GENERIC
 from .headers import Collected
 from .ietf import IETF
 from .openai import OPENAI
 from .ordinary import MOST_SHAPES, read_ordinary
-
-_PROMISED = (
-    "azure",
-    "anthropic",
-    "groq",
-    "mistral",
-    "gemini",
-    "openrouter",
-    "github",
-    "gitlab",
-    "discord",
-    "huggingface",
-    "docker",
-    "cohere",
-    "together",
-    "replicate",
-    "cerebras",
-    "fireworks",
-    "xai",
-)
-
-TABLES: tuple[Dialect, ...] = (
-    OPENAI,
-    IETF,
-    *(attrs.evolve(GENERIC, name=name) for name in _PROMISED),
-    GENERIC,
-)
-"""Every table; of two whose markers an answer carries, the earlier one is taken."""
+from .signs import ALL, BY_NAME, MARKS
 
 AUTO = "auto"
 
-_BY_NAME: Mapping[str, Dialect] = {table.name: table for table in TABLES}
-_LISTENING = Vocabulary(GENERIC, TABLES)
+_LOADED: dict[str, Dialect] = {table.name: table for table in (OPENAI, IETF, GENERIC)}
+_LISTENING = Vocabulary(GENERIC, MARKS)
 _SENDERS: dict[tuple[Any, ...], Dialect] = {}
 """By the names of its headers, whose an answer is; as many as there may be shapes."""
 
@@ -69,7 +41,7 @@ Headers = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 
 def names() -> tuple[str, ...]:
     """Everything that ``dialect=`` may be, ``auto`` first."""
-    return AUTO, *_BY_NAME
+    return AUTO, *BY_NAME
 
 
 def lookup(name: str) -> Dialect:
@@ -79,11 +51,16 @@ def lookup(name: str) -> Dialect:
     Raises:
         LookupError: there is none; ``auto`` is none either, for it is found out per answer.
     """
-    table = _BY_NAME.get(name)
-    if table is None:
+    table = _LOADED.get(name)
+    if table is not None:
+        return table
+    signs = BY_NAME.get(name)
+    if signs is None:
         message = f"no dialect is called {name!r}; there are {', '.join(names())}"
         raise LookupError(message)
-    return table
+    module = import_module(f".{signs.module}", __package__)
+    loaded: Dialect = getattr(module, name.upper())
+    return _LOADED.setdefault(name, loaded)
 
 
 def detect(dialect: str | Dialect = AUTO, *, url: str | None = None, headers: Headers = ()) -> Dialect:
@@ -99,12 +76,14 @@ def detect(dialect: str | Dialect = AUTO, *, url: str | None = None, headers: He
     # Markers are names, so the same names have the same sender.
     values = getattr(headers, "values", None)
     if values is None:
-        return overhear(headers, TABLES, _LISTENING)[0]
+        return overhear(headers)[0]
     names = tuple(headers)
     try:
         return _SENDERS[names]
-    except (KeyError, TypeError):  # not seen yet, or something among them is no name
-        table = overhear(headers, TABLES, _LISTENING)[0]
+    except KeyError:
+        table = overhear(headers)[0]
+    except TypeError:  # something among them is no name
+        return overhear(headers)[0]
     if len(_SENDERS) < MOST_SHAPES and all(values()):
         _SENDERS[names] = table
     return table
@@ -146,41 +125,62 @@ def read(
         60.0
     """
     table = _told(dialect, url)
-    if table is not None and body is None and (status or 0) < 300 and hasattr(headers, "values"):
+    if body is None and (status or 0) < 300 and hasattr(headers, "values"):
+        table = table or detect(headers=headers)
         signals = read_ordinary(table, status or 0, headers)
         if signals is not None:
             return signals
-    table, collected = _collected(table or dialect, url, headers)
-    return conclude(table, status or 0, collected, body, now_wall_s if now_wall_s is not None else sent_wall_s)
+    wall_s = now_wall_s if now_wall_s is not None else sent_wall_s
+    return _read_all(table, status or 0, headers, body, wall_s)
 
 
-def _collected(dialect: str | Dialect, url: str | None, headers: Headers) -> tuple[Dialect, Collected]:
-    table = _told(dialect, url)
-    if table is not None:
+def _read_all(table: Dialect | None, status: int, headers: Headers, body: Any, wall_s: float | None) -> Signals:
+    """An answer that is not ordinary, or whose language is not known yet."""
+    error = None if body is None else read_body(body, failed=status >= 300)
+    if table is None:
+        table, collected = overhear(headers)
+        if table is GENERIC and error is not None:
+            table = _by_the_error(error)
+            collected = _retold(table, collected)
+    else:
         collected = Collected(table.vocabulary)
         collected.take(headers)
-        return table, collected
-
-    return overhear(headers, TABLES, _LISTENING)
+    return conclude(table, status, collected, error, body, wall_s)
 
 
-def overhear(headers: Headers, tables: tuple[Dialect, ...], listening: Vocabulary) -> tuple[Dialect, Collected]:
-    """
-    The table that the headers alone give away, and what they tell.
+def overhear(headers: Headers) -> tuple[Dialect, Collected]:
+    """The table that the headers alone give away, and what they tell."""
+    collected = Collected(_LISTENING)
+    collected.take(headers)
+    table = _first_of(collected.marks)
+    return table, _retold(table, collected)
 
-    Args:
-        headers: of one answer.
-        tables: those that may be given away, in order of precedence.
-        listening: a vocabulary that knows the markers of all of them.
-    """
-    pairs = headers if hasattr(headers, "items") else list(headers)
-    collected = Collected(listening)
-    collected.take(pairs)
-    table = next((table for table in tables if table in collected.marks), GENERIC) if collected.marks else GENERIC
-    if table.names:  # it has names that no other table knows
-        collected = Collected(table.vocabulary)
-        collected.take(pairs)
-    return table, collected
+
+def _first_of(marks: list[str]) -> Dialect:
+    return lookup(next(signs.name for signs in ALL if signs.name in marks)) if marks else GENERIC
+
+
+def _retold(table: Dialect, collected: Collected) -> Collected:
+    """The same headers in the table's own names, where it has any that nobody else knows."""
+    if table is GENERIC or (not table.names and table.prefixes == PREFIXES):
+        return collected
+    again = Collected(table.vocabulary)
+    again.take(collected.pairs)
+    return again
+
+
+def _by_the_error(error: ErrorBody) -> Dialect:
+    """Whose error it is: by the headers that came inside it, else by its wording."""
+    if error.headers and (table := overhear(error.headers)[0]) is not GENERIC:
+        return table
+    text = "\n".join((error.text, *error.words))
+    return lookup(next((name for name, wording in _wordings() if wording.search(text)), GENERIC.name))
+
+
+@lru_cache(maxsize=1)
+def _wordings() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Compiled when the first error of an unknown sender comes."""
+    return tuple((signs.name, re.compile(signs.wording, re.ASCII | re.IGNORECASE)) for signs in ALL if signs.wording)
 
 
 def _told(dialect: str | Dialect, url: str | None) -> Dialect | None:
@@ -197,4 +197,4 @@ def _at_host(url: str) -> Dialect | None:
     before, scheme, after = url.partition("://")
     authority = re.split(r"[/?#]", after if scheme else before, maxsplit=1)[0]
     host = authority.rpartition("@")[2].partition(":")[0].lower()
-    return next((table for table in TABLES if table.speaks_at(host)), None)
+    return next((lookup(signs.name) for signs in ALL if speaks_at(host, signs.hosts)), None)

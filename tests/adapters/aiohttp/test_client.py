@@ -367,6 +367,23 @@ def test_what_cannot_work_is_said_at_once(monkeypatch: pytest.MonkeyPatch):
     assert KEY not in repr(Client(api_key=KEY))
 
 
+@pytest.mark.parametrize(
+    ("url", "how", "name"),
+    [
+        ("https://api.openai.com/v1", {}, "openai"),
+        ("https://openrouter.ai/api/v1", {}, "openrouter"),
+        ("https://eu-1.openai.azure.com/openai/v1", {}, "azure"),
+        ("https://openrouter.ai/api/v1", {"dialect": "generic"}, "generic"),
+        ("http://127.0.0.1:8000/v1", {}, None),
+    ],
+)
+def test_the_address_says_whose_api_it_is(url: str, how: dict[str, str], name: str | None) -> None:
+    """From the first answer on, unless a dialect was named; at an unknown address the answers have to tell."""
+    dialect = Client(url, api_key=KEY, **how).limiter._dialect  # type: ignore[arg-type]
+
+    assert (None if dialect is None else dialect.name) == name
+
+
 def test_two_clients_share_a_limiter():
     """
     The budget is one; closing a client leaves the limiter to the other; its retry policy is its own.

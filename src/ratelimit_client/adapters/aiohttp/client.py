@@ -29,6 +29,7 @@ from ...core.cost import Cost
 from ...core.retry import RetryPolicy
 from ...dialects.dialect import Dialect
 from ...dialects.features import features_of, model_of
+from ...dialects.registry import AUTO, detect
 from ...errors import ConfigurationError, DeadlineExpiredInQueue
 from ...runtime.limiter import Limiter, QuotaLike
 from ...runtime.mapping import Results
@@ -431,7 +432,10 @@ _OF_A_ROW = frozenset(inspect.signature(Client.request).parameters) - {"self"}
 
 def _told(dialect: str | Dialect, base: Base) -> str | Dialect:
     """Where the address says whose API it is, nothing is left to find out."""
-    return "openai" if dialect == "auto" and base.is_openai else dialect
+    if dialect != AUTO:
+        return dialect
+    found = detect(url=str(base))
+    return found if found.is_vendors else dialect
 
 
 def _read(raw: bytes) -> Any:
