@@ -7,7 +7,7 @@ import pytest
 from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import ONE_REQUEST
-from ratelimit_client.core.quota import Quota, per_minute, per_second
+from ratelimit_client.core.quota import Quota, per_day, per_minute, per_second
 from ratelimit_client.core.ticket import State, Ticket
 from ratelimit_client.core.units import NS as S
 from tests.core.driving import Drive, scheduler
@@ -206,6 +206,20 @@ def test_a_flood_of_the_best_band_starves_nobody(tokens: int, second: float) -> 
     drive.to(700)
 
     assert drive.when(large) == pytest.approx(second)
+
+
+def test_who_waits_for_something_else_leaves_the_full_bucket_to_others() -> None:
+    """It is owed all hundred tokens, but its request is a day away: the better ones, which need none, go on."""
+    drive = Drive(scheduler([*per_minute(tokens=100), *per_day(requests=1)], slots=100))
+    drive.ask()
+    owed = drive.ask(tokens=100, priority=1)
+    for minute in range(60):
+        for _ in range(10):
+            drive.ask(requests=0, tokens=10, priority=-1)
+        drive.to(60 * (minute + 1))
+
+    assert drive.when(owed) is None
+    assert len(drive.log) > 500
 
 
 def test_what_was_kept_for_a_band_is_free_when_it_waits_no_longer() -> None:

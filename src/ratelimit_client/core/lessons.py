@@ -23,10 +23,6 @@ from .bucket import Bucket
 from .readings import Series
 from .units import NS
 
-# Others who spend surprise now and then; a limit that is not kept does so as soon as it is believed again.
-_AT_ONCE_NS = 2 * NS
-_SURPRISES = 5
-
 
 @attrs.frozen
 class _Question:
@@ -46,8 +42,7 @@ class Lessons:
         series: the bucket that refusals name, and its readings.
         slice: what was learnt of a smaller burst, or None.
         cut_ns: the last cut; refusals of calls sent before it teach nothing new.
-        helpless: refused again though the slice is as small as it gets, or again and again at once for less than
-            was believed: it is the rate that is not kept.
+        helpless: refused again though the slice is as small as it gets: it is the rate that is not kept.
     """
 
     series: Series
@@ -58,7 +53,6 @@ class Lessons:
     _worst: int = 0
     _pending: _Question | None = None
     _grown_ns: int = 0
-    _surprises: int = 0
 
     @property
     def bucket(self) -> Bucket:
@@ -93,9 +87,6 @@ class Lessons:
             return
         new_epoch = granted_ns > self.cut_ns
         if new_epoch:
-            again = known is not None and known < amount and now_ns - self.cut_ns < _AT_ONCE_NS
-            self._surprises = self._surprises + 1 if again else 0
-            self.helpless = self.helpless or self._surprises >= _SURPRISES
             self.cut_ns = now_ns
             self._worst = 0
         if known is None:
@@ -171,7 +162,7 @@ class Lessons:
 
     def grow(self, *, now_ns: int) -> None:
         """5 % of the limit comes back for each full window without a refusal; a whole one is no slice."""
-        if self.slice is None and not self.helpless:
+        if self.slice is None:
             return
         bucket = self.bucket
         windows = (now_ns - max(self._grown_ns, self.cut_ns)) // bucket.window_ns
@@ -179,8 +170,6 @@ class Lessons:
             return
         self._grown_ns = now_ns
         self.helpless = False
-        if self.slice is None:
-            return
         self._resize(self.slice.capacity + windows * max(1, bucket.limit // 20))
         if self.slice.capacity >= bucket.limit:
             self.slice = None
