@@ -234,7 +234,7 @@ class Scheduler:
         if not ticket.charged:
             ticket.charged = True
             state.retries.count_call(now_ns=now_ns)
-        ticket.probe = state.breaker.open
+        ticket.probe = state.breaker.since_ns is not None
         if ticket.probe:
             state.breaker.probe_granted(now_ns=now_ns)
         if self._shared and any(bucket.holds_for(ticket) for bucket in self._shared):
