@@ -21,7 +21,8 @@ from ratelimit_client.bulk.stops import Stop, Why
 from ratelimit_client.bulk.summary import summarise
 from ratelimit_client.bulk.walk import Walk
 from ratelimit_client.cli.metrics import rows as rows_in
-from ratelimit_client.cli.view import View, look
+from ratelimit_client.cli.view import View, Watch
+from ratelimit_client.core.quota import Quota
 from ratelimit_client.core.retry import RetryPolicy
 from tests.jobs import lines, row, rows, serving, write
 
@@ -58,7 +59,7 @@ async def close(job: Job) -> None:
 async def until(job: Job, true: Callable[[View], bool], *, within_s: float = 10.0) -> View:
     """The first view that is as it should be."""
     async with asyncio.timeout(within_s):
-        while not true(view := look(job)):  # noqa: ASYNC110  # nothing tells when a view changes
+        while not true(view := Watch(job).look()):  # noqa: ASYNC110  # nothing tells when a view changes
             await asyncio.sleep(0.01)
     return view
 
@@ -71,22 +72,22 @@ def test_a_view_tells_how_it_goes(tmp_path: Path) -> None:
 
     async def watch() -> None:
         job = job_of(tmp_path)
-        before = look(job)
+        before = Watch(job).look()
         assert (before.total, before.done, before.limit, before.eta_s) == (80, 0, None, None)
         running = asyncio.create_task(job.run())
         view = await until(job, lambda view: view.done > 10)
         await asyncio.sleep(1.1)
-        view = look(job)
+        view = Watch(job).look()
         assert view.limit == "60 requests/minute"
         assert view.share is not None
         assert 0 < view.share <= 1
         assert view.queued > 0
         assert sum(rows_in(job, state) for state in ("pending", "running", "done", "failed")) == 80
         job.end(Stop(Why.SIGTERM, "enough"))
-        assert look(job).state.startswith("stopping: ")
+        assert Watch(job).look().state.startswith("stopping: ")
         await running
-        view = look(job)
-        assert (view.state, view.eta_s, view.in_flight) == ("ended", 0.0, 0)
+        view = Watch(job).look()
+        assert (view.state, view.eta_s, view.in_flight) == ("ended", None, 0)
         await close(job)
 
     with serving("60 requests/min", latency=0.2):
@@ -109,6 +110,32 @@ def test_an_outage_is_told(tmp_path: Path) -> None:
 
     asyncio.run(watch())
     assert lines(tmp_path / "out") == lines(tmp_path / "out.errors.jsonl") == []
+
+
+@pytest.mark.parametrize(("window_s", "ends"), [(30 * 86_400.0, True), (3600.0, False)])
+def test_a_limit_that_is_used_up_for_hours_ends_the_run(tmp_path: Path, window_s: float, ends: bool) -> None:
+    """
+    Ten a month: a tenth of a row is kept back, and the tenth row could go in seven hours, which is no wait for a
+    program. Ten an hour: half a minute is.
+    """
+    write(tmp_path / "in", *rows(13))
+
+    async def run() -> None:
+        bounds = Bounds(max_time_s=None if ends else 2.5)
+        job = job_of(tmp_path, quotas=Quota("requests", 10, window_s), bounds=bounds)
+        await job.run()
+        summary = summarise(job, ["ratelimit-client", "run"])
+        assert job.stop is not None
+        assert (job.stop.why, summary.exit_code) == (Why.LONG_WAIT if ends else Why.MAX_TIME, 75)
+        if ends:
+            assert job.stop.sentence.startswith("no row can go for 7 h 11 min: waits ")
+            assert "requests hold 1 of 10" in job.stop.sentence
+        await close(job)
+
+    with serving():
+        asyncio.run(run())
+    assert len(lines(tmp_path / "out")) == 9
+    assert lines(tmp_path / "out.errors.jsonl") == []
 
 
 def test_cancelled_it_leaves_rows_to_be_done(tmp_path: Path) -> None:

@@ -63,13 +63,13 @@ def test_what_is_not_the_rows_own_stops_the_run(error: errors.RateLimitClientErr
 
 def test_the_wait_is_told_in_hours() -> None:
     """
-    7300 s are 2 h 1 min.
+    7300 s are 2 h 01 min.
     """
     meaning = read_error(row(), STOPS[2][0], stopping=False)
 
     assert isinstance(meaning, Pending)
     assert meaning.stop is not None
-    assert "for 2 h 1 min" in meaning.stop.sentence
+    assert "for 2 h 01 min" in meaning.stop.sentence
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ratelimit_client.bulk.ledger import Ledger
 from ratelimit_client.bulk.lines import error_line
 from ratelimit_client.bulk.manifest import Paths
 from ratelimit_client.bulk.output import Output
-from ratelimit_client.bulk.retry import Codes, RetryWalk, set_aside
+from ratelimit_client.bulk.retry import Chosen, Codes, RetryWalk, set_aside
 from ratelimit_client.bulk.row import mark_of, read_row
 from ratelimit_client.bulk.walk import Step
 from tests.jobs import row
@@ -67,7 +67,7 @@ def test_lines_that_do_not_run_again_stay(tmp_path: Path) -> None:
 
     chosen = set_aside(out, Codes(("y",)))
 
-    assert chosen == {mark_of("a"), mark_of("b")}
+    assert chosen.marks == {mark_of("a"), mark_of("b")}
     assert (tmp_path / "out.errors.1.jsonl").read_bytes() == b"".join(lines)
     assert (tmp_path / "out.errors.jsonl").read_bytes() == lines[2]
     os.write(out.errors.fd, lines[0])
@@ -81,7 +81,7 @@ def test_where_nothing_matches_nothing_changes(tmp_path: Path) -> None:
     """
     out = output(tmp_path, failed("a", "x"))
 
-    assert set_aside(out, Codes(("y",))) == set()
+    assert set_aside(out, Codes(("y",))) == Chosen()
     assert sorted(os.listdir(tmp_path)) == ["out", "out.errors.jsonl"]
 
 
@@ -93,7 +93,7 @@ def test_killed_between_its_steps_it_is_done_again(tmp_path: Path) -> None:
     os.link(tmp_path / "out.errors.jsonl", tmp_path / "out.errors.1.jsonl")
     (tmp_path / f"out.errors.jsonl.{os.getpid()}.tmp").write_bytes(b"half a li")
 
-    assert set_aside(out, Codes()) == {mark_of("a")}
+    assert set_aside(out, Codes()).marks == {mark_of("a")}
 
     assert (tmp_path / "out.errors.2.jsonl").read_bytes() == failed("a", "x")
     assert (tmp_path / "out.errors.jsonl").read_bytes() == b""
@@ -107,7 +107,7 @@ def test_rows_put_aside_before_are_chosen_until_they_have_a_line(tmp_path: Path)
     (tmp_path / "out.errors.10.jsonl").write_bytes(failed("c", "x"))
     out = output(tmp_path, failed("b", "y"))
 
-    assert set_aside(out, Codes(("x",))) == {mark_of("a"), mark_of("c")}
+    assert set_aside(out, Codes(("x",))).marks == {mark_of("a"), mark_of("c")}
     assert Paths(str(tmp_path / "out")).next_retired() == str(tmp_path / "out.errors.11.jsonl")
 
 
@@ -120,7 +120,11 @@ def test_a_retry_runs_the_chosen_rows_only() -> None:
     for name, state in known.items():
         row_ = read_row(line(1, name, content="old" if name == "mended" else "hello"))
         table.record(row_.mark, row_bits(row_.id), state)
-    walk = RetryWalk(table, True, chosen={mark_of("again"), mark_of("mended"), mark_of("bad")})
+    walk = RetryWalk(
+        table,
+        True,
+        chosen=Chosen(frozenset({mark_of("again"), mark_of("mended"), mark_of("bad")}), frozenset({1, 3, 8})),
+    )
 
     steps = [
         walk.take(one)[0]
@@ -132,8 +136,9 @@ def test_a_retry_runs_the_chosen_rows_only() -> None:
             line(5, "never run"),
             line(6, "bad", url="/x"),
             line(7, "again"),
+            line(8, "was no row"),
         )
     ]
 
-    assert steps == [Step.DONE, Step.RUN, Step.FAILED, Step.RUN, Step.OTHER, Step.FLAW, Step.OTHER]
-    assert (walk.rows, walk.done_before, walk.failed_before, walk.passed) == (7, 1, 1, 2)
+    assert steps == [Step.DONE, Step.RUN, Step.FAILED, Step.RUN, Step.OTHER, Step.FLAW, Step.OTHER, Step.RUN]
+    assert (walk.rows, walk.done_before, walk.failed_before, walk.passed) == (8, 1, 1, 2)

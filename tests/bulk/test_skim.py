@@ -215,3 +215,4 @@ def test_a_piece_may_hold_an_edited_row_or_surely_does_not() -> None:
     assert has_edited(table, Piece(text("new") + text("a", "edited")))
     assert has_edited(table, Piece(text("new") + text("a", "edited", metadata={})))
     assert has_edited(table, Piece(text("a") + b"\n"))
+    assert has_edited(table, Piece(text("new")[:-2] + b', "custom_id": "a"}\n'))

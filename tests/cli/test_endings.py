@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,6 +125,37 @@ def test_several_unknown_models_and_no_other_stop_it(tmp_path: Path) -> None:
     assert not (tmp_path / "out.errors.jsonl").exists()
 
 
+@pytest.mark.parametrize("input_", ["a file", "a pipe"])
+def test_what_another_model_answered_in_an_earlier_run_counts(tmp_path: Path, input_: str) -> None:
+    """
+    The unknown one is not all there is, so its rows fail; not so when all earlier answers were its own.
+    """
+    first, late = rows(5), [row(f"u{number}", model="no-such-model") for number in range(3)]
+
+    def go(*lines_: dict[str, Any]) -> int:
+        write(tmp_path / "in", *lines_)
+        if input_ == "a file":
+            return run(tmp_path / "in", "-o", tmp_path / "out")
+        process = start("-", "-o", tmp_path / "out", "--progress", "none", stdin=subprocess.PIPE)
+        process.communicate((tmp_path / "in").read_bytes(), timeout=30)
+        return process.returncode
+
+    port = unused_port()
+    with serving(models=["gpt-4o-mini"]):
+        assert go(*first) == 0
+        assert go(*first, *late) == 1
+        assert len(lines(tmp_path / "out.errors.jsonl")) == 3
+        for path in tmp_path.iterdir():
+            path.unlink()
+    with serving(port=port):
+        assert go(*late[:1]) == 0
+    with serving(models=["gpt-4o-mini"], port=port):
+        assert go(*late) == 3
+        assert not lines(tmp_path / "out.errors.jsonl")
+        assert go(*late, *first) == 1
+        assert len(lines(tmp_path / "out.errors.jsonl")) == 2
+
+
 def test_unknown_models_in_a_pipe(tmp_path: Path) -> None:
     """
     A pipe cannot be looked at ahead: judged when it ends, by whether another model's row succeeded.
@@ -148,7 +180,7 @@ def test_a_wait_of_hours_is_reported_and_not_slept(tmp_path: Path, capfd: pytest
     assert len(names(tmp_path / "out")) == 4
     assert not (tmp_path / "out.errors.jsonl").exists()
     said = capfd.readouterr().err
-    assert "the server asks to wait for 6 h 0 min" in said or "5 h 59 min" in said
+    assert "the server asks to wait for 6 h 00 min" in said or "5 h 59 min" in said
 
 
 # -- bounds -----------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.jobs import names, row, rows, run, serving, start, wait_for, write
 
 
@@ -93,3 +95,25 @@ def test_a_reader_that_leaves_ends_it(tmp_path: Path) -> None:
         process.stderr.close()
     assert b"Traceback" not in err
     assert b"Exception" not in err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["run", "--show-config"]])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_nobody_reads_what_was_asked_for(words: list[str], buffered: bool) -> None:
+    """
+    A pipe that is closed is 141, or 0 where nobody noticed, a full disk 74; no traceback, and nothing from the
+    interpreter as it leaves.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    read, written = os.pipe()
+    os.close(read)
+    full = os.open("/dev/full", os.O_WRONLY)
+    for stdout, codes, told in ((written, (141, 0), (b"",)), (full, (74, 0), (b"No space left", b""))):
+        process = start(command=words, stdout=stdout, env=environment)
+        _, err = process.communicate(timeout=20)
+        os.close(stdout)
+        assert process.returncode in (codes[:1] if buffered else codes), err
+        assert any(text in err for text in told)
+        assert b"Traceback" not in err
+        assert b"Exception ignored" not in err
+        assert b"bug" not in err

@@ -12,6 +12,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,8 +74,20 @@ def test_a_plain_line_says_it_all() -> None:
     Plain(Voice(stream=stream)).show(VIEW)
 
     assert stream.getvalue() == (
-        "ratelimit-client: 120/400 rows; 5.0 rows/s; 2 failed; 97% of 300 requests/minute used; "
-        "31 in flight, 64 queued, 1 refused; about 55.6 s left; at the limit's pace\n"
+        "ratelimit-client: 24 s: 120/400 rows; 5.0 rows/s; 2 failed; 97% of 300 requests/minute used; "
+        "31 in flight, 64 queued, 1 refused; about 56 s left; at the limit's pace\n"
+    )
+
+
+def test_a_plain_line_of_many_models_names_the_slowest() -> None:
+    """
+    And says how many calls were made again, where some were.
+    """
+    many = attrs.evolve(VIEW, model="gpt-4o", models=12, retried=1_234, total=1_000_000)
+
+    assert many.sentence() == (
+        "24 s: 120/1 000 000 rows; 5.0 rows/s; 2 failed; 97% of 300 requests/minute (gpt-4o) used; "
+        "31 in flight, 64 queued, 1 refused, 1 234 retried; about 56 s left; at the limit's pace"
     )
 
 
@@ -88,7 +101,7 @@ def test_what_nobody_knows_is_left_out() -> None:
     )
 
     assert stream.getvalue() == (
-        "ratelimit-client: 120 rows; 5.0 rows/s; 31 in flight, 64 queued, 1 refused; running\n"
+        "ratelimit-client: 24 s: 120 rows; 5.0 rows/s; 31 in flight, 64 queued, 1 refused; running\n"
     )
 
 
@@ -175,6 +188,31 @@ def test_what_the_library_logs_is_said() -> None:
     assert stream.getvalue() == "ratelimit-client: no page\n"
 
 
+def test_lines_are_broken_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    JSON never, and nothing where a file is read by a program.
+    """
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
+    line = "calls     244 sent, 0 refused (429), longest wait in the queue 11.8 s"
+    with os.fdopen(theirs, "w") as stream:
+        Voice(stream=stream).write(line)
+        Voice(stream=stream).write(line, whole=True)
+        Voice(stream=stream, as_json=True).say(line)
+        text = b""
+        while text.count(b"\n") < 4:
+            text += os.read(ours, 65536)
+    os.close(ours)
+    drawn = text.decode().splitlines()
+    kept = io.StringIO()
+    Voice(stream=kept).write(line)
+
+    assert drawn[:3] == ["calls     244 sent, 0 refused (429), longest wait in the", " " * 10 + "queue 11.8 s", line]
+    assert json.loads(drawn[3])["message"] == line
+    assert kept.getvalue() == line + "\n"
+
+
 def read_terminal(fd: int, process: subprocess.Popen[bytes]) -> str:
     """All that is drawn until the program ends."""
     drawn = b""
@@ -218,3 +256,29 @@ def test_a_live_block_is_drawn_on_a_terminal(tmp_path: Path, more: dict[str, str
     assert "in flight" in plain
     assert "60 of 60 ok" in plain
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", drawn)) is colour
+
+
+def test_no_block_is_drawn_where_rows_run_through_the_terminal(tmp_path: Path) -> None:
+    """
+    With ``-o -`` through a pipe, what reads the rows may print them there.
+    """
+    write(tmp_path / "in", *rows(20))
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    with serving("600 requests/min", latency=0.5):
+        environment |= {name: os.environ[name] for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY")}
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ratelimit_client", "run", tmp_path / "in", "-o", "-"],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            stdin=subprocess.DEVNULL,
+            env=environment | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+        )
+        os.close(theirs)
+        drawn = read_terminal(ours, process)
+        os.close(ours)
+        answers, _ = process.communicate(timeout=10)
+        assert process.returncode == 0
+    assert len(answers.splitlines()) == 20
+    assert "20 of 20 ok" in drawn
+    assert "\x1b" not in drawn

@@ -93,6 +93,22 @@ def test_a_row_that_was_mended_runs_as_it_is_now(tmp_path: Path) -> None:
     assert names(tmp_path / "out") == ["a", "b"]
 
 
+def test_a_line_that_was_no_row_and_was_mended_runs(tmp_path: Path) -> None:
+    """
+    Also a name that was the second of its kind; rows that nobody has run are still not run.
+    """
+    write(tmp_path / "in", row("a"), "oops", row("a", content="again"), row("b", model=BAD))
+    with serving(models=["gpt-4o-mini"]) as server:
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+        write(tmp_path / "in", row("a"), row("c"), row("d", content="again"), row("b", model=BAD), row("never"))
+        assert retry("-o", tmp_path / "out", "--codes", "invalid_line", "--max-rows", "1") == 1
+        assert retry("-o", tmp_path / "out", "--codes", "duplicate_custom_id") == 1
+        assert names(tmp_path / "out") == ["a", "c", "d"]
+        assert retry("-o", tmp_path / "out") == 1
+        assert server.tally.calls == 5
+        assert names(tmp_path / "out.errors.jsonl") == ["b"]
+
+
 def test_rows_that_nobody_has_run_are_passed_over(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """
     They are the next run's; the job file goes on to count them.

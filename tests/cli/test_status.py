@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ratelimit_client.cli import main
-from tests.jobs import row, rows, run, serving, write
+from tests.jobs import retry, row, rows, run, serving, write
 
 ID = "rlc_" + "0" * 20
 
@@ -122,6 +122,65 @@ def test_torn_and_unreadable_lines_are_told(tmp_path: Path, capfd: pytest.Captur
     assert "1 cannot be read, their rows run again" in said
     assert "out line 2" in said
     assert "ends within a line" in said
+
+
+def test_an_error_about_a_line_counts_as_long_as_the_line_is_there(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Mended lines run and are answered; then neither the run nor the status speaks of a failure any more.
+    """
+    write(tmp_path / "in", row("a"), "no row", row("a", "again"), row("b"), "{}")
+    with serving():
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+        assert status(tmp_path / "out", capfd)[1].count("2 of 5 ok, 3 failed\n") == 1
+
+        write(tmp_path / "in", row("a"), row("c"), row("a", "again"), row("b"), "{}")
+        code, said = status(tmp_path / "out", capfd)
+        assert code == 1
+        assert "2 of 5 ok, 2 failed, 1 still to be done\n" in said
+        assert "1 errors count no more" in said
+
+        write(tmp_path / "in", row("a"), row("c"), row("d", "again"), row("b"), "")
+        assert "2 of 4 ok, 0 failed, 2 still to be done\n" in status(tmp_path / "out", capfd)[1]
+        assert run(tmp_path / "in", "-o", tmp_path / "out", "--summary-file", tmp_path / "sum") == 0
+    code, said = status(tmp_path / "out", capfd)
+    assert code == 0, said
+    assert "4 of 4 ok, 0 failed\n" in said
+    assert json.loads((tmp_path / "sum").read_text())["failed"] == 0
+
+
+def test_an_error_about_a_line_that_moved_counts_where_it_is_now(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Once, not twice; and while the input cannot be read, what was said last counts.
+    """
+    write(tmp_path / "in", row("a"), "no row")
+    with serving():
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+        write(tmp_path / "in", row("a"), row("b"), "no row")
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+    assert "2 of 3 ok, 1 failed\n" in status(tmp_path / "out", capfd)[1]
+    (tmp_path / "in").unlink()
+    assert "2 of 3 ok, 2 failed\n" in status(tmp_path / "out", capfd)[1]
+
+
+def test_a_mended_line_that_a_retry_put_aside_is_not_waited_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Nothing is left of it once its row is answered.
+    """
+    write(tmp_path / "in", row("a"), "no row")
+    with serving():
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 1
+        write(tmp_path / "in", row("a"), row("b"))
+        assert retry("-o", tmp_path / "out") == 0
+        assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
+    code, said = status(tmp_path / "out", capfd)
+    assert code == 0, said
+    assert "2 of 2 ok, 0 failed\n" in said
 
 
 def test_shards_are_added_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

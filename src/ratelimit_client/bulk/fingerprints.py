@@ -183,6 +183,14 @@ class Fingerprints:
                 verdict = _better(verdict, held, row)
         return verdict
 
+    def is_answered(self, mark: int, row: int) -> bool:
+        """Does OUT hold this row's answer, met in this walk or not?"""
+        segment, tag = self._segments[mark >> _SEGMENT_SHIFT], (mark >> _MARK_SHIFT) & _TAG_MASK
+        if segment is None:
+            return False
+        answered = tag << _TAG_SHIFT | row << _ROW_SHIFT | _DONE
+        return any(segment[place] & ~_SEEN == answered for place in _places(segment, tag))
+
     def is_finished(self, mark: int, row: int) -> bool:
         """Would ``visit`` say DONE or FAILED?"""
         return self.look(mark, row) in (Seen.DONE, Seen.FAILED)

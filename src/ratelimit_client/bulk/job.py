@@ -42,8 +42,11 @@ from .stops import GENTLE, PATIENT, Stop, Why
 from .tally import Tally
 from .unknown import UnknownModels
 from .walk import Walk
+from .words import duration
 
 _TICK_S: Final = 1.0
+# Within an hour a day's limit that flows back evenly lets at least one row go, if it is above 24.
+_LONGEST_WAIT_S: Final = 3600.0
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +111,7 @@ class Job:
         self.feeder = Feeder(
             self.source, self.walk, self.output, self.lanes, self.tally, self.bounds.max_rows, self.end
         )
-        self._unknown = UnknownModels(self.feeder, self.fail)
+        self._unknown = UnknownModels(self.feeder, self.fail, self._is_other_answered)
 
     # -- what people see --------------------------------------------------------
 
@@ -162,7 +165,7 @@ class Job:
         finally:
             await _cancelled(feeding, *helpers, *self.lanes.tasks)
             self.ended_ns = self.monotonic_ns()
-        self._unknown.judge(all_done=self.stop is None, end=self.end)
+        await self._unknown.judge(all_done=self.stop is None, end=self.end)
         self.meter.see(self.engine.statistics(), now_ns=self.ended_ns)
         failure = self._crash or (None if feeding.cancelled() else feeding.exception())
         if failure is not None:
@@ -173,6 +176,12 @@ class Job:
         if self.stop is None:
             self.stop = stop
             self._changed.set()
+
+    def close_output(self) -> None:
+        """Write what is left; what could not be written is not done."""
+        self.output.close()
+        if self.output.paths is not None:
+            self.tally.lose(self.output.answers.unwritten, self.output.errors.unwritten)
 
     def abort(self) -> None:
         """Wait for nothing any more."""
@@ -226,7 +235,11 @@ class Job:
         self.tally.answered(row.custom_id, row.model, reply.data, reply.attempts, reply.queue_s)
         self.progressed_s = self.wall_s()
         if self._unknown.held:
-            self._unknown.succeeded(self.tally)
+            self._unknown.succeeded()
+
+    def _is_other_answered(self, model: str) -> bool:
+        """Has a row of another model succeeded, in this run or before?"""
+        return self.tally.succeeded_elsewhere(model) or any(name != model for name in self.walk.answered)
 
     def _not_answered(self, row: Row, error: RateLimitClientError) -> None:
         meaning = read_error(row, error, stopping=self.stop is not None)
@@ -235,7 +248,7 @@ class Job:
         elif isinstance(meaning, Pending):
             if meaning.stop is not None:
                 self.end(meaning.stop)
-        elif self.is_retry or self.tally.succeeded_elsewhere(row.model):
+        elif self.is_retry or self._is_other_answered(row.model):
             self.fail(row, meaning.failed)
         else:
             self._unknown.hold(row, meaning, self.end)
@@ -265,8 +278,16 @@ class Job:
             statistics = self.engine.statistics()
             now_ns = self.monotonic_ns()
             self.meter.see(statistics, now_ns=now_ns)
+            self._watch_wait()
             busy = [key for key in statistics.keys.values() if key.queued or key.in_flight]
             self._watch_outage(bool(busy) and all(key.mode is Mode.OUTAGE for key in busy), now_ns)
+
+    def _watch_wait(self) -> None:
+        """A limit that is used up for hours is no wait for a program: the same command goes on then."""
+        idle_s = self.engine.idle_for_s()
+        if idle_s >= _LONGEST_WAIT_S:
+            sentence = f"no row can go for {duration(idle_s)}: {self.engine.waits_for()}"
+            self.end(Stop(Why.LONG_WAIT, sentence))
 
     def _watch_outage(self, out: bool, now_ns: int) -> None:
         if not out:

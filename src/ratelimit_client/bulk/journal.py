@@ -35,19 +35,19 @@ from typing import Final
 import attrs
 
 from ..errors import ConfigurationError
+from .disk import DISK, Disk, write_all
 
 _log: Final = logging.getLogger(__name__)
 
 _PIECE: Final = 1 << 16
-_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-_MODE: Final = 0o600
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND
 # Nothing is wrong with the command, and the same one goes on once somebody made room.
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 # Answers that wait for room on the disk: far more than all calls under way bring, far less than a machine has.
 _KEPT: Final = 64 << 20
 
 
-def open_file(path: str) -> int:
+def open_file(path: str, disk: Disk = DISK) -> int:
     """
     Open or create a file that rows are appended to, readable and writable by its owner only.
 
@@ -57,7 +57,7 @@ def open_file(path: str) -> int:
     """
     check_kind(path)
     try:
-        return os.open(path, _FLAGS, _MODE)
+        return disk.open(path, _FLAGS)
     except OSError as error:
         raise refused(path, error) from None
 
@@ -100,18 +100,6 @@ def lock(fd: int, path: str) -> None:
         raise ConfigurationError(f"{path} cannot be locked ({_reason(error)}): put it on a local disk") from None
 
 
-def sync_folder(path: str) -> None:
-    """Make the names in the folder of *path* as durable as the files."""
-    fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without synced folders
-            raise
-    finally:
-        os.close(fd)
-
-
 @attrs.frozen
 class Tail:
     """
@@ -141,24 +129,24 @@ def look_at_tail(fd: int) -> Tail:
     return Tail(keep=keep, cut=size - keep, newline=whole, text=text)
 
 
-def mend(fd: int, tail: Tail, torn_path: str) -> None:
+def mend(fd: int, tail: Tail, torn_path: str, disk: Disk = DISK) -> None:
     """Carry out what ``look_at_tail`` found; the bytes that are cut go to *torn_path* first."""
     if tail.cut:
-        torn = open_file(torn_path)
+        torn = open_file(torn_path, disk)
         try:
             place, end = tail.keep, tail.keep + tail.cut
             while place < end:
                 piece = os.pread(fd, min(_PIECE, end - place), place)
                 place += len(piece)
-                write_all(torn, piece)
-            os.fsync(torn)
+                write_all(torn, piece, disk)
+            disk.sync(torn)
         finally:
-            os.close(torn)
-        os.ftruncate(fd, tail.keep)
+            disk.close(torn)
+        disk.truncate(fd, tail.keep)
     if tail.newline:
-        write_all(fd, b"\n")
+        write_all(fd, b"\n", disk)
     if tail.cut or tail.newline:
-        os.fsync(fd)
+        disk.sync(fd)
 
 
 def is_object(text: bytes) -> bool:
@@ -182,6 +170,7 @@ class Journal:
         durable: sync it; False for a pipe or a terminal.
         on_failure: called with the first error when a line could not be written.
         cap: bytes that are kept when they cannot be written.
+        disk: what writes.
         failed: why something is not on the disk that should be, or None.
         dropped: lines that could neither be written nor kept; their rows are not done.
     """
@@ -191,6 +180,7 @@ class Journal:
     durable: bool = True
     on_failure: Callable[[OSError], None] | None = None
     cap: int = _KEPT
+    disk: Disk = DISK
     failed: OSError | None = None
     dropped: int = 0
     _unsafe: bool = False
@@ -222,20 +212,43 @@ class Journal:
     def flush(self) -> None:
         """Write what is waiting; a failure keeps what is left of it and is told once."""
         if not self._waiting:
+            self._recover()
             return
         text = memoryview(b"".join(self._waiting))
         self._waiting = []
         try:
             while text:
-                text = text[_write_some(self.fd, text) :]
+                end = self._end()
+                text = text[_write_some(self.disk, self.fd, text) :]
                 self._dirty = True
             self._kept = 0
-            if not self._unsafe and not self.dropped:
-                self.failed = None
+            self._recover()
         except OSError as error:
-            self._waiting = [bytes(text)]
+            text = text[self._arrived(end, len(text)) :]
+            self._waiting = [bytes(text)] if text else []
             self._kept = len(text)
             self._fail(error)
+
+    def _recover(self) -> None:
+        """All that was ever to be written is written."""
+        if not self._unsafe and not self.dropped:
+            self.failed = None
+
+    def _end(self) -> int:
+        return os.fstat(self.fd).st_size if self.durable else 0
+
+    def _arrived(self, before: int, size: int) -> int:
+        """Bytes of a write that failed that are in the file all the same: they must not be written twice."""
+        arrived = self._end() - before
+        if not 0 < arrived <= size:
+            return 0
+        self._dirty = True
+        return arrived
+
+    @property
+    def unwritten(self) -> int:
+        """Lines that are not in the file, or not with their end."""
+        return self.dropped + sum(text.count(b"\n") for text in self._waiting)
 
     def is_empty(self) -> bool:
         """Nothing was ever written, and nothing waits."""
@@ -249,7 +262,7 @@ class Journal:
         self._see_that_it_is_there()
         self._dirty = False
         self._syncing = concurrent.futures.Future()
-        await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.fd)
+        await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.disk, self.fd)
         self._end_sync()
 
     def close(self) -> None:
@@ -258,11 +271,14 @@ class Journal:
         self._end_sync()  # of a sync whose waiter was cancelled: the disk is at it, and only it knows how it goes
         if self._dirty and self.durable:
             try:
-                os.fsync(self.fd)
+                self.disk.sync(self.fd)
             except OSError as error:
                 self._fail_to_sync(error)
         if self.durable:
-            os.close(self.fd)
+            try:
+                self.disk.close(self.fd)
+            except OSError as error:  # it is closed all the same; some file systems write only now
+                self._fail_to_sync(error)
 
     def _see_that_it_is_there(self) -> None:
         """A file without a name goes with its descriptor, and with it every answer in it."""
@@ -295,11 +311,11 @@ class Journal:
             self.on_failure(error)
 
 
-def _sync_into(told: concurrent.futures.Future[None], fd: int) -> None:
+def _sync_into(told: concurrent.futures.Future[None], disk: Disk, fd: int) -> None:
     """Sync in a thread, and leave word how it went for whoever asks."""
     if told.set_running_or_notify_cancel():
         try:
-            os.fsync(fd)
+            disk.sync(fd)
         except OSError as error:
             told.set_exception(error)
         else:
@@ -337,19 +353,12 @@ def _read(fd: int, start: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-def _write_some(fd: int, text: memoryview) -> int:
+def _write_some(disk: Disk, fd: int, text: memoryview) -> int:
     try:
-        return os.write(fd, text)
+        return disk.write(fd, text)
     except BlockingIOError:  # somebody set our stdout to non-blocking: wait until it takes more
         select.select([], [fd], [])
         return 0
-
-
-def write_all(fd: int, text: bytes) -> None:
-    """Write all of *text*, however many writes that takes."""
-    view = memoryview(text)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _reason(error: OSError) -> str:

@@ -15,6 +15,8 @@ occurred before, and that a finished row was edited.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -67,10 +69,11 @@ class Ledger:
             self.table.expect(count_lines(fd, end=tail.keep))
         before = self.done + self.failed
         splitter = Splitter()
-        for region in regions_of(fd, end=tail.keep):
-            if not (splitter.at_start and self._take_all(region, splitter, state)):
-                self._take_singly(splitter.feed(region), path, state)
-        self._take_singly(splitter.end(), path, state)
+        with _uncollected():
+            for region in regions_of(fd, end=tail.keep):
+                if not (splitter.at_start and self._take_all(region, splitter, state)):
+                    self._take_singly(splitter.feed(region), path, state)
+            self._take_singly(splitter.end(), path, state)
         if self.done + self.failed == before and not self._could_be_ours(tail):
             raise _foreign(path, 1)
         return tail
@@ -122,6 +125,18 @@ class Ledger:
             self.bad.append((path, number))
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Values of JSON make no cycles: a tenth of the time would go into looking for some."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _foreign(path: str, number: int) -> ConfigurationError:
     return ConfigurationError(
         f"{path} holds something else: line {number} is no row written by this program; "
@@ -140,10 +155,11 @@ class Edited:
 def edited_rows(source: Source, table: Fingerprints, finished_fds: Iterable[int]) -> list[Edited]:
     """All finished rows of a regular input that were edited since, in order."""
     suspects: dict[str, tuple[int, str]] = {}
-    for line in _unfinished_lines(source, table):
-        row = read_row(line)
-        if row.custom_id is not None and table.look(row.mark, row_bits(row.id)) is Seen.EDITED:
-            suspects.setdefault(row.custom_id, (row.number, row.id))
+    with source.reading():
+        for line in _unfinished_lines(source, table):
+            row = read_row(line)
+            if row.custom_id is not None and table.look(row.mark, row_bits(row.id)) is Seen.EDITED:
+                suspects.setdefault(row.custom_id, (row.number, row.id))
     if not suspects:
         return []
 

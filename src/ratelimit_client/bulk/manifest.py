@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from ..errors import ConfigurationError
-from .journal import sync_folder
+from .disk import DISK, Disk, replace
 
 VERSION: Final = 1
 
@@ -131,22 +131,10 @@ def load(path: str) -> Manifest | None:
         raise ConfigurationError(message) from None
 
 
-def save(path: str, manifest: Manifest) -> None:
-    """Replace the manifest at *path*."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump({"version": VERSION, **attrs.asdict(manifest)}, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    sync_folder(path)
+def save(path: str, manifest: Manifest, disk: Disk = DISK) -> None:
+    """Replace the manifest at *path*; for whoever has locked OUT, since no other must be at it."""
+    text = json.dumps({"version": VERSION, **attrs.asdict(manifest)}, indent=1) + "\n"
+    replace(path, text.encode(), path + ".tmp", disk)
 
 
 def _from_json(found: Any) -> Manifest:

@@ -33,6 +33,7 @@ from ..errors import (
 )
 from .row import Row
 from .stops import Stop, Why
+from .words import duration
 
 DEADLINE: Final = "deadline_exceeded"
 
@@ -127,12 +128,8 @@ def _of_answer(row: Row, error: ResponseError, stopping: bool) -> Failed | Pendi
 
 
 def _long_wait(error: Throttled) -> str:
-    hint_s = error.signals.retry_after_s if error.signals is not None else None
-    wait = "longer than is worth waiting for" if hint_s is None else f"for {_duration(hint_s)}"
-    return f"the server asks to wait {wait}: {error}"
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+    signals = error.signals
+    hint_s = signals.retry_after_s if signals is not None else None
+    wait = "longer than is worth waiting for" if hint_s is None else f"for {duration(hint_s)}"
+    said = signals.message if signals is not None else None
+    return f"the server asks to wait {wait}: {said or error}"

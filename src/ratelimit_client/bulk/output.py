@@ -17,6 +17,7 @@ import attrs
 
 from ..errors import ConfigurationError
 from . import journal, manifest
+from .disk import DISK, Disk
 from .fingerprints import State
 from .journal import Journal
 from .ledger import SHOWN, Edited, Ledger, edited_rows
@@ -65,14 +66,14 @@ class Output:
         if self.paths is not None and self.manifest is not None and self.manifest.rows != rows:
             self.manifest = attrs.evolve(self.manifest, rows=rows)
             with contextlib.suppress(OSError):  # it is a note for people; the rows are what counts
-                manifest.save(self.paths.manifest, self.manifest)
+                manifest.save(self.paths.manifest, self.manifest, self.answers.disk)
 
     def close(self) -> None:
         """Write and sync what is left, and let go of the files; an empty errors file goes."""
         if self.errors is not self.answers:
             if self.paths is not None and self.errors.is_empty():
                 with contextlib.suppress(OSError):
-                    os.unlink(self.paths.errors)
+                    self.errors.disk.unlink(self.paths.errors)
             self.errors.close()
         self.answers.close()
 
@@ -94,6 +95,7 @@ def open_output(
     *,
     overwrite: bool = False,
     rerun_edited: bool = False,
+    disk: Disk = DISK,
 ) -> Output:
     """
     Open or create the files of *job* and mend what a crash left.
@@ -109,21 +111,22 @@ def open_output(
     if not os.path.isdir(os.path.dirname(out) or "."):
         raise ConfigurationError(f"{out} cannot be written: there is no folder {os.path.dirname(out)}")
     with contextlib.ExitStack() as undo:
-        answers_fd = journal.open_file(out)
+        answers_fd = journal.open_file(out, disk)
         undo.callback(os.close, answers_fd)
         journal.lock(answers_fd, out)
-        errors_fd = journal.open_file(paths.errors)
+        errors_fd = journal.open_file(paths.errors, disk)
         undo.callback(os.close, errors_fd)
+        answers, errors = Journal(answers_fd, out, disk=disk), Journal(errors_fd, paths.errors, disk=disk)
         try:
             if overwrite:
-                ledger = _empty(paths, answers_fd, errors_fd)
+                ledger = _empty(paths, answers, errors)
             else:
-                ledger, job = _continue(paths, source, job, answers_fd, errors_fd, rerun_edited)
-            manifest.save(paths.manifest, job)
+                ledger, job = _continue(paths, source, job, answers, errors, rerun_edited)
+            manifest.save(paths.manifest, job, disk)
         except OSError as error:
             raise journal.refused(error.filename or out, error) from None
         undo.pop_all()
-    return Output(Journal(answers_fd, out), Journal(errors_fd, paths.errors), ledger, paths, job)
+    return Output(answers, errors, ledger, paths, job)
 
 
 def _refuse_input_as_output(paths: Paths, source: Source) -> None:
@@ -136,27 +139,25 @@ def _refuse_input_as_output(paths: Paths, source: Source) -> None:
             raise ConfigurationError(f"the input {source.path} would be written to as {path}: give another output")
 
 
-def _empty(paths: Paths, answers_fd: int, errors_fd: int) -> Ledger:
-    os.ftruncate(answers_fd, 0)
-    os.ftruncate(errors_fd, 0)
+def _empty(paths: Paths, answers: Journal, errors: Journal) -> Ledger:
+    for journal_ in (answers, errors):
+        journal_.disk.truncate(journal_.fd, 0)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(paths.torn)
+        answers.disk.unlink(paths.torn)
     return Ledger()
 
 
 def _continue(
-    paths: Paths, source: Source, job: Manifest, answers_fd: int, errors_fd: int, rerun_edited: bool
+    paths: Paths, source: Source, job: Manifest, answers: Journal, errors: Journal, rerun_edited: bool
 ) -> tuple[Ledger, Manifest]:
     """What is there, once it is sure to be ours; then its ends are mended."""
     ledger = Ledger()
-    tails = [
-        (answers_fd, ledger.read(answers_fd, paths.out, State.DONE)),
-        (errors_fd, ledger.read(errors_fd, paths.errors, State.FAILED)),
-    ]
+    states = ((answers, State.DONE), (errors, State.FAILED))
+    tails = [(file, ledger.read(file.fd, file.name, state)) for file, state in states]
     if ledger.resumes:
-        job = _same_job(paths, source, job, ledger, (answers_fd, errors_fd), rerun_edited)
-    for fd, tail in tails:
-        journal.mend(fd, tail, paths.torn)
+        job = _same_job(paths, source, job, ledger, (answers.fd, errors.fd), rerun_edited)
+    for file, tail in tails:
+        journal.mend(file.fd, tail, paths.torn, file.disk)
     return ledger, job
 
 

@@ -44,7 +44,7 @@ class Shard:
 
     def owns(self, line: Line) -> bool:
         """Does the row of *line* belong to this shard?"""
-        name = _name_at_a_glance(line.data)
+        name = name_at_a_glance(line.data)
         if name is None:
             row = read_row(line)
             name = None if row.custom_id is None else row.custom_id.encode("utf-8", "surrogatepass")
@@ -64,7 +64,7 @@ def _remainder(name: bytes, of: int) -> int:
     return int.from_bytes(sha256(name).digest(), "big") % of
 
 
-def _name_at_a_glance(data: bytes) -> bytes | None:
+def name_at_a_glance(data: bytes) -> bytes | None:
     """
     The name of a line that begins with it, ten times faster than reading the line; None for any other.
 

@@ -8,8 +8,7 @@ is left to those who read line by line.
 
 A line of OUT counts only when it is JSON, so it is parsed here as well: all lines of a
 piece as one list, in one call. A line of input is believed to be finished, and nothing
-else, when its identity is that of a finished row (see ``row.glance``), so one pattern
-is enough for it.
+else, when its identity is that of a finished row, so its shape is enough (``shapes``).
 """
 
 from __future__ import annotations
@@ -26,18 +25,14 @@ from .fingerprints import ROW_SHIFT_OF_WORD, Fingerprints, Passed, Seen, row_bit
 from .jsonl import line_of
 from .lines import parse
 from .row import DUPLICATE, INVALID_LINE, glance, identify
+from .shapes import Order, order_of, roomy, shuffled, spelled_out, usual
 
 Prints = tuple["array[int]", list[int]]
 
-# A line of the usual form, or any other.
-_INPUT: Final = re.compile(
-    rb'^(?:\{"custom_id": ?"([^"\\\x00-\x1f]+)", ?"method": ?"POST", ?"url": ?("[a-z0-9_/-]+"), ?'
-    rb'"body": ?(\{[^\n]*\})\}\r?|([^\n]*))\n',
-    re.MULTILINE,
-)
 _IDS: Final = re.compile(r"(?:rlc_[0-9a-f]{20})*")
 _ID_LENGTH: Final = 24
 _ABOUT_LINES: Final = frozenset({INVALID_LINE, DUPLICATE})
+_NAME: Final = b'"custom_id"'
 _NOTHING: Final = Passed(0, 0, 0)
 
 
@@ -55,6 +50,7 @@ class Piece:
     number: int = 1
     offset: int = 0
     _prints: Prints | None = attrs.field(init=False, default=None)
+    _order: Order | None = attrs.field(init=False, default=None)  # None: the usual shape
     _lines: list[bytes] | None = attrs.field(init=False, default=None)
 
     @property
@@ -62,10 +58,10 @@ class Piece:
         """
         Marks and row bits of the lines; of those before the first blank one only.
 
-        A guess, as ``row.glance`` is one: where the object goes on after the body, that is taken for the body, too.
+        Guesses (see ``shapes``), of the kind that the first line and those that turned out wrong have called for.
         """
         if self._prints is None:
-            self._prints = self._all_prints()
+            self._prints = self._prints_of(self.data, self.number)
         return self._prints
 
     def begins_finished(self, table: Fingerprints) -> bool:
@@ -77,6 +73,7 @@ class Piece:
         if guess is not None and table.is_finished(guess[0], row_bits(guess[1])):
             return True
         mark, id_ = identify(line)
+        self._order = order_of(line.data)
         return table.is_finished(mark, row_bits(id_))
 
     def look_closely(self, index: int) -> bool:
@@ -89,7 +86,12 @@ class Piece:
             return False
         mark, id_ = identify(line)
         before, (marks[index], rows[index]) = (marks[index], rows[index]), (mark, row_bits(id_))
-        return before != (marks[index], rows[index])
+        if before == (marks[index], rows[index]):
+            return False
+        if self._order is None:
+            self._order = order_of(line.data)
+            self._guess_anew(index + 1)
+        return True
 
     def size_of(self, lines: int) -> int:
         """Bytes of the first *lines* lines."""
@@ -97,19 +99,31 @@ class Piece:
             return len(self.data)
         return sum(map(len, self.data.split(b"\n", lines)[:lines])) + lines
 
-    def _all_prints(self) -> Prints:
+    def _guess_anew(self, index: int) -> None:
+        """A guess of the usual shape was wrong: more will be, so from line *index* on they are made with more care."""
+        assert self._lines is not None
+        marks, rows = self.prints
+        marks[index:], rows[index:] = self._prints_of(b"\n".join(self._lines[index:]), self.number + index)
+
+    def _prints_of(self, data: bytes, number: int) -> Prints:
         names, bodies = [], []
-        for index, (name, url, body, other) in enumerate(_INPUT.findall(self.data)):
+        parts = usual(data) if self._order is None else roomy(data, self._order)
+        for index, (name, url, body, other) in enumerate(parts):
             if name:
-                names.append(sha256(name).digest()[:8])
-                bodies.append(sha256(b'"POST"' + url + body).digest()[:4])
-                continue
-            line = line_of(self.number + index, self.offset, other)
-            if line is None:
-                break
-            mark, id_ = identify(line)
-            names.append(mark.to_bytes(8, "big"))
-            bodies.append(bytes.fromhex(id_[4:12]))
+                hashed = b'"POST"' + url + body
+            else:
+                line = line_of(number + index, self.offset, other)
+                if line is None:
+                    break
+                found = shuffled(line.data)
+                if found is None:
+                    mark, id_ = identify(line)
+                    names.append(mark.to_bytes(8, "big"))
+                    bodies.append(bytes.fromhex(id_[4:12]))
+                    continue
+                name, hashed = found
+            names.append(sha256(spelled_out(name)).digest()[:8])
+            bodies.append(sha256(hashed).digest()[:4])
         words = _words("I", b"".join(bodies))
         return _words("Q", b"".join(names)), [word >> ROW_SHIFT_OF_WORD for word in words]
 
@@ -152,8 +166,8 @@ def undo(table: Fingerprints, piece: Piece, passed: Passed) -> None:
 def has_edited(table: Fingerprints, piece: Piece) -> bool:
     """May one of the lines be a finished row that was edited? A closer look tells."""
     marks, rows = piece.prints
-    if len(marks) != piece.data.count(b"\n"):
-        return True
+    if len(marks) != piece.data.count(b"\n") or piece.data.count(_NAME) > len(marks):
+        return True  # a blank line, or one that may have two names, of which the usual shape shows the first
     for index, mark in enumerate(marks):
         if table.look(mark, rows[index]) is Seen.EDITED:
             piece.look_closely(index)

@@ -9,6 +9,7 @@ what may be asked again, the names, is kept in an unnamed file on the way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import stat
@@ -68,7 +69,7 @@ class Source:
             return cls(fd, path, regular, os.lseek(fd, 0, os.SEEK_CUR) if regular else 0)
         except (OSError, ValueError, AttributeError) as error:  # a closed stdin is None, or has no descriptor
             what = error.strerror if isinstance(error, OSError) else "it is closed"
-            raise ConfigurationError(f"{'stdin' if path == '-' else path} cannot be read: {what}") from None
+            raise _unreadable(path, what) from None
 
     def is_file(self, other: os.stat_result) -> bool:
         """Is the input the file that *other* describes?"""
@@ -81,7 +82,10 @@ class Source:
     def count(self) -> int | None:
         """Lines of the whole input; None for a pipe, and for a file that takes seconds to count."""
         size = self.size()
-        return count_lines(self.fd, start=self.start) if size is not None and size <= _COUNTED_BYTES else None
+        if size is None or size > _COUNTED_BYTES:
+            return None
+        with self.reading():
+            return count_lines(self.fd, start=self.start)
 
     async def batches(
         self, skip: Callable[[Piece], Passed] | None = None, *, busy: Callable[[], bool] = bool
@@ -95,28 +99,40 @@ class Source:
         Args:
             skip: is shown whole lines of a file, and says how many of them need no look.
             busy: is there anything else to wait for?
+
+        Raises:
+            ConfigurationError: it cannot be read on.
         """
         splitter = Splitter()
-        if self.regular:
-            first_size, place = os.fstat(self.fd).st_size, self.start
-            while True:
-                for region in regions_of(self.fd, start=place):
-                    for part in (region,) if skip is None else _unfinished(region, splitter, skip):
-                        yield splitter.feed(part)
-                    place += len(region)
-                    await asyncio.sleep(0)
-                last = splitter.unfinished()
-                if last is None or isinstance(read_row(last), Row):
-                    break
-                if not await self._grows(place, busy):
-                    if place > first_size:
-                        _log.warning("line %d is not finished: left for the next run", last.number)
-                        return
-                    break
-        else:
-            while chunk := await _read_when_ready(self.fd):
-                yield splitter.feed(chunk)
-        yield splitter.end()
+        with self.reading():
+            if self.regular:
+                first_size, place = os.fstat(self.fd).st_size, self.start
+                while True:
+                    for region in regions_of(self.fd, start=place):
+                        for part in (region,) if skip is None else _unfinished(region, splitter, skip):
+                            yield splitter.feed(part)
+                        place += len(region)
+                        await asyncio.sleep(0)
+                    last = splitter.unfinished()
+                    if last is None or isinstance(read_row(last), Row):
+                        break
+                    if not await self._grows(place, busy):
+                        if place > first_size:
+                            _log.warning("line %d is not finished: left for the next run", last.number)
+                            return
+                        break
+            else:
+                while chunk := await _read_when_ready(self.fd):
+                    yield splitter.feed(chunk)
+            yield splitter.end()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """For a block in which nothing but reading the input can fail with OSError: says so."""
+        try:
+            yield
+        except OSError as error:
+            raise _unreadable(self.path, error.strerror) from None
 
     async def _grows(self, size: int, busy: Callable[[], bool]) -> bool:
         """Wait until the file has more than so many bytes, as long as others are *busy*."""
@@ -154,8 +170,9 @@ class Source:
     def after(self, offset: int) -> Iterator[Row | Flaw]:
         """The rows of a file from the line that begins at *offset*; none of a pipe."""
         if self.regular:
-            for line in lines_of(self.fd, start=self.start + offset):
-                yield read_row(line)
+            with self.reading():
+                for line in lines_of(self.fd, start=self.start + offset):
+                    yield read_row(line)
 
     def first_lines(self, names: Collection[str]) -> Iterator[tuple[str, int] | None]:
         """
@@ -175,8 +192,9 @@ class Source:
 
     def _again(self) -> Iterator[tuple[str | None, int]]:
         if self.regular:
-            for line in lines_of(self.fd, start=self.start):
-                yield read_row(line).custom_id, line.number
+            with self.reading():
+                for line in lines_of(self.fd, start=self.start):
+                    yield read_row(line).custom_id, line.number
         elif self._names is not None:
             self._names.seek(0)
             for text in self._names:
@@ -190,6 +208,10 @@ class Source:
             self._names.close()
         if self.path != "-":
             os.close(self.fd)
+
+
+def _unreadable(path: str, what: str | None) -> ConfigurationError:
+    return ConfigurationError(f"{'stdin' if path == '-' else path} cannot be read: {what}")
 
 
 def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[Piece], Passed]) -> Iterator[bytes]:
@@ -221,6 +243,7 @@ async def _read_when_ready(fd: int) -> bytes:
     try:
         loop.add_reader(fd, _wake, ready)
     except (OSError, ValueError):  # a device that cannot be waited for is always ready (/dev/null)
+        await asyncio.sleep(0)  # it may never end, and signals have to be heard
         return os.read(fd, CHUNK)
     try:
         await ready

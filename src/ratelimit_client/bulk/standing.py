@@ -16,7 +16,7 @@ import contextlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import attrs
 
@@ -27,6 +27,7 @@ from .journal import look_at_tail
 from .jsonl import lines_of
 from .lines import Finished, read_line
 from .manifest import Manifest, Paths
+from .mended import LineErrors, stale
 from .row import mark_of, mark_of_line
 from .shards import Shard, parts_of
 
@@ -44,6 +45,7 @@ class Standing:
         ok, failed: rows by how they ended.
         retried: rows put aside by a retry that have no line since: they are still to be done.
         repeated: lines that a later one of the same name replaces.
+        mended: errors about lines that the input has no more.
         codes: failed rows by the code of their error.
         bad: files and numbers of lines that cannot be read, the first ten; *bad_count* of all.
         torn: files whose last line is not whole.
@@ -56,11 +58,15 @@ class Standing:
     failed: int = 0
     retried: int = 0
     repeated: int = 0
+    mended: int = 0
     codes: Counter[str] = attrs.field(factory=Counter)
     bad: list[tuple[str, int]] = attrs.field(factory=list)
     bad_count: int = 0
     torn: list[str] = attrs.field(factory=list)
+    about_lines: LineErrors = attrs.field(factory=LineErrors)
     _table: Fingerprints = attrs.field(factory=Fingerprints)
+    _failed: dict[int, str] = attrs.field(init=False, factory=dict)
+    _again: set[int] = attrs.field(init=False, factory=set)
 
     def read(self) -> None:
         """
@@ -75,21 +81,29 @@ class Standing:
             self._table.record(mark, row_bits(finished.id), State.DONE)
             self.repeated += len(self._table) == before
         self.ok = len(self._table)
-        codes: dict[int, str] = {}
         if os.path.exists(self.paths.errors):
             for mark, finished in self._lines(self.paths.errors):
                 if self._table.look(mark, 0) is Seen.NEW:
-                    self.repeated += mark in codes
-                    codes[mark] = finished.code or ""
-        self.failed = len(codes)
-        self.codes.update(codes.values())
-        again = {
-            mark
-            for path in self.paths.retired()
-            for mark, _ in self._lines(path)
-            if mark not in codes and self._table.look(mark, 0) is Seen.NEW
-        }
-        self.retried = len(again)
+                    self.repeated += mark in self._failed
+                    self._failed[mark] = finished.code or ""
+                    self.about_lines.add(mark, finished)
+        for path in self.paths.retired():
+            for mark, finished in self._lines(path):
+                if mark not in self._failed and self._table.look(mark, 0) is Seen.NEW:
+                    self._again.add(mark)
+                    self.about_lines.add(mark, finished)
+        self._count()
+
+    def forget(self, stale: Set[int]) -> None:
+        """Errors with these marks count no more."""
+        before = self.failed + self.retried
+        self._failed = {mark: code for mark, code in self._failed.items() if mark not in stale}
+        self._again -= stale
+        self._count()
+        self.mended = before - self.failed - self.retried
+
+    def _count(self) -> None:
+        self.failed, self.codes, self.retried = len(self._failed), Counter(self._failed.values()), len(self._again)
 
     def _lines(self, path: str) -> Iterator[tuple[int, Finished]]:
         """Mark and content of every line of *path* that can be read."""
@@ -200,19 +214,26 @@ def look(out: str) -> Report:
 def _rows(parts: list[Standing], missing: list[Shard]) -> int | None:
     """Rows of the input as it is now; where it cannot be read, as the job files noted them."""
     inputs = {part.manifest.input for part in parts if part.manifest is not None}
-    if len(inputs) == 1 and (counted := _count(inputs.pop())) is not None:
+    if len(inputs) == 1 and (counted := _hold_against(inputs.pop(), parts)) is not None:
         return counted
     noted = [None if part.manifest is None else part.manifest.rows for part in parts]
     known = [rows for rows in noted if rows is not None]
     return sum(known) if len(known) == len(noted) and not missing else None
 
 
-def _count(path: str) -> int | None:
-    """Lines of *path* that are not blank; None for what is no file, cannot be read or is too large to count."""
+def _hold_against(path: str, parts: list[Standing]) -> int | None:
+    """
+    Lines of *path* that are not blank, with the errors dropped that they have outlived.
+
+    None for what is no file, cannot be read or is too large to read just for this.
+    """
     try:
         if path == "-" or not os.path.isfile(path) or os.path.getsize(path) > _COUNTED_BYTES:
             return None
         with open(path, "rb") as file:
-            return sum(1 for _ in lines_of(file.fileno()))
+            count, marks = stale((part.about_lines for part in parts), file.fileno())
     except OSError:
         return None
+    for part in parts if marks else ():
+        part.forget(marks)
+    return count

@@ -19,6 +19,7 @@ import attrs
 from ..core.quota import Quota, Quotas
 from ..core.statistics import LimiterStatistics
 from ..errors import ConfigurationError, InvalidQuota
+from .disk import replace
 
 VERSION: Final = 1
 BELIEVED_S: Final = 86_400.0
@@ -99,6 +100,8 @@ def load(path: str, *, now_s: float) -> State:
     Raises:
         ConfigurationError: it cannot be read, or is no file of limits.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for, a device may have no end
+        raise ConfigurationError(f"{path} is no file: name another --state file")
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -129,16 +132,6 @@ def _read(found: Mapping[str, Any]) -> Learnt:
 
 def save(path: str, state: State) -> None:
     """Replace the file at *path*, as a whole, readable by its owner only."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump({"version": VERSION, "limits": [attrs.asdict(one) for one in state.limits]}, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    text = json.dumps({"version": VERSION, "limits": [attrs.asdict(one) for one in state.limits]}, indent=1) + "\n"
+    path = os.path.realpath(path)
+    replace(path, text.encode(), f"{path}.{os.getpid()}.tmp")

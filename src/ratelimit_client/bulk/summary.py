@@ -17,8 +17,10 @@ from typing import Any
 
 import attrs
 
+from .disk import replace, write_all
 from .job import Job
 from .tally import Snapshot
+from .words import duration, number, shown, window
 
 _SHOWN_CODES = 6
 _SHOWN_MODELS = 8
@@ -70,6 +72,7 @@ def _facts(job: Job, exit_code: int) -> dict[str, Any]:
         "ok": tally.ok,
         "failed": tally.failed + walk.failed_before,
         "skipped": walk.done_before,
+        "lost": tally.lost,
         "pending": max(0, (job.total or walk.rows - walk.passed) - job.finished),
         "calls": calls,
         "retries": _retries(job, refused),
@@ -125,17 +128,23 @@ def _snapshot_facts(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def write_facts(path: str, facts: Mapping[str, Any]) -> None:
-    """The JSON of a summary, complete or not at all."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """
+    The JSON of a summary, complete or not at all; into a pipe or a device it is written as it comes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = (json.dumps(facts, indent=1) + "\n").encode()
+    found = os.path.realpath(path)
+    is_device = os.path.abspath(path).startswith("/dev/")  # /dev/stdout may be a regular file
+    if not is_device and (os.path.isfile(found) or not os.path.exists(found)):
+        replace(found, text, f"{found}.{os.getpid()}.tmp")
+        return
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)  # nobody waits for a reader
     try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(facts, file, indent=1)
-            file.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        write_all(fd, text)
+    finally:
+        os.close(fd)
 
 
 # -- for people -----------------------------------------------------------------------
@@ -145,6 +154,7 @@ def _lines(job: Job, command: Sequence[str], exit_code: int) -> list[str]:
     table = [
         ("rows", _rows(job)),
         *_failures(job),
+        *_losses(job),
         ("time", _time(job)),
         ("calls", _calls_line(job)),
         *_limit_lines(job),
@@ -158,15 +168,16 @@ def _lines(job: Job, command: Sequence[str], exit_code: int) -> list[str]:
 def _rows(job: Job) -> str:
     tally, walk = job.tally, job.walk
     total = job.total
-    parts = [f"{tally.ok + walk.done_before} of {total} ok" if total else f"{tally.ok + walk.done_before} ok"]
+    ok = number(tally.ok + walk.done_before)
+    parts = [f"{ok} of {number(total)} ok" if total else f"{ok} ok"]
     if walk.done_before:
-        parts.append(f"{walk.done_before} of them before this run")
-    parts.append(f"{tally.failed + walk.failed_before} failed")
+        parts.append(f"{number(walk.done_before)} of them before this run")
+    parts.append(f"{number(tally.failed + walk.failed_before)} failed")
     if job.rows_left:
         left = (total or walk.rows - walk.passed) - job.finished
-        parts.append(f"{max(left, 0)} still to be done" if job.source.regular else "more still to be done")
+        parts.append(f"{number(max(left, 0))} still to be done" if job.source.regular else "more still to be done")
     if walk.passed:
-        parts.append(f"{walk.passed} that nobody has run yet left to `run`")
+        parts.append(f"{number(walk.passed)} that nobody has run yet left to `run`")
     return ", ".join(parts)
 
 
@@ -174,9 +185,15 @@ def _failures(job: Job) -> list[tuple[str, str]]:
     codes = job.tally.codes.most_common(_SHOWN_CODES)
     if not codes:
         return []
-    text = ", ".join(f"{count} x {shown(code)}" for code, count in codes)
+    text = ", ".join(f"{number(count)} x {shown(code)}" for code, count in codes)
     where = f" -> {job.output.paths.errors}" if job.output.paths is not None else ""
     return [("failed", text + where)]
+
+
+def _losses(job: Job) -> list[tuple[str, str]]:
+    lost = job.tally.lost
+    lines = "1 line" if lost == 1 else f"{lost} lines"
+    return [("lost", f"{lines} could not be written: those rows are still to be done")] if lost else []
 
 
 def _time(job: Job) -> str:
@@ -185,16 +202,16 @@ def _time(job: Job) -> str:
     if rows and job.seconds:
         words.append(f"{rows / job.seconds:.1f} rows/s")
     if job.tally.tokens:
-        words.append(f"{job.tally.tokens:,} tokens".replace(",", " "))
+        words.append(f"{number(job.tally.tokens)} tokens")
     return ", ".join(words)
 
 
 def _calls_line(job: Job) -> str:
     calls, refused = _calls(job)
     retries = _retries(job, refused)
-    words = [f"{calls} sent", f"{refused} refused (429)"]
+    words = [f"{number(calls)} sent", f"{number(refused)} refused (429)"]
     if retries:
-        words.append(f"{retries} retried")
+        words.append(f"{number(retries)} retried")
     words.append(f"longest wait in the queue {duration(job.tally.slowest_wait_s)}")
     return ", ".join(words)
 
@@ -206,14 +223,13 @@ def _limit_lines(job: Job) -> list[tuple[str, str]]:
     share, key, name = used
     gauge = job.meter.gauges[key, name]
     of = f" ({shown(key)})" if len({key for key, _ in job.meter.gauges}) > 1 else ""
-    amount = f"{gauge.limit:,}".replace(",", " ")
-    return [("limit", f"{share:.0%} of {amount} {name}/{window(gauge.window_s)} used{of}")]
+    return [("limit", f"{share:.0%} of {number(gauge.limit)} {name}/{window(gauge.window_s)} used{of}")]
 
 
 def _model_lines(job: Job) -> list[tuple[str, str]]:
     found = []
     for asked, names in list(job.tally.snapshots.items())[:_SHOWN_MODELS]:
-        answered = ", ".join(f"{shown(name) or 'unnamed'} ({snapshot.rows})" for name, snapshot in names.items())
+        answered = ", ".join(f"{shown(name) or 'unnamed'} ({number(seen.rows)})" for name, seen in names.items())
         as_asked = list(names) == [asked]
         found.append(("model", answered if as_asked else f"{shown(asked) or 'unnamed'} answered as {answered}"))
         found += [("", text) for text in _changes(list(names.items()))]
@@ -256,25 +272,8 @@ def _retry_command(command: Sequence[str]) -> str:
     return shlex.join([program, "retry", *(word for word in words if word != "--rerun-edited")])
 
 
-def shown(text: str) -> str:
-    """Text from a file or a server, fit for a terminal."""
-    plain = text if text.isprintable() else repr(text)[1:-1]
-    return plain if len(plain) <= 128 else plain[:125] + "..."
 
 
-def window(seconds: float) -> str:
-    """A window of time in words."""
-    names = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
-    return names.get(seconds, f"{seconds:g} s")
-
-
-def duration(seconds: float) -> str:
-    """A span of time for people."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def _date(wall_s: float) -> str:

@@ -46,6 +46,7 @@ class Tally:
         sent: rows that ended and went out at least once.
         sends: requests that went out for them.
         tokens: used by the answers, as they say themselves.
+        lost: of them those whose lines could not be written.
         slowest_wait_s: the longest that one row waited for its turn, all attempts together.
         codes: failed rows by the code of their error.
         snapshots: asked-for model -> answering model -> when.
@@ -58,6 +59,7 @@ class Tally:
     sent: int = 0
     sends: int = 0
     tokens: int = 0
+    lost: int = 0
     slowest_wait_s: float = 0.0
     codes: Counter[str] = attrs.field(factory=Counter)
     started_by_model: Counter[str] = attrs.field(factory=Counter)
@@ -83,6 +85,12 @@ class Tally:
         self.failed += 1
         self.codes[code if code in self.codes or len(self.codes) < _CAP else OTHER] += 1
         self._sent(attempts, queue_s)
+
+    def lose(self, answers: int, errors: int) -> None:
+        """So many lines could not be written: their rows are still to be done."""
+        self.ok -= answers
+        self.failed -= errors
+        self.lost += answers + errors
 
     def succeeded_elsewhere(self, model: str) -> bool:
         """Has a row of another model than *model* succeeded in this run?"""

@@ -6,7 +6,9 @@ Then it is a slip of the user's, a million error lines would help nobody, and th
 run ends with every row still to be done.
 
 So such rows are held back until a row of another model succeeds (then they
-failed), or until it is sure that none can (then they stay to be done).
+failed), or until it is sure that none can (then they stay to be done). A row that an
+earlier run finished has succeeded as well; its model stands in the input only, which is
+read again for it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from .fingerprints import Seen, row_bits
 from .outcome import Failed, Unknown
 from .row import Row
 from .stops import Stop
-from .tally import Tally
+from .walk import MODELS_CAP
 
 _CAP: Final = 1000
 _ROWS_IN_A_ROW: Final = 64
@@ -34,11 +36,13 @@ class UnknownModels:
     Args:
         feeder: knows what is begun and what is left.
         fail: ends a row as failed.
+        is_other_answered: has a row of another model than this succeeded?
         held: rows whose fate is open.
     """
 
     feeder: Feeder
     fail: Callable[[Row, Failed], None]
+    is_other_answered: Callable[[str], bool]
     held: list[tuple[Row, Unknown]] = attrs.field(factory=list)
     _looking: asyncio.Task[None] | None = None
 
@@ -50,19 +54,23 @@ class UnknownModels:
         elif self._looking is None and self.feeder.source.regular:
             self._looking = asyncio.create_task(self._look(row.model, unknown.stop, end), name="bulk: other models")
 
-    def succeeded(self, tally: Tally) -> None:
+    def succeeded(self) -> None:
         """A row succeeded: those of other models failed by themselves."""
         held, self.held = self.held, []
         for row, unknown in held:
-            if tally.succeeded_elsewhere(row.model):
+            if self.is_other_answered(row.model):
                 self.fail(row, unknown.failed)
             else:
                 self.held.append((row, unknown))
 
-    def judge(self, *, all_done: bool, end: Callable[[Stop], None]) -> None:
+    async def judge(self, *, all_done: bool, end: Callable[[Stop], None]) -> None:
         """The run is over: if it did all it could, unknown models are all there is."""
         if self._looking is not None:
-            self._looking.cancel()
+            if not all_done:
+                self._looking.cancel()
+            await asyncio.wait([self._looking])
+            if not self._looking.cancelled() and (error := self._looking.exception()) is not None:
+                raise error
         if self.held and all_done:
             end(self.held[0][1].stop)
 
@@ -76,12 +84,27 @@ class UnknownModels:
         lanes = self.feeder.lanes
         lanes.pauses += 1
         try:
-            if any(row.model != model for row in lanes.rows()) or await self._is_other_ahead(model):
+            await self._recall()
+            self.succeeded()
+            if not self.held or any(row.model != model for row in lanes.rows()) or await self._is_other_ahead(model):
                 return
             end(stop)
         finally:
             lanes.pauses -= 1
             lanes.look()
+
+    async def _recall(self) -> None:
+        """Find out whose rows earlier runs finished."""
+        feeder, walk = self.feeder, self.feeder.walk
+        if not feeder.output.ledger.done:
+            return
+        for number, row in enumerate(feeder.source.after(0)):
+            if len(walk.answered) >= MODELS_CAP:
+                return
+            if number % _ROWS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+            if isinstance(row, Row) and walk.table.is_answered(row.mark, row_bits(row.id)):
+                walk.note_answered(row.model)
 
     async def _is_other_ahead(self, model: str) -> bool:
         feeder = self.feeder

@@ -22,6 +22,7 @@ from .skim import Piece, pass_finished, undo
 
 # Rows that wait for their proof: enough to make reading the input again rare, few enough to hold.
 SUSPECTS_CAP: Final = 20_000
+MODELS_CAP: Final = 2
 
 
 class Step(enum.Enum):
@@ -48,6 +49,7 @@ class Walk:
         done_before, failed_before: rows met that earlier runs finished.
         passed: rows met that are left to other runs.
         suspects: rows whose names look like earlier ones, to be proved.
+        answered: models of rows that earlier runs finished, as far as anybody looked; two at most.
     """
 
     table: Fingerprints
@@ -60,6 +62,7 @@ class Walk:
     failed_before: int = 0
     passed: int = 0
     suspects: list[Row | Flaw] = attrs.field(factory=list)
+    answered: set[str] = attrs.field(factory=set)
     skips_failed: ClassVar[bool] = True
 
     def __attrs_post_init__(self) -> None:
@@ -79,6 +82,8 @@ class Walk:
             return (Step.FLAW if isinstance(row, Flaw) else Step.RUN), row
         if seen is Seen.DONE:
             self.done_before += 1
+            if isinstance(row, Row):
+                self.note_answered(row.model)
             return Step.DONE, row
         if seen is Seen.FAILED:
             self.failed_before += 1
@@ -102,6 +107,11 @@ class Walk:
             self.offset = piece.offset + piece.data.rfind(b"\n", 0, passed.size - 1) + 1
             self.bytes = piece.offset + passed.size - 1
         return passed
+
+    def note_answered(self, model: str) -> None:
+        """An earlier run got an answer of *model*; two say of each whether another one answered."""
+        if len(self.answered) < MODELS_CAP:
+            self.answered.add(model)
 
     def takes(self, row: Row) -> bool:
         """Is *row*, done or not, one of this run?"""

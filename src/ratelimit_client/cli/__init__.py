@@ -51,7 +51,8 @@ def guarded(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:
         debug: show where a bug happened.
     """
     try:
-        return _told(act, voice, debug=debug)
+        code = _told(act, voice, debug=debug)
+        return _leave_stdout(voice, code)
     finally:
         _leave_stderr()
 
@@ -88,6 +89,24 @@ def _lacks_room(error: Exception) -> bool:
     from ..bulk.journal import NO_ROOM
 
     return isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None
+
+
+def _leave_stdout(voice: Voice, code: int) -> int:
+    """Write what stdout still holds, such as the help; what to exit with instead of *code* when that cannot be."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _forget(sys.stdout)
+        return code or 141
+    except OSError as error:
+        _forget(sys.stdout)
+        if not code:
+            voice.fail(f"stdout could not be written: {error.strerror}")
+        return code or 74
+    except ValueError:  # it is closed
+        pass
+    return code
 
 
 def _leave_stderr() -> None:

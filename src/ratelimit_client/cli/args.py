@@ -86,8 +86,12 @@ def read_arguments(argv: Sequence[str], environment: Mapping[str, str] | None = 
     values = resolve(command.options, given, environment)
     if command.input is not None:
         values["input"] = given.input
+        if given.input == "":
+            raise ConfigurationError("the name of the input is empty")
     if command.output is not None:
-        values["out_path"] = given.out_path or environment.get(_OUTPUT)
+        values["out_path"] = environment.get(_OUTPUT) if given.out_path is None else given.out_path
+        if not values["out_path"]:
+            raise ConfigurationError("the name of the output is empty")
     return Request(given.command, values, list(argv))
 
 

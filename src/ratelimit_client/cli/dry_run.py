@@ -34,7 +34,8 @@ def dry_run(options: Mapping[str, Any], voice: Voice) -> int:
         if not source.regular:
             raise ConfigurationError("a dry run reads a file: save what comes through the pipe first")
         forecast = Forecast(_walk(options, source))
-        forecast.read(source.lines())
+        with source.reading():
+            forecast.read(source.lines())
     finally:
         source.close()
     quotas = known_limits(options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..bulk.forecast import Bound, Forecast
-from ..bulk.summary import duration, shown, window
+from ..bulk.words import duration, number, shown, window
 from ..core.quota import Quotas
 
 _SHOWN_MODELS = 8
@@ -37,11 +37,6 @@ def table(forecast: Forecast, quotas: Mapping[str, Quotas], unknown: str) -> lis
 def is_well(forecast: Forecast, quotas: Mapping[str, Quotas]) -> bool:
     """Every line of the input can be sent."""
     return not forecast.flaws and not forecast.edited and not _never(forecast.bounds(quotas))
-
-
-def number(amount: int) -> str:
-    """A number for people."""
-    return f"{amount:,}".replace(",", " ")
 
 
 def _rows(forecast: Forecast) -> str:

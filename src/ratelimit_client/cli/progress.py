@@ -4,19 +4,21 @@ Showing a run while it runs: a live block, plain lines, JSON lines, or nothing.
 Law of this file: whoever watches costs nothing. The display asks for a view now
 and then; a terminal that cannot be written to ends the display, not the run.
 
-Which one: a live block on a terminal that can draw one and where rich is
-installed; a line each 30 s elsewhere. ``NO_COLOR``, ``TERM=dumb`` and ``CI`` are
-obeyed.
+Which one: a live block on a terminal that can draw one, that no rows run through,
+and where rich is installed; a line each 30 s elsewhere. ``NO_COLOR``, ``TERM=dumb``
+and ``CI`` are obeyed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 import attrs
 
@@ -55,7 +57,7 @@ class JsonLines:
     every_s: float = _JSON_EVERY_S
 
     def show(self, view: View) -> None:
-        self.voice.write(json.dumps({"progress": view.facts()}))
+        self.voice.write(json.dumps({"progress": view.facts()}), whole=True)
 
     def close(self, view: View) -> None:
         self.show(view)
@@ -91,9 +93,14 @@ def has_rich() -> bool:
     return find_spec("rich") is not None
 
 
-def display_for(asked: str, voice: Voice, environment: Mapping[str, str]) -> Display:
-    """The display the user asked for, as far as it can be had."""
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+def display_for(asked: str, voice: Voice, environment: Mapping[str, str], *, out: str = "") -> Display:
+    """
+    The display the user asked for, as far as it can be had.
+
+    Args:
+        out: where the rows go; on a terminal, and through a pipe that may end on one, they would tear a block.
+    """
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not (out == "-" and _may_be_seen(sys.stdout))
     mode = mode_for(asked, is_terminal=is_terminal, environment=environment, has_rich=has_rich())
     if asked == "live" and mode != "live":
         voice.say("a live display needs rich: pip install 'ratelimit-client[cli]'; showing plain lines")
@@ -104,6 +111,13 @@ def display_for(asked: str, voice: Voice, environment: Mapping[str, str]) -> Dis
     if mode == "json":
         return JsonLines(voice)
     return Nothing() if mode == "none" else Plain(voice)
+
+
+def _may_be_seen(stream: TextIO) -> bool:
+    try:
+        return stream.isatty() or stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):  # closed, or nothing that the system knows
+        return False
 
 
 async def keep_showing(display: Display, look: Look) -> None:

@@ -7,17 +7,28 @@ could steer a terminal is shown escaped.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
-from .voice import harmless
+from .voice import fitted, harmless
 
 _LEAST = 10
 
 
 def show(table: Iterable[tuple[str, str]]) -> None:
-    """Print labels and texts, the texts below each other."""
-    for line in lines(table):
-        print(harmless(line), flush=True)
+    """
+    Print labels and texts, the texts below each other.
+
+    Raises:
+        OSError: stdout cannot take it; says so.
+    """
+    try:
+        for line in lines(table):
+            print(fitted(harmless(line), sys.stdout), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, f"it cannot be written: {error.strerror}", "stdout") from None
 
 
 def lines(table: Iterable[tuple[str, str]]) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -16,7 +18,12 @@ from typing import Final, TextIO
 
 import attrs
 
-PROGRAM: Final = "ratelimit-client"
+from .cells import PROGRAM, fold
+
+__all__ = ["PROGRAM", "Handler", "Voice", "fitted", "harmless"]
+
+# Narrower than this, broken words are no gain.
+_NARROWEST: Final = 40
 
 
 @attrs.define(eq=False)
@@ -34,7 +41,7 @@ class Voice:
         """One message."""
         if self.as_json:
             now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
-            self.write(json.dumps({"time": now, "level": level, "message": message}))
+            self.write(json.dumps({"time": now, "level": level, "message": message}), whole=True)
         else:
             self.write(f"{PROGRAM}: {message}")
 
@@ -42,14 +49,37 @@ class Voice:
         """Why it cannot be done."""
         self.say(message, level="error")
 
-    def write(self, text: str) -> None:
-        """Text and a newline; what could steer a terminal (a server's words may be among it) is shown escaped."""
+    def write(self, text: str, *, whole: bool = False) -> None:
+        """
+        Text and a newline; what could steer a terminal (a server's words may be among it) is shown escaped.
+
+        On a terminal lines are broken between words, unless they are to stay *whole*; elsewhere they are left alone.
+        """
         stream = self.stream or sys.stderr
         try:
-            stream.write(harmless(text) + "\n")
+            text = harmless(text)
+            stream.write((text if whole else fitted(text, stream)) + "\n")
             stream.flush()
         except (OSError, ValueError, AttributeError):  # gone, closed, or none at all
             pass
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """*text* with its lines broken between words where *stream* is a terminal."""
+    if not stream.isatty():
+        return text
+    width = _width(stream)
+    return "\n".join(part for line in text.split("\n") for part in fold(line, width)) if width >= _NARROWEST else text
+
+
+def _width(stream: TextIO) -> int:
+    """Of a terminal, less the last column, where some break already."""
+    if not os.environ.get("COLUMNS", "").isdecimal():
+        try:
+            return os.get_terminal_size(stream.fileno()).columns - 1
+        except OSError:
+            pass
+    return shutil.get_terminal_size().columns - 1
 
 
 def harmless(text: str) -> str:

@@ -183,6 +183,17 @@ class Limiter(Calling):
         state = self._desk.dispatcher.scheduler.keys.get(key)
         return 0 if state is None else state.window.in_flight
 
+    @property
+    def next_in_s(self) -> float | None:
+        """
+        The least time, in seconds, until time alone lets one of the waiting calls go, or ends its wait.
+
+        None when nothing waits, or when it takes an event: an answer, a free slot.
+        """
+        dispatcher = self._desk.dispatcher
+        wake_ns = dispatcher.scheduler.next_wakeup() if dispatcher.waiting else None
+        return None if wake_ns is None else max(0.0, to_s(wake_ns - self._clock.monotonic_ns()))
+
     def on_room(self, tell: Callable[[], None]) -> Callable[[], None]:
         """
         Call *tell* whenever a call was let out, so that whoever feeds calls in may feed one more.
@@ -236,9 +247,7 @@ class Limiter(Calling):
             return "<Limiter, unfinished>"
         dispatcher = self._desk.dispatcher
         state = "closed" if dispatcher.closed else "draining" if dispatcher.draining else ""
-        wake_ns = dispatcher.scheduler.next_wakeup() if dispatcher.waiting else None
-        next_in_s = None if wake_ns is None else max(0.0, to_s(wake_ns - self._clock.monotonic_ns()))
-        return describe(self.statistics(), next_in_s=next_in_s, state=state)
+        return describe(self.statistics(), next_in_s=self.next_in_s, state=state)
 
     # -- what can be changed -------------------------------------------------------
 

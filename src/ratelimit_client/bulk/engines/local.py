@@ -65,6 +65,17 @@ class LocalEngine:
             return self.client.limiter.in_flight
         return self.client.limiter.in_flight_of(model or DEFAULT_KEY)
 
+    def idle_for_s(self) -> float:
+        """How long nothing will happen by itself: calls wait and none is out; else 0."""
+        limiter = self.client.limiter
+        return 0.0 if limiter.in_flight else limiter.next_in_s or 0.0
+
+    def waits_for(self) -> str:
+        """What the calls of the model that most are queued of wait for, in a sentence."""
+        limiter = self.client.limiter
+        keys = limiter.statistics().keys
+        return str(limiter.explain(key=max(keys, key=lambda key: keys[key].queued)))
+
     def on_room(self, tell: Callable[[], None]) -> None:
         """Call *tell* whenever a call was let out."""
         self.client.limiter.on_room(tell)

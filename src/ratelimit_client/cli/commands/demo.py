@@ -58,7 +58,7 @@ def _out(job: Path | None, folder: Path) -> Path:
             kept.mkdir(exist_ok=True)
         except OSError:
             return folder / "demo.jsonl"
-        return kept / "demo.jsonl"
+        return Path(_near(kept / "demo.jsonl"))
     return folder / "demo.jsonl"
 
 
@@ -67,8 +67,12 @@ def _words(url: str, job: Path) -> str:
         f"  {'any other model' if model == '*' else model:<24}{', '.join(str(quota) for quota in quotas)}"
         for model, quotas in _LIMITS.items()
     )
-    shown = os.path.relpath(job) if job.is_relative_to(Path.cwd()) else job
     return (
         f"A model server on {url} holds these limits,\nand nobody tells them to the client:\n{limits}\n\n"
-        f"$ ratelimit-client run {shown} -o ...\n"
+        f"$ ratelimit-client run {_near(job)} -o ...\n"
     )
+
+
+def _near(path: Path) -> str:
+    """*path*, from here on where it is below here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -19,14 +19,13 @@ import attrs
 
 from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.reply import Reply
-from ...bulk.summary import shown, window
+from ...bulk.words import number, shown, window
 from ...core.retry import RetryPolicy
 from ...core.signals import Reading
 from ...errors import ConfigurationError, RateLimitClientError, ResponseError
 from ...runtime.secret import mask
 from ..args import Request
 from ..options import url_shown
-from ..outlook import number
 from ..report import show
 from ..target import base_url
 from ..voice import Voice

@@ -27,7 +27,8 @@ def main(request: Request, voice: Voice) -> int:
         if not source.regular:
             raise ConfigurationError("estimate reads a file: save what comes through the pipe first")
         forecast = Forecast(Walk(Fingerprints()))
-        forecast.read(source.lines())
+        with source.reading():
+            forecast.read(source.lines())
     finally:
         source.close()
     quotas = known_limits(request.options)

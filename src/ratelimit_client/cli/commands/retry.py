@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...bulk import manifest
+from ...bulk.disk import DISK, Disk
 from ...bulk.journal import refused
 from ...bulk.manifest import Paths
 from ...bulk.output import Output
@@ -31,7 +32,7 @@ def main(request: Request, voice: Voice) -> int:
         raise ConfigurationError("retry needs the output of a run: rows on stdout leave nothing to retry")
     paths = Paths(options["out_path"])
     input_ = options["input"] or _input_of(paths)
-    return run.carry_out(Request(request.command, options, request.argv), voice, input_, _open)
+    return run.carry_out(Request(request.command, options, request.argv), voice, input_, open_retry)
 
 
 def _input_of(paths: Paths) -> str:
@@ -44,19 +45,21 @@ def _input_of(paths: Paths) -> str:
     return job.input
 
 
-def _open(
-    options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice
+def open_retry(
+    options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice, *, disk: Disk = DISK
 ) -> tuple[Output, Walk, str | None]:
     """The plan of ``retry``: what failed, mended or not."""
     paths = Paths(options["out_path"])
     if manifest.load(paths.manifest) is None:
         raise ConfigurationError(f"{paths.out} is the output of no run: there is nothing to retry")
     # Rows that were mended run as they are now; which rows run at all is chosen by name.
-    output = run.open_files(options, source, voice, rerun_edited=True)
+    output = run.open_files(options, source, voice, rerun_edited=True, disk=disk)
     try:
         chosen = set_aside(output, options["codes"] or Codes())
     except OSError as error:
+        output.close()
         raise refused(paths.errors, error) from None
     walk = RetryWalk(output.ledger.table, True, source.regular, chosen=chosen, shard=options["shard"])
-    what = "row is" if len(chosen) == 1 else "rows are"
-    return output, walk, f"{len(chosen)} failed {what} run again" if chosen else "no row is to be run again"
+    count = len(chosen.marks)
+    what = "row is" if count == 1 else "rows are"
+    return output, walk, f"{count} failed {what} run again" if count else "no row is to be run again"

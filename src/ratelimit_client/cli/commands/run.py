@@ -21,6 +21,7 @@ from typing import Any
 import attrs
 
 from ...adapters.aiohttp.client import Client
+from ...bulk.disk import DISK, Disk
 from ...bulk.engines.local import LocalEngine
 from ...bulk.job import Bounds, Job
 from ...bulk.output import Output, open_output, to_stdout
@@ -38,7 +39,7 @@ from ..metrics import page
 from ..options import pair_shown
 from ..progress import display_for, keep_showing
 from ..target import base_url, job_of, new_client, with_shard
-from ..view import look
+from ..view import Watch
 from ..voice import PROGRAM, Handler, Voice
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
@@ -108,10 +109,10 @@ def _logging(voice: Voice) -> Iterator[None]:
 
 
 def open_run(
-    options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice
+    options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice, *, disk: Disk = DISK
 ) -> tuple[Output, Walk, str | None]:
     """The plan of ``run``: whatever has no line yet."""
-    output = open_files(options, source, voice, rerun_edited=options["rerun_edited"])
+    output = open_files(options, source, voice, rerun_edited=options["rerun_edited"], disk=disk)
     ledger = output.ledger
     glances = source.regular and ledger.resumes
     walk = ShardWalk(ledger.table, options["rerun_edited"], glances, shard=options["shard"])
@@ -137,7 +138,9 @@ def resume_command(request: Request) -> list[str]:
 # -- set-up ---------------------------------------------------------------------------
 
 
-def open_files(options: Mapping[str, Any], source: Source, voice: Voice, *, rerun_edited: bool) -> Output:
+def open_files(
+    options: Mapping[str, Any], source: Source, voice: Voice, *, rerun_edited: bool, disk: Disk = DISK
+) -> Output:
     """OUT and what belongs to it, mended; lines that cannot be read are told."""
     if options["out_path"] == "-":
         return to_stdout()
@@ -147,6 +150,7 @@ def open_files(options: Mapping[str, Any], source: Source, voice: Voice, *, reru
         job_of(options, source),
         overwrite=options["overwrite"],
         rerun_edited=rerun_edited,
+        disk=disk,
     )
     for path, number in output.ledger.bad:
         voice.say(f"{path}: line {number} cannot be read and is ignored; its row runs again", level="warning")
@@ -184,8 +188,9 @@ def _job(
 async def _run(
     job: Job, client: Client, command: Sequence[str], voice: Voice, options: Mapping[str, Any]
 ) -> Summary:
-    display = display_for(options["progress"], voice, os.environ)
-    showing = asyncio.create_task(keep_showing(display, lambda: look(job)), name="progress")
+    display = display_for(options["progress"], voice, os.environ, out=options["out_path"])
+    watch = Watch(job)
+    showing = asyncio.create_task(keep_showing(display, watch.look), name="progress")
     try:
         with _signals(job, command, voice):
             async with page(options["metrics"], job, client, os.path.basename(options["out_path"]), voice):
@@ -194,8 +199,8 @@ async def _run(
         showing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await showing
-        display.close(look(job))
-        job.output.close()
+        display.close(watch.look())
+        job.close_output()
         summary = summarise(job, command)
         await client.close()
     return summary

@@ -13,7 +13,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from ...bulk.standing import Report, Standing, look
-from ...bulk.summary import shown
+from ...bulk.words import shown
 from ..args import Request
 from ..report import show
 from ..target import base_url
@@ -89,6 +89,9 @@ def _lines(report: Report) -> list[tuple[str, str]]:
     repeated = sum(part.repeated for part in report.parts)
     if repeated:
         found.append(("lines", f"{repeated} replaced by a later one of the same custom_id"))
+    mended = sum(part.mended for part in report.parts)
+    if mended:
+        found.append(("lines", f"{mended} errors count no more: the input has those lines no more"))
     bad = [place for part in report.parts for place in part.bad]
     count = sum(part.bad_count for part in report.parts)
     if count:
