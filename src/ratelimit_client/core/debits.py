@@ -5,6 +5,10 @@ Law of this file: a debit counts when the call is granted, in the order of the
 grants. Calls granted together overtake each other on the way, so only debits
 older than the arrival jitter are taken as seen by the server. All buckets that
 a call pays in the same unit share one of these, also those not known yet.
+
+What is taken back unsent stays counted: the marks of later calls hold it, and it
+could not be taken out of them. A level may come out too low by that much until the
+answer to a call that was sent afterwards, and never too high.
 """
 
 from __future__ import annotations
