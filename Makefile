@@ -22,7 +22,7 @@ test: $(STAMP)  ## every test, at sizes that end within five minutes
 test-ci: $(STAMP)  ## the same tests at ten times the size
 	@RLC_SIZE=ci $(PY) -m pytest -o faulthandler_timeout=600
 
-nightly: $(STAMP)  ## the same tests at three hundred times the size of `make test`, with fresh seeds
+nightly: $(STAMP)  ## the same tests at a thousand times the size of `make test`, with fresh seeds
 	@RLC_SIZE=nightly $(PY) -m pytest -o faulthandler_timeout=0
 
 coverage: $(STAMP)  ## branch coverage of the core by its own tests, which has to be whole

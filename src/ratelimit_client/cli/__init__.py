@@ -88,7 +88,7 @@ def _lacks_room(error: Exception) -> bool:
     """Is it the disk that cannot take what we write? Then the same command works once it can."""
     from ..bulk.journal import NO_ROOM
 
-    return isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None
+    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def _leave_stdout(voice: Voice, code: int) -> int:
