@@ -177,6 +177,32 @@ def test_a_charge_below_what_is_known_exactly_is_a_charge_of_nothing_more() -> N
     assert estimator.price(Features(4000)) == 250
 
 
+@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize("lie", [1, 500, 40_000])
+def test_one_liar_moves_no_price(stated: bool, lie: int) -> None:
+    """Far too little or far too much, read or stated: one of 32 pieces is outvoted wherever it stands."""
+    for at in (0, 5, 20, 31):
+        estimator = Estimator()
+        for number in range(MEMORY):
+            chars = 400 * (1 + number % 7)
+            charged = lie if number == at else chars // 4 + 4
+            estimator.learn(Features(chars), 1, charged, stated=stated and number == at)
+        for _ in range(3):
+            estimator.learn(Features(1200), 1, 304)
+        assert abs(estimator.price(Features(1200)) - 304) <= 12
+
+
+def test_a_hidden_conversation_ends_up_in_the_constant() -> None:
+    """What a call shows nothing of is learnt as so much a call, apart from calls that start anew."""
+    estimator = Estimator()
+    for number in range(40):
+        chars = 400 * (1 + number % 7)
+        estimator.learn(Features(chars, endpoint="/responses (continued)"), 1, chars // 4 + 3000)
+
+    assert abs(estimator.price(Features(2000, endpoint="/responses (continued)")) - 3500) < 70
+    assert estimator.price(Features(2000, endpoint="/responses")) == 508
+
+
 def test_the_number_of_endpoints_is_bounded() -> None:
     """Paths come from users; beyond 64 they keep the first price."""
     estimator = Estimator()
@@ -197,6 +223,23 @@ def test_the_ratio_is_of_recent_evidence() -> None:
     assert 0.98 < estimator.ratio < 1.02
 
 
+@pytest.mark.parametrize("counted", [0, 1])
+@pytest.mark.parametrize("tools", ["the same", "different"])
+def test_whether_tools_are_charged_is_learnt(counted: int, tools: str) -> None:
+    """Priced like text at first, then as the server has it: at nothing, or like text."""
+    estimator, dice = Estimator(), Random(5)
+    assert estimator.price(Features(400, aside=4000)) == 1108
+
+    def call() -> tuple[Features, int]:
+        chars, aside = dice.randint(100, 4000), dice.randint(100, 8000) if tools == "different" else 4000
+        return Features(chars, aside=aside), chars // 4 + counted * aside // 4 + 4
+
+    for _ in range(40):
+        features, charged = call()
+        estimator.learn(features, 1, charged)
+    assert all(abs(estimator.price(each) / charged - 1) < 0.06 for each, charged in (call() for _ in range(50)))
+
+
 def test_features_add_up() -> None:
     """Of a sum, the excess is the sum of both, not the excess of the sum; endpoints do not mix."""
     long, short = Features(8000, 100, 5, "/a"), Features(40, 100, 1, "/a")
@@ -205,6 +248,7 @@ def test_features_add_up() -> None:
     assert short.excess == 360
     assert long + short == Features(8040, 200, 6, "/a", excess=360)
     assert (long + Features(1)).endpoint is None
+    assert Features(1, aside=2, images=3) + Features(4, aside=5, images=6) == Features(5, aside=7, images=9)
 
 
 def test_a_noisy_server_is_fitted_now_and_then() -> None:
@@ -246,5 +290,5 @@ def test_the_repr_says_the_rules() -> None:
     assert repr(estimator) == "<Estimator nothing learnt>"
     estimator.learn(Features(4000), 1, 1008)
     estimator.learn(Features(4000, endpoint="/a"), 1, 1008)
-    rule = "1.00 x chars/4 + 1.00 x max_output + 0.00 x excess + 8"
+    rule = "1.00 x chars/4 + 1.00 x max_output + 0.00 x excess + 1.00 x aside/4 + 8"
     assert repr(estimator) == f"<Estimator any: {rule}, /a: {rule}>"

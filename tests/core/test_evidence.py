@@ -169,19 +169,19 @@ def test_a_span_over_two_endpoints_is_dropped() -> None:
 
 
 def test_every_term_of_a_price_is_summed_up() -> None:
-    """Characters, the answers' most, what is known exactly, and the excess call by call: 3700 and none, not 3300."""
+    """Characters, tools, the answers' most, what is exact, and the excess call by call: 3700 and none, not 3300."""
     pad = Pad()
     for at_s, features in [
         (0.0, Features(100, 50, fixed=3, endpoint="chat")),
-        (0.3, Features(300, 1000, fixed=7, endpoint="chat")),
-        (0.6, Features(400, 0, fixed=5, endpoint="chat")),
+        (0.3, Features(300, 1000, fixed=7, endpoint="chat", aside=8)),
+        (0.6, Features(400, 0, fixed=5, endpoint="chat", aside=9)),
     ]:
         ticket = Ticket(0, "m", "", 0, Cost(), features, None, 0)
         ticket.evidence = pad.evidence.granted(features, jitter_ns=JITTER, now_ns=round(at_s * S))
         if at_s != 0.3:
             pad.reads(ticket, LIMIT - 1000 * (1 + at_s), at_s)
 
-    assert pad.estimator.features[1:] == [Features(700, 1000, 12, "chat", excess=3700)]
+    assert pad.estimator.features[1:] == [Features(700, 1000, 12, "chat", excess=3700, aside=17)]
 
 
 def test_a_call_on_the_heels_of_another_is_not_a_single_one() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelimit_client.core.estimate import Features
-from ratelimit_client.dialects.features import features_of, model_of, tokens_used
+from ratelimit_client.dialects.features import CONTINUED, features_of, features_of_form, model_of, tokens_used
 
 PART = {"type": "text", "text": "12345"}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:..."}}
@@ -20,12 +22,14 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:..."}}
         ({"messages": [{"role": "user", "content": [PART, IMAGE, PART]}]}, 10, 0, 765),
         ({"messages": [{"role": "user", "content": [PART, "67", IMAGE, IMAGE]}], "max_tokens": 9}, 7, 9, 1530),
         ({"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}, 0, 0, 0),
-        ({"messages": [], "tools": [{"type": "function", "function": {"description": "x" * 999}}]}, 0, 0, 0),
         ({"messages": [], "max_completion_tokens": 7, "n": 3}, 0, 21, 0),
         ({"prompt": "12345", "max_tokens": 7, "best_of": 2, "n": 1}, 5, 14, 0),
         ({"prompt": ["12", "345"]}, 5, 0, 0),
-        ({"prompt": [1, 2, 3]}, 12, 0, 0),
-        ({"prompt": [[1, 2], [3]]}, 12, 0, 0),
+        ({"prompt": [1, 2, 3]}, 0, 0, 3),
+        ({"prompt": [[1, 2], [3]]}, 0, 0, 3),
+        ({"prompt": "def f():", "suffix": "return 1", "echo": True, "max_tokens": 8}, 16, 8, 0),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, 0, 9, 0),
+        ({"max_tokens": None, "n": None, "messages": None}, 0, 0, 0),
         ({"input": "12345", "instructions": "678", "max_output_tokens": 4}, 8, 4, 0),
         (
             {"input": [{"role": "user", "content": [{"type": "input_text", "text": "123"}, {"type": "input_image"}]}]},
@@ -47,28 +51,258 @@ def test_what_a_body_shows(body: Any, chars: int, output: int, fixed: int):
     """
     Characters of the text, the most output over all answers, images at their flat price; the rest shows nothing.
     """
-    assert features_of(body, "/v1/x") == Features(chars=chars, max_output=output, fixed=fixed, endpoint="/v1/x")
+    features = features_of(body, "/v1/x")
+    assert (features.chars, features.max_output, features.fixed) == (chars, output, fixed)
+    assert (features.endpoint, features.aside) == ("/v1/x", 0)
 
 
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+ENDPOINTS: dict[str, tuple[str, dict[str, Any], Features]] = {
+    "chat": (
+        "/chat/completions",
+        {"model": "m", "messages": [{"role": "user", "content": "12345678"}], "max_tokens": 10, "n": 2},
+        Features(8, 20, 0, "/chat/completions"),
+    ),
+    "chat with tools": ("/c", {"messages": [], "tools": TOOLS}, Features(0, 0, 0, "/c", aside=45)),
+    "chat with functions": ("/c", {"functions": [{"name": "f"}]}, Features(0, 0, 0, "/c", aside=5)),
+    "chat with a schema": ("/c", {"response_format": SCHEMA}, Features(0, 0, 0, "/c", aside=21)),
+    "chat with JSON": ("/c", {"response_format": {"type": "json_object"}}, Features(0, 0, 0, "/c")),
+    "chat that reasons": (
+        "/c",
+        {"messages": [{"role": "user", "content": "1234"}], "reasoning_effort": "high", "max_completion_tokens": 99},
+        Features(4, 99, 0, "/c"),
+    ),
+    "responses": (
+        "/responses",
+        {"input": "1234", "instructions": "56", "max_output_tokens": 7, "reasoning": {"effort": "low"}},
+        Features(6, 7, 0, "/responses"),
+    ),
+    "responses with a schema": (
+        "/r",
+        {"input": "1234", "text": {"format": {"type": "json_schema", "schema": {"type": "object"}}, "verbosity": "x"}},
+        Features(4, 0, 0, "/r", aside=10),
+    ),
+    "responses with plain text": ("/r", {"text": {"verbosity": "low"}}, Features(0, 0, 0, "/r")),
+    "responses after another": (
+        "/r",
+        {"input": "1234", "previous_response_id": "resp_1"},
+        Features(4, 0, 0, "/r" + CONTINUED),
+    ),
+    "responses after none": ("/r", {"input": "1234", "previous_response_id": None}, Features(4, 0, 0, "/r")),
+    "a conversation": ("/r", {"input": "1", "conversation": {"id": "conv_1"}}, Features(1, 0, 0, "/r" + CONTINUED)),
+    "a kept prompt": (
+        "/r",
+        {"prompt": {"id": "pmpt_1", "variables": {"city": "Paris", "text": {"type": "input_text", "text": "123"}}}},
+        Features(8, 0, 0, "/r" + CONTINUED),
+    ),
+    "a kept prompt without variables": ("/r", {"prompt": {"id": "p"}}, Features(0, 0, 0, "/r" + CONTINUED)),
+    "an item referred to": (
+        "/r",
+        {"input": [{"type": "item_reference", "id": "msg_1"}]},
+        Features(0, 0, 0, "/r" + CONTINUED),
+    ),
+    "embeddings of a text": ("/embeddings", {"input": "12345"}, Features(5, 0, 0, "/embeddings")),
+    "embeddings of texts": ("/embeddings", {"input": ["12", "345"]}, Features(5, 0, 0, "/embeddings")),
+    "embeddings of tokens": ("/embeddings", {"input": [7, 8, 9]}, Features(0, 0, 3, "/embeddings")),
+    "embeddings of lists of tokens": ("/embeddings", {"input": [[7], [8, 9], []]}, Features(0, 0, 3, "/embeddings")),
+    "a completion": ("/v1/completions", {"prompt": "1234"}, Features(4, 16, 0, "/v1/completions")),
+    "completions": (
+        "/v1/completions",
+        {"prompt": ["12", "34"], "max_tokens": 5, "n": 2, "best_of": 3},
+        Features(4, 30, 0, "/v1/completions"),
+    ),
+    "completions of tokens": ("/completions", {"prompt": [1, 2], "n": 2}, Features(0, 32, 2, "/completions")),
+    "completions of lists": ("/completions", {"prompt": [[1, 2], [3]]}, Features(0, 32, 3, "/completions")),
+    "a completion of nothing": ("/completions", {"prompt": "12", "max_tokens": 0}, Features(2, 0, 0, "/completions")),
+    "a prompt in chat": ("/chat/completions", {"prompt": "12"}, Features(2, 16, 0, "/chat/completions")),
+    "moderations": (
+        "/moderations",
+        {"input": [{"type": "text", "text": "1234"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+        Features(4, 0, 765, "/moderations", images=1),
+    ),
+    "pictures of a model that counts none": (
+        "/images/generations",
+        {"model": "dall-e-3", "prompt": "1234", "n": 2},
+        Features(4, 0, 0, "/images/generations", images=2),
+    ),
+    "a picture of any quality": (
+        "/images/generations",
+        {"model": "gpt-image-1", "prompt": "1234"},
+        Features(4, 6240, 0, "/images/generations", images=1),
+    ),
+    "squares of low quality": (
+        "/v1/images/generations",
+        {"model": "gpt-image-1-mini", "prompt": "1234", "n": 3, "quality": "low", "size": "1024x1024"},
+        Features(4, 816, 0, "/v1/images/generations", images=3),
+    ),
+    "a picture of a quality that is none": (
+        "/images/generations",
+        {"model": "gpt-image-1", "prompt": "12", "quality": ["low"], "size": 7},
+        Features(2, 6240, 0, "/images/generations", images=1),
+    ),
+    "speech": (
+        "/audio/speech",
+        {"model": "tts-1", "input": "12345", "voice": "alloy", "instructions": "678"},
+        Features(8, 0, 0, "/audio/speech"),
+    ),
+    "anthropic": (
+        "/v1/messages",
+        {
+            "system": [{"type": "text", "text": "12", "cache_control": {"type": "ephemeral"}}],
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "345"}, {"type": "image", "source": {}}]},
+                {"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {"city": "Paris"}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "6789"}]},
+            ],
+            "max_tokens": 64,
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        },
+        Features(9, 64, 765, "/v1/messages", aside=9 + 4 + 1 + 12 + 4 + 6, images=1),
+    ),
+    "gemini": (
+        "/v1beta/models/g:generateContent",
+        {
+            "systemInstruction": {"parts": [{"text": "12"}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "345"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]}
+            ],
+            "generationConfig": {
+                "maxOutputTokens": 30,
+                "candidateCount": 2,
+                "temperature": 0,
+                "responseSchema": {"type": "OBJECT"},
+            },
+        },
+        Features(5, 60, 258, "/v1beta/models/g:generateContent", aside=10, images=1),
+    ),
+    "gemini's embedding": ("/e", {"content": {"parts": [{"text": "1234"}]}}, Features(4, 0, 0, "/e")),
+    "gemini's embeddings": (
+        "/e",
+        {"requests": [{"content": {"parts": [{"text": "12"}]}}, {"content": {"parts": [{"text": "34"}]}}]},
+        Features(4, 0, 0, "/e"),
+    ),
+    "gemini with a cache": ("/g", {"contents": [], "cachedContent": "c/1"}, Features(0, 0, 0, "/g" + CONTINUED)),
+    "settings that are none": (
+        "/g",
+        {"generationConfig": [1], "response_format": "json", "text": "plain", "tools": "f"},
+        Features(0, 0, 0, "/g", aside=1),
+    ),
+    "a text where messages belong": ("/c", {"messages": ["1", {"content": "2"}, 3, [4]]}, Features(2, 0, 1, "/c")),
+}
+
+
+@pytest.mark.parametrize(("endpoint", "body", "features"), ENDPOINTS.values(), ids=ENDPOINTS)
+def test_every_endpoint_shows_what_it_costs(endpoint: str, body: dict[str, Any], features: Features):
+    """One table: endpoint, body, features."""
+    assert features_of(body, endpoint) == features
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "endpoint", "features"),
+    [
+        ({"model": "whisper-1", "prompt": "1234"}, 40_000, "/audio/transcriptions", (4, 0, 0, 100, 0)),
+        ({"model": "whisper-1"}, 399, "/v1/audio/translations", (0, 0, 0, 0, 0)),
+        (None, 4_000, "/audio/transcriptions", (0, 0, 0, 10, 0)),
+        ({"model": "gpt-image-1", "prompt": "12", "n": "2"}, 9_000_000, "/images/edits", (2, 12_480, 0, 0, 2)),
+        ({"prompt": "12", "n": "many", 5: "6"}, 9, "/images/edits", (2, 0, 0, 0, 1)),
+        ({"prompt": "7", "n": "9" * 30}, 9, "/images/edits", (1, 0, 0, 0, 1)),
+        ({"purpose": "batch"}, 10**9, "/files", (0, 0, 0, 0, 0)),
+        (b"raw", 10**9, "/files", (0, 0, 0, 0, 0)),
+    ],
+)
+def test_what_a_form_shows(fields: Any, size: int, endpoint: str, features: tuple[int, ...]):
+    """Its numbers are texts; of sound its bytes count, of other files nothing."""
+    found = features_of_form(fields, size, endpoint)
+    assert (found.chars, found.max_output, found.fixed, found.aside, found.images) == features
+    assert found.endpoint == endpoint
+
+
+def test_a_counter_counts_the_texts():
+    """Four characters for each of its tokens, wherever a text is; it is told the model, and nonsense counts nothing."""
+    asked: list[tuple[str, str]] = []
+
+    def counter(text: str, model: str) -> int:
+        asked.append((text, model))
+        return {"one two": 2, "three": 1, "bad": -5}[text]
+
+    body = {
+        "model": "m",
+        "instructions": "three",
+        "input": ["one two", "bad", {"role": "user", "content": "three"}, {"content": [{"text": "one two"}]}],
+        "max_output_tokens": 7,
+    }
+    assert features_of(body, "/r", counter) == Features(4 * (1 + 2 + 0 + 1 + 2), 7, 0, "/r")
+    assert {model for _, model in asked} == {"m"}
+    assert features_of({"input": [1, 2, 3]}, "/e", counter) == Features(0, 0, 3, "/e")
+    assert features_of({"n": 2}, "/e", counter) == Features(0, 0, 0, "/e")
+
+
+PARTS = (
+    *("content", "text", "type", "role", "x", "parts", "tool_calls", "input_audio", "data", "format", "source"),
+    *("inlineData", "file_data", "mimeType", "output", "arguments", "input", "thinking", "functionCall", "variables"),
+    *("maxOutputTokens", "candidateCount", "responseSchema"),
+)
+TYPES = (
+    *("image_url", "file", "document", "input_audio", "tool_use", "tool_result", "function_call_output", "thinking"),
+    *("function_call", "item_reference", "text", "audio/wav", "image/png"),
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["content", "text", "type", "role", "x"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(PARTS), inner | st.sampled_from(TYPES), max_size=3)
     ),
     max_leaves=8,
 )
-NAMES = ("messages", "input", "prompt", "instructions", "max_tokens", "max_output_tokens", "n", "best_of", "model")
+NAMES = (
+    *("messages", "input", "prompt", "instructions", "max_tokens", "max_output_tokens", "n", "best_of", "model"),
+    *("system", "contents", "content", "requests", "systemInstruction", "generationConfig", "tools", "text"),
+    *("response_format", "conversation", "quality", "size"),
+)
+PATHS = ("", "/chat/completions", "/v1/completions", "/images/generations", "/audio/speech")
+FIELDS = ("chars", "max_output", "fixed", "excess", "aside", "images")
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), JSON))
-def test_no_body_is_an_error(body: dict[str, Any]):
+@given(st.dictionaries(st.sampled_from(NAMES), JSON), st.sampled_from(PATHS))
+def test_no_body_is_an_error(body: dict[str, Any], endpoint: str):
     """
     Whatever a caller wrote, it has features that are whole and not negative, a key, and no exception.
     """
-    features = features_of(body)
-    assert min(features.chars, features.max_output, features.fixed) >= 0
+    for features in (features_of(body, endpoint), features_of_form(body, 1000, endpoint)):
+        amounts = [getattr(features, name) for name in FIELDS]
+        assert all(type(amount) is int and amount >= 0 for amount in amounts)
+        assert (features.endpoint or "").removesuffix(CONTINUED) == endpoint
     assert model_of(body)
+
+
+@given(JSON)
+def test_no_json_is_an_error(body: object):
+    """A list, a number, a text: they show nothing, or what they can."""
+    assert features_of(body).chars >= 0
+
+
+LARGE = ('"a"', "1", "[1]", "[]", '{"a":1}', '{"role":"u","content":"a"}', '{"content":["a",1]}', '"a",1', '{"a":{}}')
+
+
+@pytest.mark.parametrize("name", ["messages", "input", "prompt", "tools", "response_format", "contents"])
+@pytest.mark.parametrize("piece", LARGE)
+def test_a_megabyte_takes_as_long_as_it_is(name: str, piece: str):
+    """
+    Ten times as much takes at most so many times as long: of whatever shape, and a megabyte no noticeable time.
+    """
+    took = []
+    for size in (100_000, 1_000_000):
+        body = json.loads(f'{{"{name}": [{",".join([piece] * (size // (len(piece) + 1)))}]}}')
+        took.append(min(timed(body) for _ in range(3)))
+    assert took[1] < max(0.1, 40 * took[0])  # about 0.01 s here, a tenth is for slow machines
+
+
+def timed(body: dict[str, Any]) -> float:
+    """Seconds of processor time that its features take."""
+    began = time.process_time()
+    features_of(body, "/v1/completions")
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,10 @@ class Budget:
                 least = min(bucket.credits, -bucket.brim)
                 bucket.set_level(max(least, bucket.credits + units * bucket.window_ns), now_ns=now_ns)
 
+    def holds_for(self, ticket: Ticket) -> bool:
+        """An escrow of some bucket is this ticket's."""
+        return any(bucket.holds_for(ticket) for buckets in self.by_unit.values() for bucket in buckets)
+
     # -- admission ------------------------------------------------------------
 
     def fits(self, cost: Cost, *, now_ns: int) -> bool:

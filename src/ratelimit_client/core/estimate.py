@@ -8,20 +8,23 @@ Nothing a server says makes a price negative or unbounded.
 Theory. Servers charge an estimate of their own at admission and hardly say how
 it is made. All the rules seen so far are sums of the same few terms,
 
-    charge  =  a x chars/4  +  b x max_output  +  e x excess  +  c x calls  +  fixed
+    charge  =  a x chars/4  +  b x max_output  +  e x excess  +  t x aside/4  +  c x calls  +  fixed
 
 where *excess* is what max_output has above chars/4: the text alone is a = 1, the
 sum of both is a = b = 1, the larger of both is a = e = 1. One ratio in place of
 these terms cannot fit calls with and without max_output: for one of them it is
-off by two orders of magnitude. *Fixed* is what the caller knows exactly (an
-image, an array of token ids) and is not learnt.
+off by two orders of magnitude. *Aside* is what some servers count like text and
+others not at all: tool definitions, schemas. *Fixed* is what the caller knows
+exactly (an image, an array of token ids) and is not learnt; what a call shows
+nothing of (a conversation that the server keeps, thoughts) ends up in c.
 
 Evidence is a sum over one or many calls; ``fitting`` makes coefficients of it.
 They are the aim; prices walk there in bounded steps, because the first evidence
 may be the wrong one.
 
 It starts where OpenAI's document is most cautious, with max_output charged in
-full. Since 2025 its servers no longer charge it; the first answers bring it down.
+full, and tools as well. Since 2025 its servers charge neither; the first answers
+bring that down.
 """
 
 from __future__ import annotations
@@ -36,10 +39,10 @@ MEMORY = 32
 MAX_ENDPOINTS = 64
 _QUARTERS = 4  # inside, amounts are quarter units: one character is one
 
-# b, e, a, c: in the order in which they are asked to explain an error, the least certain first.
-_START: Coefficients = (PPM, 0, PPM, 8 * PPM)
-_LEAST: Coefficients = (0, 0, PPM // 4, 0)
-_MOST: Coefficients = (PPM, PPM, 4 * PPM, 4096 * PPM)
+# b, e, t, a, c: in the order in which they are asked to explain an error, the least certain first.
+_START: Coefficients = (PPM, 0, PPM, PPM, 8 * PPM)
+_LEAST: Coefficients = (0, 0, 0, PPM // 4, 0)
+_MOST: Coefficients = (PPM, PPM, 2 * PPM, 4 * PPM, 4096 * PPM)
 
 _STATED_WEIGHT = 8
 _ABSURD = 8  # times the most that the bounds allow
@@ -58,6 +61,8 @@ class Features:
             sum over several, from which nothing can be learnt.
         excess: quarter units that max_output has above the text, of a sum the
             sum of them; computed unless given.
+        aside: characters of what only some servers count (tools, schemas).
+        images: pictures, which some limits count by themselves.
     """
 
     chars: int
@@ -65,6 +70,8 @@ class Features:
     fixed: int = 0
     endpoint: str | None = ""
     excess: int = attrs.field(kw_only=True)
+    aside: int = attrs.field(default=0, kw_only=True)
+    images: int = attrs.field(default=0, kw_only=True)
 
     @excess.default
     def _excess(self) -> int:
@@ -77,6 +84,8 @@ class Features:
             self.fixed + other.fixed,
             self.endpoint if self.endpoint == other.endpoint else None,
             excess=self.excess + other.excess,
+            aside=self.aside + other.aside,
+            images=self.images + other.images,
         )
 
 
@@ -133,7 +142,13 @@ class Estimator:
             Whether it was evidence. A charge that is not positive, or above what
             any rule could make of these calls, is ignored.
         """
-        terms = (_QUARTERS * features.max_output, features.excess, features.chars, _QUARTERS * calls)
+        terms = (
+            _QUARTERS * features.max_output,
+            features.excess,
+            features.aside,
+            features.chars,
+            _QUARTERS * calls,
+        )
         most = predict(_MOST, terms) + _QUARTERS * features.fixed
         if features.endpoint is None or calls < 1 or not 0 < _QUARTERS * charged <= _ABSURD * most:
             return False
@@ -172,14 +187,16 @@ class Estimator:
     def _expected(self, features: Features, calls: int) -> int:
         """The price of so many calls together, rounded up."""
         rule = self._rules.get(features.endpoint)
-        b, e, a, c = rule.now if rule is not None else _START
+        b, e, t, a, c = rule.now if rule is not None else _START
         quarters = a * features.chars + e * features.excess + _QUARTERS * (b * features.max_output + c * calls)
+        if features.aside:
+            quarters += t * features.aside
         return features.fixed - (-quarters // (_QUARTERS * PPM))
 
     def __repr__(self) -> str:
         rules = ", ".join(
             f"{endpoint or 'any'}: {a / PPM:.2f} x chars/4 + {b / PPM:.2f} x max_output "
-            f"+ {e / PPM:.2f} x excess + {c / PPM:.0f}"
-            for endpoint, (b, e, a, c) in ((endpoint, rule.now) for endpoint, rule in self._rules.items())
+            f"+ {e / PPM:.2f} x excess + {t / PPM:.2f} x aside/4 + {c / PPM:.0f}"
+            for endpoint, (b, e, t, a, c) in ((endpoint, rule.now) for endpoint, rule in self._rules.items())
         )
         return f"<Estimator {rules or 'nothing learnt'}>"

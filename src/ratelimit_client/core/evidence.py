@@ -40,15 +40,16 @@ class Sum(NamedTuple):
     changes: int = 0
     endpoint: str | None = ""
     stated: int = 0
+    aside: int = 0
 
     @property
     def size(self) -> int:
         """How much they weigh together, in characters; a call weighs a little by itself."""
-        return self.chars + _CHARS_A_UNIT * self.fixed + _CHARS_A_CALL * self.calls
+        return self.chars + self.aside + _CHARS_A_UNIT * self.fixed + _CHARS_A_CALL * self.calls
 
     def plus(self, features: Features) -> Sum:
         """With one more call."""
-        chars, max_output, fixed, excess, calls, changes, endpoint, stated = self
+        chars, max_output, fixed, excess, calls, changes, endpoint, stated, aside = self
         return Sum(
             chars + features.chars,
             max_output + features.max_output,
@@ -58,6 +59,7 @@ class Sum(NamedTuple):
             changes + (features.endpoint != endpoint),
             features.endpoint,
             stated,
+            aside + features.aside,
         )
 
 
@@ -154,5 +156,6 @@ def _teach(estimator: Estimator, before: Sum, after: Sum, charged: int) -> None:
         after.fixed - before.fixed,
         after.endpoint,
         excess=after.excess - before.excess,
+        aside=after.aside - before.aside,
     )
     estimator.learn(features, after.calls - before.calls, charged)

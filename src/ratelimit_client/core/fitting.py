@@ -1,12 +1,13 @@
 """
-Four coefficients from a handful of sums, some of which lie.
+Five coefficients from a handful of sums, some of which lie.
 
 Law of this file: integers in, integers out, inside the bounds; the same
 evidence gives the same coefficients.
 
 Theory. What is sought has the least sum of *relative* errors, so that a short
 call counts like a long one, and of their absolute values, not their squares: the
-median of the evidence, which one absurd number in 32 does not move. It is found
+median of the evidence, which one absurd number in 32 does not move, neither one
+that is far too large nor one that is far too small. It is found
 by least squares in which each piece weighs the inverse of its last error, done
 over and over; each time, the coefficients are improved one after the other and
 held inside their bounds, which for a sum of squares leads to the minimum.
@@ -24,9 +25,10 @@ import attrs
 
 PPM = 1_000_000
 
-Coefficients = tuple[int, int, int, int]
+Coefficients = tuple[int, int, int, int, int]
 """In millionths."""
 
+_TERMS = 5
 # Few, because each lesson goes on from the last one's result.
 _ROUNDS = 3
 _SWEEPS = 24
@@ -42,7 +44,8 @@ class Evidence:
     What some calls were charged together.
 
     Args:
-        terms: what each coefficient is multiplied with.
+        terms: what each coefficient is multiplied with; the last two are the text
+            and the calls.
         charged: what came of it, in the unit of the terms.
         weight: as many times as an ordinary piece.
     """
@@ -54,15 +57,15 @@ class Evidence:
 
 def predict(coefficients: Coefficients, terms: Coefficients) -> int:
     """What the coefficients make of the terms."""
-    c0, c1, c2, c3 = coefficients
-    t0, t1, t2, t3 = terms
-    return (c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3) // PPM
+    c0, c1, c2, c3, c4 = coefficients
+    t0, t1, t2, t3, t4 = terms
+    return (c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3 + c4 * t4) // PPM
 
 
 def fits(coefficients: Coefficients, evidence: Evidence) -> bool:
     """Within a fiftieth, and a unit for each call (the last term) for the server's rounding."""
     error = abs(evidence.charged - predict(coefficients, evidence.terms))
-    return error <= evidence.charged // 50 + evidence.terms[3]
+    return error <= evidence.charged // 50 + evidence.terms[-1]
 
 
 def clamp_fit(
@@ -73,8 +76,10 @@ def clamp_fit(
     for _ in range(_ROUNDS):
         squares, products = _sums(best, pieces)
         best = _minimum(best, squares, products, least, most)
-    b0, b1, b2, b3 = (max(value if value >= _NEGLIGIBLE else 0, low) for value, low in zip(best, least, strict=True))
-    return b0, b1, b2, b3
+    b0, b1, b2, b3, b4 = (
+        max(value if value >= _NEGLIGIBLE else 0, low) for value, low in zip(best, least, strict=True)
+    )
+    return b0, b1, b2, b3, b4
 
 
 def step(now: Coefficients, aim: Coefficients, pieces: Sequence[Evidence]) -> Coefficients:
@@ -87,15 +92,15 @@ def step(now: Coefficients, aim: Coefficients, pieces: Sequence[Evidence]) -> Co
     share = PPM
     for piece in pieces:
         before, after = predict(now, piece.terms), predict(aim, piece.terms)
-        allowed = max(before, piece.terms[3]) // 2 if after > before else before // 3
+        allowed = max(before, piece.terms[-1]) // 2 if after > before else before // 3
         allowed = max(1, allowed)  # what rounding does is no change
         change = abs(after - before)
         if change > allowed:
             share = min(share, max(1, allowed * PPM // change))
     if share == PPM:
         return aim
-    n0, n1, n2, n3 = (_part_of_the_way(n, a, share) for n, a in zip(now, aim, strict=True))
-    return n0, n1, n2, n3
+    n0, n1, n2, n3, n4 = (_part_of_the_way(n, a, share) for n, a in zip(now, aim, strict=True))
+    return n0, n1, n2, n3, n4
 
 
 def _part_of_the_way(start: int, end: int, share: int) -> int:
@@ -106,10 +111,11 @@ def _part_of_the_way(start: int, end: int, share: int) -> int:
 
 def _sums(at: Coefficients, pieces: Sequence[Evidence]) -> tuple[list[list[int]], list[int]]:
     """The weighted normal equations: sums of term x term, and of term x charge."""
-    squares = [[0] * 4 for _ in range(4)]
-    products = [0] * 4
+    squares = [[0] * _TERMS for _ in range(_TERMS)]
+    products = [0] * _TERMS
     for piece in pieces:
-        size = piece.charged + _SMALL
+        # Held against its text, too: or "charged 1" would outvote all that say otherwise.
+        size = max(piece.charged, piece.terms[-2] + piece.terms[-1]) + _SMALL
         error = max(abs(piece.charged - predict(at, piece.terms)), size // _EXACT)
         weight = piece.weight * _WEIGHT_SCALE // (size * error)
         for row, term in enumerate(piece.terms):
@@ -131,10 +137,10 @@ def _minimum(
         for row, line in enumerate(squares):
             if not line[row]:
                 continue  # no evidence speaks of it
-            others = sum(line[column] * values[column] for column in range(4) if column != row)
+            others = sum(line[column] * values[column] for column in range(_TERMS) if column != row)
             value = (PPM * products[row] - others) // line[row]
             values[row] = min(max(value, least[row]), most[row])
         if values == before:
             break
-    v0, v1, v2, v3 = values
-    return v0, v1, v2, v3
+    v0, v1, v2, v3, v4 = values
+    return v0, v1, v2, v3, v4

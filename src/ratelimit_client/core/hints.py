@@ -11,6 +11,10 @@ from __future__ import annotations
 import attrs
 
 from .signals import Signals
+from .units import NS
+
+SPREAD_NS = NS // 20
+"""What is added to a hint at most, so that not everybody comes at the same instant; it is no part of the server's."""
 
 
 @attrs.frozen

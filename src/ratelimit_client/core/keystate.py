@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import attrs
 
+from .bucket import Bucket
 from .budget import Budget
 from .concurrency import InFlightWindow
 from .cost import Cost
 from .estimate import Estimator, Features
 from .evidence import ChargeEvidence
-from .hints import Hint, longest
+from .hints import SPREAD_NS, Hint, longest
 from .outage import OutageBreaker
 from .queue import FairQueue
 from .retry_budget import RetryBudget
@@ -37,6 +38,7 @@ class KeyState:
         service: how often it was served, for sharing free slots between keys; time away counts as served.
         read_ns: when readings were last used, see ``reading_due``.
         ended: tenants of which no more input comes.
+        kin: the other keys that are charged in the same budget.
     """
 
     name: str
@@ -57,10 +59,12 @@ class KeyState:
     refused: int = 0
     read_ns: int = -1
     ended: set[str] = attrs.field(factory=set)
+    kin: tuple[KeyState, ...] = ()
 
     def price(self, features: Features) -> Cost:
         """What an estimated call is thought to cost now."""
-        return Cost.of_call(self.estimator.price(features))
+        tokens = self.estimator.price(features)
+        return Cost(tokens=tokens, images=features.images) if features.images else Cost.of_call(tokens)
 
     def note_price(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
         """A call was let out at an estimated price, or at a stated one among estimated ones."""
@@ -86,7 +90,7 @@ class KeyState:
 
     def too_long(self, ticket: Ticket, *, now_ns: int) -> Hint | None:
         """The hint that *ticket* would have to wait out longer than it is willing to."""
-        bound_ns = now_ns + ticket.patience.hint_ns
+        bound_ns = now_ns + ticket.patience.hint_ns + SPREAD_NS
         if self.hint is not None and self.hint.until_ns > bound_ns:
             return self.hint
         for unit, amount in ticket.cost.pairs:
@@ -140,6 +144,10 @@ class KeyState:
             return True
         return any(line.bucket.level(now_ns=now_ns) < line.bucket.capacity for line in budget.all_lines)
 
+    def shares(self, bucket: Bucket) -> bool:
+        """Calls of other keys are charged in it, too."""
+        return bool(self.kin) or bucket in self.budget.shared
+
     def input_goes_on(self, tenant: str) -> None:
         """A call came of a tenant whose input had ended: the reserve is kept again."""
         self.ended.discard(tenant)
@@ -149,7 +157,7 @@ class KeyState:
 
     def spends_reserve(self) -> bool:
         """No more input comes, and what is queued costs no more than the reserve."""
-        if not self.ended or not self.queue.waiting:
+        if not self.ended or not self.queue.waiting or self.kin:
             return False
         pays = False
         for unit, buckets in self.budget.by_unit.items():

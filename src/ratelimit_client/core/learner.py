@@ -52,6 +52,9 @@ _SOON = 4
 _REST_NS = 10 * NS
 # A counter of a few seconds has started anew by then.
 _BARREN_MAX_NS = 3 * NS
+# Calls in a window: one in 143 s. Who waits longer for a server that said "a second" waits in vain; and an odd number
+# does not keep step with others who come each minute or each ten seconds, and always just before.
+_LEAST = 7
 # Of a limit that is shown: who shows it means it, at least roughly.
 _LEAST_PART = 8
 # Grants whose instants are remembered: more than may be under way.
@@ -123,7 +126,7 @@ class RateLearner:
         start_ns = granted_ns if self._start_ns is None else self._start_ns
         epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - (self.cut_ns if self.bucket is not None else start_ns))
         # Those that left after it, while its refusal was on the way, tell nothing yet.
-        least = 1 if most is None else max(1, most // _LEAST_PART >> self._doubts)
+        least = _LEAST if most is None else min(most, max(_LEAST, most // _LEAST_PART >> self._doubts))
         let_out = self._granted_before + max(0, bisect_right(self._granted_ns, granted_ns) - 1)
         if self.bucket is None:
             self._first(let_out * _WINDOW_NS // epoch_ns, most, now_ns)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from .bucket import Bucket
 from .events import Kind
 from .failure import TransportFailure
-from .hints import Hint
+from .groups import heed_group
+from .hints import SPREAD_NS, Hint
 from .lines import Line
 from .outage import blames_server
 from .patience import hint_came, outage_began
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
     from .ticket import Ticket
 
-_JITTER_NS = NS // 20
 # Above a tenth of the refill the difference between charged and estimated is others' doing.
 _FOREIGN_MAX_PPM = 100_000
 
@@ -60,15 +60,29 @@ def learn_from_answer(
         _admitted(state, ticket, now_ns)
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
+    if signals.limit_group is not None and scheduler.profile.groups_share and (refused or signals.limit is not None):
+        heed_group(scheduler, state, signals.limit_group, now_ns=now_ns)
     if ticket.features is not None and (used or signals.requested is not None):
         had = state.estimator.evidences
         _estimate(state, ticket, signals, used, now_ns)
-        if state.estimator.evidences != had and scheduler.wants(Kind.ESTIMATED):
-            charged, estimated = state.estimator.last
-            scheduler.emit(Kind.ESTIMATED, state.name, now_ns, charged=charged, estimated=estimated)
+        _tell_estimate(scheduler, state, had, now_ns)
     if scheduler.wants(Kind.ANSWERED):
         latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
         scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)
+
+
+def learn_from_usage(scheduler: Scheduler, state: KeyState, ticket: Ticket, tokens: int, *, now_ns: int) -> None:
+    """What a call used teaches what calls cost only where that is what the server charges in the end."""
+    if ticket.features is not None and "tokens" in state.budget.profile.settles:
+        had = state.estimator.evidences
+        state.estimator.learn(ticket.features, 1, tokens)
+        _tell_estimate(scheduler, state, had, now_ns)
+
+
+def _tell_estimate(scheduler: Scheduler, state: KeyState, had: int, now_ns: int) -> None:
+    if state.estimator.evidences != had and scheduler.wants(Kind.ESTIMATED):
+        charged, estimated = state.estimator.last
+        scheduler.emit(Kind.ESTIMATED, state.name, now_ns, charged=charged, estimated=estimated)
 
 
 def _use_readings(
@@ -176,7 +190,7 @@ def _refused(
     hint_s = signals.retry_after_s
     until_ns = now_ns
     if hint_s is not None and hint_s > 0:
-        until_ns += to_ns(hint_s) + int(_JITTER_NS * scheduler.dice())
+        until_ns += to_ns(hint_s) + int(SPREAD_NS * scheduler.dice())
     if line is not None:
         budget.enforce(line)
         _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
@@ -258,6 +272,7 @@ def _estimate(
     trusted = (
         # What a refused call was charged, if anything, and that the bucket was not full before it: nobody says.
         signals.reason is not Reason.RATE_LIMITED
+        and not state.kin
         and state.budget.foreign_ppm(now_ns=now_ns) < _FOREIGN_MAX_PPM
         and state.gate_ns <= now_ns
     )

@@ -65,6 +65,7 @@ class ServerProfile:
             it tells the fraction that ``remaining`` hides.
         settles: units the server corrects when the true use is known.
         snapshot_at_end: headers show the moment the answer ended, not the admission.
+        groups_share: the group that a refusal names is one of keys that share its limit.
         grain_s: how coarse an announced instant of reset is (1 for epochs and dates).
     """
 
@@ -74,4 +75,5 @@ class ServerProfile:
     reset_is_exact: bool = False
     settles: frozenset[str] = frozenset()
     snapshot_at_end: bool = False
+    groups_share: bool = False
     grain_s: float = 1.0

@@ -128,14 +128,15 @@ class Series:
     _seen: tuple[int, int] | None = None
     _surprise: int = 0
     _grows: int = 0
+    _counts_after: int = -1
 
     def use(self, reading: Reading, snapshot: Snapshot, *, grain_ns: int, refused: bool, now_ns: int) -> Lesson | None:
         """
         Fold a reading into the bucket; None when it is older news than we have.
         """
-        if snapshot.order <= self.last_order:
+        if snapshot.order <= max(self.last_order, self._counts_after):
             return None
-        first = self.last_order < 0
+        first = self.last_order <= self._counts_after
         if reading.limit is not None:
             # A server that counts against another limit than before does not tell what was spent meanwhile.
             first = first or (self._seen is not None and self._seen[0] != int(reading.limit))
@@ -156,6 +157,11 @@ class Series:
         # What the first reading shows is news, but no surprise: nothing had been known.
         self._set_reserve(0 if first else lesson.drop, now_ns)
         return lesson
+
+    def begin_anew(self, order: int) -> None:
+        """Debits are counted in another ledger from now on: the marks of calls up to *order* mean nothing here."""
+        self._counts_after = order
+        self.foreign = ForeignMeter()
 
     @property
     def shown_limit(self) -> int | None:

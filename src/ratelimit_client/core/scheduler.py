@@ -28,7 +28,7 @@ from .events import Event, Kind
 from .failure import TransportFailure
 from .jitter import ArrivalJitter
 from .keystate import KeyState
-from .observing import learn_from_answer, learn_from_failure
+from .observing import learn_from_answer, learn_from_failure, learn_from_usage
 from .patience import expire, limit
 from .profile import ServerProfile
 from .quota import Quota, Quotas
@@ -89,7 +89,8 @@ class Scheduler:
         self._quotas: dict[str, Quotas] = _by_key(quotas)
         self._shared: list[Bucket] = shared_buckets(shared, now_ns=now_ns)
         self._seq = 0
-        self._order = 0
+        self.order = 0
+        self.groups: dict[str, Budget] = {}
         self._served = 0
         self._forget_at = _KEYS_MAX
         self.least_patience_ns = EVER_NS
@@ -190,6 +191,8 @@ class Scheduler:
         state = KeyState(key, budget, window)
         if len(self.keys) >= self._forget_at:
             self.keys = {name: other for name, other in self.keys.items() if other.remembers(now_ns=now_ns)}
+            for other in self.keys.values():
+                other.kin = tuple(each for each in other.kin if each.name in self.keys)
             self._forget_at = max(_KEYS_MAX, 2 * len(self.keys))
         self.keys[key] = state
         return state
@@ -219,8 +222,8 @@ class Scheduler:
         return turn
 
     def grant(self, state: KeyState, ticket: Ticket, now_ns: int, *, waited: bool) -> None:
-        self._order += 1
-        ticket.order = self._order
+        self.order += 1
+        ticket.order = self.order
         ticket.state = State.GRANTED
         ticket.granted_ns = now_ns
         ticket.written_ns = None
@@ -237,7 +240,7 @@ class Scheduler:
         ticket.probe = state.breaker.since_ns is not None
         if ticket.probe:
             state.breaker.probe_granted(now_ns=now_ns)
-        if self._shared and any(bucket.holds_for(ticket) for bucket in self._shared):
+        if (self._shared or state.kin) and state.budget.holds_for(ticket):
             self.agenda.touch_all()
         state.budget.charge(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
         if ticket.features is not None or state.evidence.total.calls:
@@ -277,7 +280,7 @@ class Scheduler:
     def _moved(self, state: KeyState) -> None:
         """Something came back to the buckets of this key; those it shares with others are theirs, too."""
         self.agenda.touch(state)
-        if self._shared:
+        if self._shared or state.kin:
             self.agenda.touch_all()
 
     # -- what happened --------------------------------------------------------
@@ -321,6 +324,8 @@ class Scheduler:
             state = self.keys[ticket.key]
             learn_from_answer(self, state, ticket, signals, now_ns=now_ns)
             self.agenda.touch(state)
+            if state.kin:
+                self.agenda.touch_all()
 
     def failed(self, ticket: Ticket, failure: TransportFailure, *, now_ns: int) -> None:
         """It went out and no usable answer came."""
@@ -349,6 +354,8 @@ class Scheduler:
             if actual != charged:
                 state.budget.settle(unit, charged - actual, now_ns=now_ns)
                 self._moved(state)
+        if "tokens" in used and "tokens" not in before:
+            learn_from_usage(self, state, ticket, used["tokens"], now_ns=now_ns)
         ticket.settled = {**before, **used}
         if ticket.share:
             share = state.budget.share_of({**dict(ticket.cost.pairs), **used}.items())
@@ -431,8 +438,10 @@ class Scheduler:
                 self._quotas[key] = given.get(key, given.get("*", Quotas()))
             else:
                 self._quotas = given
+            done: set[int] = set()
             for name, state in self.keys.items():
-                if key is None or key == name:
+                if (key is None or key == name) and id(state.budget) not in done:
+                    done.add(id(state.budget))
                     quotas_of_key = self._quotas.get(name, self._quotas.get("*", Quotas()))
                     state.budget.set_quotas(quotas_of_key, now_ns=now_ns)
         if shared is not None:

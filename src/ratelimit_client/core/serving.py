@@ -111,7 +111,8 @@ def _pass_by(
         return wake_ns, False
     # Calls of other keys may pass by in a shared bucket: there even a call that is alone here needs its escrow.
     binding = state.budget.binding
-    if state.queue.alone(first) and not state.budget.shared and (binding is None or binding.escrow is None):
+    passes_by = bool(state.budget.shared or state.kin)
+    if state.queue.alone(first) and not passes_by and (binding is None or binding.escrow is None):
         return wake_ns, False
     granted = 0
     progress = True
@@ -178,19 +179,19 @@ def _keep_for_bands(scheduler: Scheduler, state: KeyState, now_ns: int) -> None:
 
     Once it has that, it keeps it until it no longer waits, though the better calls be gone for a moment.
     """
-    shared = state.budget.shared
-    if len(state.queue.bands) < 2 and not shared:
+    if len(state.queue.bands) < 2 and not state.budget.shared and not state.kin:
         return
     bands = state.queue.waiting_bands()
     heads = {band: head for band in bands if (head := state.queue.head_of(band))}
     for unit, buckets in state.budget.by_unit.items():
         for bucket in buckets:
             # In a shared bucket a better band may wait in another key.
-            kept = bands if bucket in shared else (bucket.bands or ())
+            shared = state.shares(bucket)
+            kept = bands if shared else (bucket.bands or ())
             costs = {band: head.amount(unit) for band, head in heads.items() if band != bands[0] or band in kept}
             if costs or bucket.bands is not None:
                 free = bucket.keep_for_bands(costs, owner=state.name, now_ns=now_ns)
-                if free and bucket in shared:
+                if free and shared:
                     scheduler.agenda.touch_all()
 
 

@@ -7,56 +7,220 @@ never deeper, and never with an exception: what is not understood counts nothing
 Theory. Servers charge at admission, by characters, because counting tokens would
 cost them more than it is worth: about chars/4 of every text part, plus what the
 caller allows as output (times the number of answers), plus a flat amount for each
-image. Tool definitions and JSON schemas are not counted in chat. Arrays of token
-numbers count exactly. How these parts weigh is learnt elsewhere (core/estimate.py).
+image. Arrays of token numbers count exactly. Tool definitions and schemas are kept
+apart, since only some servers count them. A call that goes on from what the server
+has kept shows nothing of that, so such calls are charged by a rule of their own.
+How these parts weigh is learnt elsewhere (core/estimate.py).
+
+The names are those of OpenAI, Anthropic and Gemini; none of them means two things.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
 
 from ..core.estimate import Features
+from .prompts import Prompt, plain_chars, sound_chars
 
-# Seen as the step of `remaining` for one image, low and high detail alike.
-_TOKENS_OF_AN_IMAGE = 765
-_CHARS_OF_A_TOKEN = 4
 _MOST = 10**9
+_A_NUMBER = re.compile(r"[0-9]{1,9}")
 
-_TEXTS = frozenset({"messages", "input", "prompt", "instructions", "system"})
-_OUTPUT = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
-_ANSWERS = frozenset({"n", "best_of"})
-_IMAGES = frozenset({"image_url", "input_image", "image", "input_file"})
+# What the documents say of an endpoint that nobody gave a bound.
+_OUTPUT_OF_A_COMPLETION = 16
+
+CONTINUED = " (continued)"
+"""Behind the endpoint of calls that go on from what the server has kept."""
+
+_TEXT: Final = 0
+_OUTPUT: Final = 1
+_ANSWERS: Final = 2
+_PROMPT: Final = 3
+_ASIDE: Final = 4
+_SCHEMA: Final = 5
+_CONFIG: Final = 6
+_HIDDEN: Final = 7
+
+_KINDS = {
+    **dict.fromkeys(("messages", "input", "instructions", "system", "suffix"), _TEXT),
+    **dict.fromkeys(("content", "contents", "requests", "systemInstruction", "system_instruction"), _TEXT),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens"), _OUTPUT),
+    **dict.fromkeys(("n", "best_of"), _ANSWERS),
+    "prompt": _PROMPT,
+    **dict.fromkeys(("tools", "functions"), _ASIDE),
+    **dict.fromkeys(("response_format", "text"), _SCHEMA),
+    **dict.fromkeys(("generationConfig", "generation_config"), _CONFIG),
+    **dict.fromkeys(("previous_response_id", "conversation", "cachedContent", "cached_content"), _HIDDEN),
+}
+_OF_A_CONFIG = {
+    **dict.fromkeys(("maxOutputTokens", "max_output_tokens"), _OUTPUT),
+    **dict.fromkeys(("candidateCount", "candidate_count"), _ANSWERS),
+    **dict.fromkeys(("responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"), _ASIDE),
+}
+
+# Tokens of a picture that is made, by quality, for squares and for others.
+# Source: the guide to image generation in OpenAI's documents, for the gpt-image models.
+_MADE = {"low": (272, 408), "medium": (1056, 1584), "high": (4160, 6240)}
+_SQUARE = "1024x1024"
 
 
-def features_of(body: object, endpoint: str = "") -> Features:
+Counter = Callable[[str, str], int]
+"""How many tokens a text is for a model: ``counter(text, model)``."""
+
+
+def features_of(body: object, endpoint: str = "", counter: Counter | None = None) -> Features:
     """
     The features of a JSON body.
 
     Args:
         body: the parsed JSON of a request; anything but an object shows nothing.
         endpoint: the path it goes to, since servers charge differently at each.
+        counter: counts tokens better than a quarter of the characters does; how the
+            server's charge differs from its count is learnt like everything else.
     """
     if not isinstance(body, dict):
-        return Features(chars=0, endpoint=endpoint)
+        return Features(0, 0, 0, endpoint)
 
-    chars = images = output = 0
+    chars = output = 0
     answers = 1
+    others: list[tuple[int, Any]] | None = None
     for name, value in body.items():
-        if name in _TEXTS:
-            more_chars, more_images = _measure(value)
-            chars += more_chars
-            images += more_images
-        elif name in _OUTPUT:
-            output = max(output, whole_tokens(value))
-        elif name in _ANSWERS:
-            answers = max(answers, whole_tokens(value))
+        kind = _KINDS.get(name)
+        if kind is None:
+            continue
+        if kind == _TEXT:
+            found = plain_chars(value) if counter is None else -1
+            if found >= 0:
+                chars += found
+                continue
+        elif kind == _OUTPUT:
+            if type(value) is int and output < value <= _MOST:
+                output = value
+            continue
+        elif kind == _ANSWERS:
+            if type(value) is int and answers < value <= _MOST:
+                answers = value
+            continue
+        if value:
+            if others is None:
+                others = []
+            others.append((kind, value))
 
+    if others is not None:
+        prompt = Prompt() if counter is None else Prompt(_counted(counter, model_of(body, "")))
+        return _of_more(body, endpoint, prompt, chars, output, answers, others)
+    output *= answers
+    return Features(chars if chars < _MOST else _MOST, output if output < _MOST else _MOST, 0, endpoint)
+
+
+def _counted(counter: Counter, model: str) -> Callable[[str], int]:
+    """A text's size by its tokens, in characters: four of them a token."""
+    return lambda text: 4 * whole_tokens(counter(text, model))
+
+
+def _of_more(
+    body: Mapping[str, Any],
+    endpoint: str,
+    prompt: Prompt,
+    chars: int,
+    output: int,
+    answers: int,
+    others: Iterable[tuple[int, Any]],
+) -> Features:
+    """The features of a body that is more than plain text and its bounds; *chars* and the rest are what was seen."""
+    made = 0
+    for kind, value in others:
+        if kind == _TEXT:
+            prompt.take(value)
+        elif kind == _PROMPT:
+            prompt.take(value)
+            if isinstance(value, dict):
+                # One that is kept at the server: its id, and what is put into it here.
+                prompt.hidden = True
+                variables = value.get("variables")
+                prompt.take(list(variables.values()) if isinstance(variables, dict) else None)
+            elif "/images/" in endpoint:
+                made, output = answers, _of_a_picture(body)
+            elif endpoint.rpartition("/")[2] == "completions":
+                output = output if "max_tokens" in body else _OUTPUT_OF_A_COMPLETION
+                answers *= _number_of(value)
+        elif kind == _ASIDE:
+            prompt.weigh(value)
+        elif kind == _SCHEMA:
+            _take_schema(prompt, value)
+        elif kind == _CONFIG:
+            output, answers = _configured(prompt, value, output, answers)
+        else:
+            prompt.hidden = True
     return Features(
-        chars=min(chars, _MOST),
-        max_output=min(output * answers, _MOST),
-        fixed=images * _TOKENS_OF_AN_IMAGE,
-        endpoint=endpoint,
+        min(chars + prompt.chars, _MOST),
+        min(output * answers, _MOST),
+        min(prompt.fixed, _MOST),
+        endpoint + CONTINUED if prompt.hidden else endpoint,
+        aside=min(prompt.aside, _MOST),
+        images=min(prompt.images + made, _MOST),
     )
+
+
+def features_of_form(fields: object, size: int, endpoint: str = "") -> Features:
+    """
+    The features of a form.
+
+    Args:
+        fields: names and values; the numbers in it may be texts, as forms have them.
+        size: bytes of all of it, which are those of the sound where that is what is sent.
+        endpoint: the path it goes to.
+    """
+    shown = {}
+    if isinstance(fields, Mapping):
+        for name, value in fields.items():
+            number = isinstance(value, str) and name in _KINDS and _A_NUMBER.fullmatch(value)
+            shown[name] = int(value) if number and _KINDS[name] in (_OUTPUT, _ANSWERS) else value
+    features = features_of(shown, endpoint)
+    if "/audio/" in endpoint:
+        features = attrs.evolve(features, aside=min(features.aside + sound_chars(size), _MOST))
+    return features
+
+
+def _of_a_picture(body: Mapping[str, Any]) -> int:
+    """Tokens of one picture that is to be made; nothing for models that do not count them."""
+    model, quality = body.get("model"), body.get("quality")
+    if not isinstance(model, str) or "gpt-image" not in model:
+        return 0
+    square, other = _MADE.get(quality if isinstance(quality, str) else "", _MADE["high"])
+    return square if body.get("size") == _SQUARE else other
+
+
+def _number_of(prompts: Any) -> int:
+    """How many prompts they are: of several, each is answered."""
+    several = isinstance(prompts, list | tuple) and type(prompts[0]) is not int
+    return len(prompts) if several else 1
+
+
+def _take_schema(prompt: Prompt, value: Any) -> None:
+    """The schema of a ``response_format``, or of a ``text`` with one; that an answer is text says nothing."""
+    if isinstance(value, dict):
+        form = value.get("format")
+        for inner in (form if isinstance(form, dict) else value).values():
+            if isinstance(inner, dict):
+                prompt.weigh(inner)
+
+
+def _configured(prompt: Prompt, value: Any, output: int, answers: int) -> tuple[int, int]:
+    """The most output and the number of answers, as Gemini's settings have them."""
+    if isinstance(value, dict):
+        for name, setting in value.items():
+            kind = _OF_A_CONFIG.get(name)
+            if kind == _OUTPUT:
+                output = max(output, whole_tokens(setting))
+            elif kind == _ANSWERS:
+                answers = max(answers, whole_tokens(setting))
+            elif kind == _ASIDE:
+                prompt.weigh(setting)
+    return output, answers
 
 
 def model_of(body: object, default: str = "default") -> str:
@@ -79,51 +243,6 @@ def tokens_used(usage: object) -> int | None:
         known = [part for part in parts if part is not None]
         total = sum(known) if known and all(type(part) is int for part in known) else None
     return total if type(total) is int and 0 <= total <= _MOST else None
-
-
-def _measure(value: Any) -> tuple[int, int]:
-    """(characters, images) of a text, a list of texts, of messages, or of token numbers."""
-    if isinstance(value, str):
-        return len(value), 0
-    if not isinstance(value, list | tuple):
-        return 0, 0
-    if value and type(value[0]) is int:
-        return _CHARS_OF_A_TOKEN * len(value), 0
-
-    chars = images = 0
-    for item in value:
-        if isinstance(item, dict):
-            content = item.get("content")
-            if isinstance(content, str):
-                chars += len(content)
-            elif content is None:
-                more_chars, more_images = _measure_part(item)
-                chars += more_chars
-                images += more_images
-            elif isinstance(content, list | tuple):
-                for part in content:
-                    more_chars, more_images = _measure_part(part)
-                    chars += more_chars
-                    images += more_images
-        elif isinstance(item, str):
-            chars += len(item)
-        elif isinstance(item, list | tuple):
-            # A batch of token arrays.
-            chars += _CHARS_OF_A_TOKEN * len(item)
-    return chars, images
-
-
-def _measure_part(part: Any) -> tuple[int, int]:
-    """One part of a message: text, an image, or something that is not counted."""
-    if isinstance(part, str):
-        return len(part), 0
-    if not isinstance(part, dict):
-        return 0, 0
-    text = part.get("text")
-    if isinstance(text, str):
-        return len(text), 0
-    kind = part.get("type")
-    return 0, int(isinstance(kind, str) and kind in _IMAGES)
 
 
 def whole_tokens(value: object) -> int:

@@ -41,6 +41,7 @@ _WORDS_OF_A_PLAN = {
 OPENAI = Dialect(
     **signs("openai"),
     profile=ServerProfile(
+        groups_share=True,
         pays={
             "requests": "requests",
             "tokens": "tokens",

@@ -219,6 +219,34 @@ def test_the_cost_of_a_call():
     in_virtual_time(story)
 
 
+def test_a_form_and_a_counter_estimate_too():
+    """
+    Pictures to be made count as pictures, also when a form asks for them; texts count as the counter says.
+    """
+
+    async def story() -> None:
+        options: dict[str, Any] = {"quotas": per_minute(tokens=100_000, images=10), "api_key": KEY}
+        counter = {"a long word": 2000}
+        async with (
+            RawServer([answer()], [answer()]) as server,
+            Client(server.url, **options) as client,
+        ):
+            client.counter = lambda text, model: counter[text]
+
+            def spent(key: str) -> list[int]:
+                buckets = client.limiter.statistics().keys[key].buckets
+                return [buckets[unit].limit - buckets[unit].level for unit in ("tokens", "images")]
+
+            files = {"image": ("a.png", b"x" * 100_000)}
+            await client.post("/images/edits", data={"prompt": "x" * 400, "n": "3"}, files=files, key="form")
+            await client.post("/responses", json={"model": "m", "input": "a long word"})
+
+            assert spent("form") == [108, 3]
+            assert spent("m") == [2008, 0]
+
+    in_virtual_time(story)
+
+
 def test_a_final_no_is_an_error():
     """
     By its meaning, with the server's words, its request id, and no more than an excerpt of its body.

@@ -28,7 +28,7 @@ from ... import __version__
 from ...core.cost import Cost
 from ...core.retry import RetryPolicy
 from ...dialects.dialect import Dialect
-from ...dialects.features import features_of, model_of
+from ...dialects.features import Counter, features_of, features_of_form, model_of
 from ...dialects.registry import AUTO, detect
 from ...errors import ConfigurationError, DeadlineExpiredInQueue
 from ...runtime.limiter import Limiter, QuotaLike
@@ -142,6 +142,8 @@ class Client:
         self._limiter = limiter
         limiter.reports_written()
         self._most_bytes = MOST_BYTES
+        self.counter: Counter | None = None
+        """Counts tokens to estimate with, ``counter(text, model) -> int``. None: by characters."""
         self._names = Names()
         self._door = Door()
         self.tally = Tally()
@@ -213,6 +215,12 @@ class Client:
         shown = json
         if isinstance(json, bytes) and (key is None or not stated):
             shown = _read(json)
+        features = None
+        if not stated and content is not None:
+            if alone:
+                features = features_of(shown, path, self.counter)
+            else:
+                features = features_of_form(data, len(content.raw), path)
         return await self.send(
             self.call(
                 method,
@@ -223,7 +231,7 @@ class Client:
                 idempotency_key=idempotency_key,
                 key=model_of(shown) if key is None else key,
                 cost=Cost.of(cost, tokens=tokens) if stated else None,
-                features=None if stated or content is None else features_of(shown, path),
+                features=features,
                 priority=priority,
                 tenant=tenant,
                 deadline_s=deadline,

@@ -1,0 +1,86 @@
+"""
+Keys whose calls count together.
+
+Law of this file: which calls share a limit is the server's business. A refusal may name
+the group its limit is for ("for limit gpt-4.1"), whatever model was asked for; keys whose
+refusals name the same group share one budget from then on. Queues, in-flight windows and
+estimates stay each key's own, and so do budgets with quotas that the caller typed: those
+hold for each key separately.
+
+Theory. Two budgets that turn out to be one were each charged with a part only. The level
+of the one is the lower of both, and the marks of calls that are under way were counted in
+two ledgers, so none of their readings is used: the first call that is sent afterwards
+tells. Nobody else's charges can be told from a key's own by a level that several pay
+into, so such a level teaches no prices; what a refusal says it asked for still does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .budget import Budget
+from .lines import Line
+
+if TYPE_CHECKING:
+    from .keystate import KeyState
+    from .scheduler import Scheduler
+
+# Names come from servers: more groups than this are no groups of models.
+_GROUPS_MAX = 1000
+
+
+def heed_group(scheduler: Scheduler, state: KeyState, group: str, *, now_ns: int) -> None:
+    """A refusal of this key named the group of its limit."""
+    groups = scheduler.groups
+    budget = groups.get(group)
+    if budget is None:
+        if len(groups) >= _GROUPS_MAX:
+            return
+        namesake = scheduler.keys.get(group)
+        budget = groups[group] = (namesake or state).budget
+    if budget is not state.budget and not _is_typed(budget) and not _is_typed(state.budget):
+        _join(scheduler, budget, state.budget, now_ns)
+
+
+def _is_typed(budget: Budget) -> bool:
+    return any(line.bucket.ceiling is not None for line in budget.all_lines)
+
+
+def _join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> None:
+    """All keys of *other* are charged in *budget* from now on."""
+    for name, lines in other.lines.items():
+        for line in lines:
+            _take_over(budget, name, line, now_ns)
+    if budget.learner.bucket is None:
+        budget.learner = other.learner
+    budget.has_readings = budget.has_readings or other.has_readings
+    budget.priors &= other.priors
+    for line in budget.all_lines:
+        line.series.begin_anew(scheduler.order)
+        line.bucket.peaks.clear()
+    budget.rebuild()
+    for name, known in scheduler.groups.items():
+        if known is other:
+            scheduler.groups[name] = budget
+    members = [state for state in scheduler.keys.values() if state.budget is budget or state.budget is other]
+    for state in members:
+        state.budget = budget
+        state.kin = tuple(each for each in members if each is not state)
+        scheduler.agenda.touch(state)
+
+
+def _take_over(budget: Budget, name: str, line: Line, now_ns: int) -> None:
+    """A bucket that both have goes on at the lower level; one that only the other has comes along."""
+    theirs = line.bucket
+    for mine in budget.lines.get(name, ()):
+        bucket = mine.bucket
+        if bucket.window_ns != theirs.window_ns:
+            continue
+        theirs.refresh(now_ns=now_ns)
+        bucket.cap_level(theirs.credits, now_ns=now_ns)
+        for hint in theirs.hints:
+            bucket.close(hint, now_ns=now_ns)
+        return
+    theirs.escrow = theirs.bands = None
+    theirs.note_special()
+    budget.lines.setdefault(name, []).append(line)

@@ -1,0 +1,99 @@
+"""What answers say that a call was charged, and which of them are believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratelimit_client.core.estimate import Features
+from ratelimit_client.core.events import Kind
+from ratelimit_client.core.profile import Refill, ServerProfile
+from ratelimit_client.core.quota import per_minute
+from ratelimit_client.core.signals import Reading, Signals
+
+from .driving import OPENAI, Drive, scheduler
+from .test_observing import state_of, told
+
+SETTLES = ServerProfile(
+    pays={"requests": "requests", "tokens": "tokens"}, refill=Refill.CONTINUOUS, settles=frozenset({"tokens"})
+)
+CALL = Features(400, 100)
+
+
+def drive_of(profile: ServerProfile) -> Drive:
+    """A scheduler whose calls stay under way, and whose lessons are told."""
+    drive = Drive(scheduler(per_minute(tokens=100_000, images=3), profile=profile), hold=True)
+    drive.machine.subscribe([Kind.ESTIMATED])
+    return drive
+
+
+def test_usage_teaches_where_it_is_what_the_server_charges() -> None:
+    """Said twice, it is one lesson: the first; a price that was 208 for 60 comes down by thirds."""
+    drive = drive_of(SETTLES)
+    ticket = drive.ask(features=CALL)
+    assert ticket.cost["tokens"] == 208
+    for used in (60, 90):
+        drive.machine.settle(ticket, {"tokens": used}, now_ns=0)
+
+    assert told(drive) == [(Kind.ESTIMATED, {"charged": 60, "estimated": 208})]
+    assert state_of(drive).estimator.price(CALL) < 208
+
+
+@pytest.mark.parametrize(
+    ("profile", "stated", "used"),
+    [
+        (OPENAI, False, {"tokens": 60}),
+        (SETTLES, True, {"tokens": 60}),
+        (SETTLES, False, {"requests": 1}),
+        (SETTLES, False, {"tokens": -60}),
+        (SETTLES, False, {"tokens": 0}),
+    ],
+)
+def test_other_usage_teaches_no_price(profile: ServerProfile, stated: bool, used: dict[str, int]) -> None:
+    """A server that charges at admission, a cost that was stated, another unit, an amount that cannot be."""
+    drive = drive_of(profile)
+    ticket = drive.ask(tokens=208) if stated else drive.ask(features=CALL)
+    drive.machine.settle(ticket, used, now_ns=0)
+
+    assert told(drive) == []
+    assert state_of(drive).estimator.price(CALL) == 208
+
+
+def test_a_success_that_says_its_charge_is_believed() -> None:
+    """A header with the cost of the query counts like a refusal's "Requested 120"."""
+    drive = drive_of(OPENAI)
+    ticket = drive.ask(features=CALL)
+    drive.end(ticket, Signals(200, unit="tokens", requested=120.0))
+
+    assert told(drive) == [(Kind.ESTIMATED, {"charged": 120, "estimated": 208})]
+
+
+def test_a_charge_in_another_unit_is_no_price() -> None:
+    """Seconds of sound are no tokens."""
+    drive = drive_of(OPENAI)
+    drive.end(drive.ask(features=CALL), Signals(200, unit="audio-seconds", requested=3.0))
+    assert told(drive) == []
+
+
+def test_pictures_are_paid_where_pictures_count() -> None:
+    """Three a minute: the third call of two waits for what is missing."""
+    drive = drive_of(OPENAI)
+    first = drive.ask(features=Features(400, images=2))
+    second = drive.ask(features=Features(400, images=2))
+    drive.drain()
+
+    assert first.cost == {"requests": 1, "tokens": 108, "images": 2}
+    assert drive.when(second) == pytest.approx(20.0, abs=1.0)
+
+
+def test_one_liar_among_the_answers_moves_no_price() -> None:
+    """Readings that tell one charge, and a single refusal that names five times as much."""
+    drive = drive_of(OPENAI)
+    for second in range(40):
+        drive.to(100.0 * second)
+        ticket = drive.ask(features=CALL)
+        if second == 20:
+            drive.end(ticket, Signals(200, unit="tokens", requested=550.0))
+        else:
+            drive.end(ticket, Signals(200, readings={"tokens": Reading(100_000, 99_890, 0.066)}))
+
+    assert abs(state_of(drive).estimator.price(CALL) - 110) <= 3
