@@ -12,8 +12,9 @@ from ratelimit_client.core.estimate import Features
 from ratelimit_client.core.keystate import KeyState
 from ratelimit_client.core.quota import Quota, per_minute
 from ratelimit_client.core.signals import Reading, Reason, Signals
-from ratelimit_client.core.ticket import State, Ticket
+from ratelimit_client.core.ticket import Patience, State, Ticket
 from ratelimit_client.core.units import NS as S
+from ratelimit_client.errors import Throttled
 from tests.core.driving import OPENAI, Drive, scheduler
 
 GROUPS = attrs.evolve(OPENAI, groups_share=True)
@@ -276,14 +277,95 @@ def test_a_level_that_several_pay_into_teaches_no_price(joined: bool, learns: bo
     assert (state_of(drive, "a").estimator.price(Features(400)) > 200) is learns
 
 
-def test_quotas_typed_later_are_set_once() -> None:
-    """One budget for two keys takes them as one."""
+def test_quotas_typed_later_part_the_keys() -> None:
+    """The caller's word is stronger: each has its own again, no fuller than the common one was."""
     drive = drive_of(slots=8)
-    together(drive, 300)
-    drive.machine.set_quotas(per_minute(requests=60), now_ns=0)
+    together(drive)
+    drive.to(1)
+    refused(drive, "c", "ab")
+    drive.to(6)
+    hour = Quota("requests", 5000, 3600.0)
+    drive.machine.set_quotas({"a": [Quota("requests", 1000), hour], "b": [Quota("requests", 2)]}, now_ns=drive.now_ns)
 
-    budget = state_of(drive, "a").budget
-    assert [bucket.limit for bucket in budget.by_unit["requests"] if bucket.source == "config"] == [60]
+    limits = {key: [bucket.limit for bucket in state_of(drive, key).budget.by_unit["requests"]] for key in "ab"}
+    assert limits == {"a": [1000, 5000], "b": [2]}
+    assert level(drive, "a") <= 50
+    assert [len(state_of(drive, key).kin) for key in "abc"] == [0, 0, 0]
+    refused(drive, "a", "ab")
+    assert state_of(drive, "a").kin == ()
+
+
+def test_a_quota_of_one_member_leaves_the_others_together() -> None:
+    """And what the caller takes back for all of them changes nothing in a budget without."""
+    drive = drive_of(slots=8)
+    together(drive)
+    refused(drive, "c", "ab")
+    drive.machine.set_quotas(per_minute(requests=5, tokens=7), key="b", now_ns=0)
+    drive.machine.set_quotas((), key="a", now_ns=0)
+
+    assert state_of(drive, "a").kin == (state_of(drive, "c"),)
+    assert {bucket.limit for bucket in state_of(drive, "a").budget.by_unit["requests"]} == {600}
+
+
+def test_a_typed_key_that_was_first_to_name_the_group_does_not_keep_others_apart() -> None:
+    """Nor does one that is called like it, or one that was typed later."""
+    for first in ("t", "G"):
+        drive = Drive(scheduler({first: [Quota("requests", 1000)]}, profile=GROUPS), hold=True)
+        for key in (first, "a", "b"):
+            refused(drive, key, "G")
+        assert state_of(drive, "a").budget is state_of(drive, "b").budget
+        assert state_of(drive, first).budget is not state_of(drive, "a").budget
+    drive = drive_of()
+    refused(drive, "a", "G")
+    drive.machine.set_quotas(per_minute(requests=5), key="a", now_ns=0)
+    for key in "bc":
+        refused(drive, key, "G")
+    assert state_of(drive, "b").budget is state_of(drive, "c").budget
+
+
+def test_a_bucket_that_is_shown_later_does_not_believe_old_marks_either() -> None:
+    """Sent before the keys were one, answered afterwards with the first header of all."""
+    drive = drive_of(slots=8)
+    for second in range(0, 1200, 30):
+        drive.to(second)
+        drive.end(drive.ask("b"))
+    early, other = drive.ask("b"), drive.ask("b")
+    drive.end(drive.ask("a"))
+    drive.end(other, refusal("a", readings={}), Ending.IGNORED)
+    drive.end(early, Signals(200, readings=shows(5, limit=60)))
+    line = state_of(drive, "a").budget.lines["requests"][0]
+    assert line.series.server_remaining is None
+    line.set_window(60 * S, now_ns=drive.now_ns)
+    drive.to(1201)
+    drive.end(drive.ask("a"), Signals(200, readings=shows(4, limit=60)))
+
+    assert level(drive, "b") == 4
+
+
+def test_an_assumed_window_is_the_one_that_was_determined() -> None:
+    """The limit of 60 that a was thought to have each minute is the one that b has each second."""
+    for order in ("ab", "ba"):
+        drive = drive_of()
+        drive.end(drive.ask("a"), Signals(200, readings={"requests": Reading(60, 60, 0.0)}))
+        drive.end(drive.ask("b"), Signals(200, readings={"requests": Reading(60, 30, 0.5)}))
+        for key in order:
+            refused(drive, key, "ab", readings={})
+        lines = state_of(drive, "a").budget.lines["requests"]
+        assert [(line.bucket.limit, line.bucket.window_ns // S, line.provisional) for line in lines] == [(60, 1, False)]
+
+
+def test_a_long_hint_is_for_all_that_count_together() -> None:
+    """Who waits in the queue of the other key hears of the hour as soon as those of this one."""
+    drive = drive_of(slots=8)
+    together(drive)
+    drive.to(60)
+    first, large = drive.ask("a"), drive.ask("a", requests=590)
+    waits = [drive.ask(key, requests=100, patience=Patience(None, 5 * S)) for key in "ab"]
+    assert [ticket.state for ticket in (large, *waits)] == [State.GRANTED, State.QUEUED, State.QUEUED]
+    drive.end(first, refusal("ab", retry_after_s=3600.0), Ending.IGNORED)
+
+    assert sorted(ticket.key for ticket in drive.expired) == ["a", "b"]
+    assert all(isinstance(ticket.error, Throttled) for ticket in waits)
 
 
 def test_a_key_that_is_forgotten_is_nobodys_kin() -> None:

@@ -80,6 +80,19 @@ def test_a_cut_that_helped_stands() -> None:
     assert window.size == 36
 
 
+def test_calls_that_tell_nothing_settle_no_question() -> None:
+    """Cancelled and refused ones ended in no success; the next 24 that end well or badly say whether the cut helped."""
+    window = InFlightWindow(100, in_flight=100)
+    window._base = 64
+    meet(window, "x......" * 4 + "x", at_s=1)
+    assert window.size == 48
+    for second in range(30, 84):
+        window.ended(Ending.IGNORED, second * S, now_ns=second * S)
+    meet(window, "......x" * 3 + "..x", at_s=84)
+
+    assert window.size == 64
+
+
 def test_while_it_is_compared_the_window_stands_still() -> None:
     """A round of answers earns nothing before 24 calls have ended; then it does."""
     window = InFlightWindow(1000)

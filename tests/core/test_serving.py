@@ -59,6 +59,21 @@ def test_a_call_that_needs_nothing_of_the_blocked_bucket_passes() -> None:
     assert (drive.when(heavy), drive.when(light)) == (None, 0.0)
 
 
+def test_a_call_of_the_same_lane_goes_when_its_own_bucket_has_room_again() -> None:
+    """
+    Both buckets are empty. The large call waits 50 s for its tokens; the one behind it needs a request only, and
+    somebody has to look when that is back.
+    """
+    drive = Drive(scheduler(per_minute(requests=60, tokens=6000), slots=1000))
+    for _ in range(60):
+        drive.ask(tokens=99)
+    large, light = drive.ask(tokens=5000), drive.ask()
+    drive.drain()
+
+    assert drive.when(light) is not None
+    assert drive.when(light) < 5 < 40 < drive.when(large)  # type: ignore[operator]
+
+
 def test_a_better_band_goes_first() -> None:
     """Three bands wait for the same refill."""
     drive = emptied(Drive(scheduler(per_second(tokens=100))), 100)

@@ -61,6 +61,7 @@ class Budget:
         shared: buckets that hold over all keys.
         priors: dimensions of which only an earlier run knew anything.
         dice: numbers in [0, 1).
+        counts_after: calls up to this number bear marks of another ledger.
     """
 
     profile: ServerProfile
@@ -74,6 +75,7 @@ class Budget:
     binding: Bucket | None = None
     priors: set[str] = attrs.field(factory=set)
     dice: Callable[[], float] = float  # float() is 0.0
+    counts_after: int = -1
     _went: dict[str, Line] = attrs.field(factory=dict)
 
     def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
@@ -104,7 +106,9 @@ class Budget:
         exact = self.profile.reset_is_exact
         undecided = bucket.source != "config" and self.profile.refill is Refill.UNKNOWN
         late_ppm = int(self.dice() * 1_000_000)
-        series = Series(bucket, exact_reset=exact, undecided=undecided, late_ppm=late_ppm)
+        series = Series(
+            bucket, exact_reset=exact, undecided=undecided, late_ppm=late_ppm, counts_after=self.counts_after
+        )
         line = Line(bucket, series, Lessons(series), provisional)
         self.lines.setdefault(bucket.name, []).append(line)
         self.rebuild()
@@ -204,14 +208,15 @@ class Budget:
                     self.binding = bucket
         return ready_ns
 
-    def lacking(self, ticket: Ticket, *, now_ns: int) -> set[str]:
-        """The units in which some bucket has no room for *ticket* yet."""
-        return {
-            unit
-            for unit, amount in ticket.cost.pairs
-            for bucket in self.by_unit.get(unit, ())
-            if bucket.ready_at_ns(amount, owner=ticket, band=ticket.priority, now_ns=now_ns) > now_ns
-        }
+    def lacking(self, ticket: Ticket, *, now_ns: int) -> dict[str, int]:
+        """The units in which some bucket has no room for *ticket* yet, and when they will have it."""
+        found: dict[str, int] = {}
+        for unit, amount in ticket.cost.pairs:
+            for bucket in self.by_unit.get(unit, ()):
+                at_ns = bucket.ready_at_ns(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
+                if at_ns > found.get(unit, now_ns):
+                    found[unit] = at_ns
+        return found
 
     def charge(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
         """Take the cost out of every bucket, and note what was believed and what the server had seen."""

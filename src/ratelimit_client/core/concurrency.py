@@ -60,7 +60,7 @@ class _Cut:
     Args:
         base: the window's size.
         careful: it had been cut before.
-        drops, among: how many calls met the overload, of how many.
+        drops, among: how many calls met the overload, of how many from the first of them on.
     """
 
     base: int
@@ -216,8 +216,8 @@ class InFlightWindow:
     def ended(self, ending: Ending, granted_ns: int, *, now_ns: int) -> None:
         """The slot is free again."""
         self.in_flight -= 1
-        if granted_ns <= self._cut_ns:
-            return  # it was out with those that made the last cut
+        if granted_ns <= self._cut_ns or ending is Ending.IGNORED:
+            return  # it was out with those that made the last cut, or it tells nothing
         dropped = ending is Ending.DROPPED
         self._endings = (self._endings << 1 | dropped) & ((1 << _LOOKED_AT) - 1)
         self._ended += 1

@@ -16,10 +16,12 @@ into, so such a level teaches no prices; what a refusal says it asked for still 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .budget import Budget
 from .lines import Line
+from .quota import Quota
 
 if TYPE_CHECKING:
     from .keystate import KeyState
@@ -32,14 +34,30 @@ _GROUPS_MAX = 1000
 def heed_group(scheduler: Scheduler, state: KeyState, group: str, *, now_ns: int) -> None:
     """A refusal of this key named the group of its limit."""
     groups = scheduler.groups
+    if _is_typed(state.budget):
+        return
     budget = groups.get(group)
-    if budget is None:
-        if len(groups) >= _GROUPS_MAX:
+    if budget is None or _is_typed(budget):
+        if budget is None and len(groups) >= _GROUPS_MAX:
             return
-        namesake = scheduler.keys.get(group)
-        budget = groups[group] = (namesake or state).budget
-    if budget is not state.budget and not _is_typed(budget) and not _is_typed(state.budget):
+        namesake = scheduler.keys.get(group, state)
+        budget = groups[group] = (state if _is_typed(namesake.budget) else namesake).budget
+    if budget is not state.budget:
         _join(scheduler, budget, state.budget, now_ns)
+
+
+def leave_group(scheduler: Scheduler, state: KeyState, quotas: Iterable[Quota], *, now_ns: int) -> None:
+    """The caller typed quotas for this key: it has a budget of its own from now on, no fuller than the common one."""
+    common, members = state.budget, state.kin
+    state.budget = Budget(common.profile, common.shared, dice=common.dice, counts_after=scheduler.order)
+    state.budget.set_quotas(quotas, now_ns=now_ns)
+    for line in state.budget.all_lines:
+        for theirs in common.lines.get(line.bucket.name, ()):
+            if theirs.bucket.window_ns == line.bucket.window_ns:
+                line.bucket.cap_level(theirs.bucket.level(now_ns=now_ns) * line.bucket.window_ns, now_ns=now_ns)
+    state.kin = ()
+    for member in members:
+        member.kin = tuple(each for each in member.kin if each is not state)
 
 
 def _is_typed(budget: Budget) -> bool:
@@ -55,6 +73,7 @@ def _join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> N
         budget.learner = other.learner
     budget.has_readings = budget.has_readings or other.has_readings
     budget.priors &= other.priors
+    budget.counts_after = scheduler.order
     for line in budget.all_lines:
         line.series.begin_anew(scheduler.order)
         line.bucket.peaks.clear()
@@ -75,9 +94,12 @@ def _take_over(budget: Budget, name: str, line: Line, now_ns: int) -> None:
     for mine in budget.lines.get(name, ()):
         bucket = mine.bucket
         if bucket.window_ns != theirs.window_ns:
-            continue
-        theirs.refresh(now_ns=now_ns)
-        bucket.cap_level(theirs.credits, now_ns=now_ns)
+            # One window was only assumed, of the same limit: it is the other one.
+            if bucket.limit != theirs.limit or not (mine.provisional or line.provisional):
+                continue
+            if mine.provisional:
+                mine.set_window(theirs.window_ns, now_ns=now_ns)
+        bucket.cap_level(theirs.level(now_ns=now_ns) * bucket.window_ns, now_ns=now_ns)
         for hint in theirs.hints:
             bucket.close(hint, now_ns=now_ns)
         return

@@ -43,7 +43,11 @@ class Line:
         bucket.note_special()
         self.provisional = False
         self.series = Series(
-            bucket, exact_reset=series.exact_reset, undecided=series.undecided, late_ppm=series.late_ppm
+            bucket,
+            exact_reset=series.exact_reset,
+            undecided=series.undecided,
+            late_ppm=series.late_ppm,
+            counts_after=series.counts_after,
         )
         self.lessons, self.sharing = Lessons(self.series), Sharing()
 

@@ -50,7 +50,6 @@ def learn_from_answer(
         state.refused += 1
         window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
         _refused(scheduler, state, ticket, signals, used, now_ns)
-        hint_came(scheduler, state, now_ns)
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
     elif signals.reason is Reason.QUOTA_EXHAUSTED:
@@ -62,6 +61,9 @@ def learn_from_answer(
         _too_large(state, signals, now_ns)
     if signals.limit_group is not None and scheduler.profile.groups_share and (refused or signals.limit is not None):
         heed_group(scheduler, state, signals.limit_group, now_ns=now_ns)
+    if refused:
+        for member in (state, *state.kin):
+            hint_came(scheduler, member, now_ns)
     if ticket.features is not None and (used or signals.requested is not None):
         had = state.estimator.evidences
         _estimate(state, ticket, signals, used, now_ns)

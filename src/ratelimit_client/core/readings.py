@@ -104,6 +104,7 @@ class Series:
         bucket: what they are about.
         exact_reset: ``reset`` is the exact time to full (see ServerProfile).
         undecided: taken for a window until two readings show ``reset`` growing with use.
+        counts_after: readings of calls up to this number are not used.
         late_ppm: how late a window's step is awaited, as a part of the longest delay: many
             processes wait for the same one.
     """
@@ -112,6 +113,7 @@ class Series:
     exact_reset: bool = False
     undecided: bool = False
     late_ppm: int = 0
+    counts_after: int = -1
     last_order: int = -1
     read_ns: int | None = None
     asleep: bool = False
@@ -128,15 +130,14 @@ class Series:
     _seen: tuple[int, int] | None = None
     _surprise: int = 0
     _grows: int = 0
-    _counts_after: int = -1
 
     def use(self, reading: Reading, snapshot: Snapshot, *, grain_ns: int, refused: bool, now_ns: int) -> Lesson | None:
         """
         Fold a reading into the bucket; None when it is older news than we have.
         """
-        if snapshot.order <= max(self.last_order, self._counts_after):
+        if snapshot.order <= max(self.last_order, self.counts_after):
             return None
-        first = self.last_order <= self._counts_after
+        first = self.last_order <= self.counts_after
         if reading.limit is not None:
             # A server that counts against another limit than before does not tell what was spent meanwhile.
             first = first or (self._seen is not None and self._seen[0] != int(reading.limit))
@@ -160,7 +161,7 @@ class Series:
 
     def begin_anew(self, order: int) -> None:
         """Debits are counted in another ledger from now on: the marks of calls up to *order* mean nothing here."""
-        self._counts_after = order
+        self.counts_after = order
         self.foreign = ForeignMeter()
 
     @property

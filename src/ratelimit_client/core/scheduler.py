@@ -26,6 +26,7 @@ from .cost import Cost
 from .estimate import Features
 from .events import Event, Kind
 from .failure import TransportFailure
+from .groups import leave_group
 from .jitter import ArrivalJitter
 from .keystate import KeyState
 from .observing import learn_from_answer, learn_from_failure, learn_from_usage
@@ -438,12 +439,13 @@ class Scheduler:
                 self._quotas[key] = given.get(key, given.get("*", Quotas()))
             else:
                 self._quotas = given
-            done: set[int] = set()
             for name, state in self.keys.items():
-                if (key is None or key == name) and id(state.budget) not in done:
-                    done.add(id(state.budget))
+                if key is None or key == name:
                     quotas_of_key = self._quotas.get(name, self._quotas.get("*", Quotas()))
-                    state.budget.set_quotas(quotas_of_key, now_ns=now_ns)
+                    if state.kin and quotas_of_key:
+                        leave_group(self, state, quotas_of_key, now_ns=now_ns)
+                    else:
+                        state.budget.set_quotas(quotas_of_key, now_ns=now_ns)
         if shared is not None:
             self._shared[:] = shared_buckets(shared, self._shared, now_ns=now_ns)
         for state in self.keys.values():

@@ -122,17 +122,20 @@ def _pass_by(
         blocked: list[Ticket] = []
         escrowed: set[int] = set()
         lane: tuple[int, str] | None = None
-        closed: set[str] = set()
+        closed: dict[str, int] = {}
         gone = False
         for ticket in list(state.queue.heads()):
             if scheduler.in_flight >= scheduler.max_in_flight:
                 scheduler.agenda.starve(state)
                 return wakes_ns, False
             if (ticket.priority, ticket.tenant) != lane:
-                lane, closed, gone = (ticket.priority, ticket.tenant), set(), False
+                lane, closed, gone = (ticket.priority, ticket.tenant), {}, False
             # Inside a lane nobody passes in a bucket where an earlier call waits; and behind
             # one that went there may be another as old, so the rest is for the next round.
-            if gone or not closed.isdisjoint(ticket.cost):
+            if gone:
+                continue
+            if waits_for := [at_ns for unit, at_ns in closed.items() if unit in ticket.cost]:
+                wake_ns = sooner(wake_ns, max(waits_for))
                 continue
             gone = granted < most and _let_go(scheduler, state, ticket, turn, now_ns)
             while not gone and _hold(state, ticket, blocked, escrowed, now_ns):
@@ -143,7 +146,8 @@ def _pass_by(
                 _keep_for_bands(scheduler, state, now_ns)
                 continue
             blocked.append(ticket)
-            closed |= state.budget.lacking(ticket, now_ns=now_ns)
+            for unit, at_ns in state.budget.lacking(ticket, now_ns=now_ns).items():
+                closed[unit] = max(at_ns, closed.get(unit, 0))
             wake_ns = sooner(wake_ns, _blocked_at(state, ticket, now_ns))
     return wake_ns, granted >= most
 
