@@ -321,6 +321,7 @@ def test_a_typed_key_that_was_first_to_name_the_group_does_not_keep_others_apart
     for key in "bc":
         refused(drive, key, "G")
     assert state_of(drive, "b").budget is state_of(drive, "c").budget
+    assert state_of(drive, "a").kin == ()
 
 
 def test_a_bucket_that_is_shown_later_does_not_believe_old_marks_either() -> None:
