@@ -14,6 +14,7 @@ import pytest
 from benchmarks.models import contention, reconciliation, second_look, storms
 from benchmarks.models.simulation import Client, Job, World
 from ratelimit_client.core.quota import per_minute
+from ratelimit_client.core.retry import RetryPolicy
 from ratelimit_client.core.units import to_ns
 from ratelimit_client.testing import ModelServer
 from ratelimit_client.testing.conduct import Constant, Faults, LogNormal

@@ -353,7 +353,7 @@ def test_the_first_reading_ends_the_learning_of_a_rate() -> None:
     one = key()
     one.charge()
     one.charge(now_ns=S)
-    one.budget.learner.refused(S, now_ns=S)
+    one.budget.learner.refused(S, 1, one.budget.debits, now_ns=S)
     one.budget.rebuild()
     assert [bucket.name for bucket in one.budget.by_unit["requests"]] == ["learnt rate"]
 

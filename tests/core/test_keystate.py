@@ -41,7 +41,7 @@ def _read(state: KeyState) -> None:
 
 
 def _refuse(state: KeyState) -> None:
-    state.budget.learner.refused(0, now_ns=0)
+    state.budget.learner.refused(0, 0, state.budget.debits, now_ns=0)
 
 
 def _close(state: KeyState) -> None:

@@ -51,7 +51,7 @@ def test_a_cut_that_did_not_help_is_taken_back() -> None:
     32 are usual, so twelve are let pass and the thirteenth cuts.
     """
     window = InFlightWindow(1000, in_flight=100)
-    window._base = 64
+    window.base = 64
     meet(window, "x......" * 4 + "x", at_s=1)
     assert (window.size, window.careful) == (48, True)
     meet(window, "......x" * 3 + "..", at_s=30)
@@ -68,7 +68,7 @@ def test_a_cut_that_did_not_help_is_taken_back() -> None:
 def test_a_cut_that_helped_stands() -> None:
     """One of 24 afterwards is less than a quarter of what was met before; what was usual counts half as much."""
     window = InFlightWindow(1000, in_flight=100)
-    window._base, window._usual = 64, 3
+    window.base, window._usual = 64, 3
     meet(window, "." * 10 + "x" * 11, at_s=1)
     assert window.size == 48
     meet(window, "." * 10 + "x" + "." * 13, at_s=22)
@@ -83,7 +83,7 @@ def test_a_cut_that_helped_stands() -> None:
 def test_calls_that_tell_nothing_settle_no_question() -> None:
     """Cancelled and refused ones ended in no success; the next 24 that end well or badly say whether the cut helped."""
     window = InFlightWindow(100, in_flight=100)
-    window._base = 64
+    window.base = 64
     meet(window, "x......" * 4 + "x", at_s=1)
     assert window.size == 48
     for second in range(30, 84):
@@ -96,7 +96,7 @@ def test_calls_that_tell_nothing_settle_no_question() -> None:
 def test_while_it_is_compared_the_window_stands_still() -> None:
     """A round of answers earns nothing before 24 calls have ended; then it does."""
     window = InFlightWindow(1000)
-    window._base = 8
+    window.base = 8
     meet(window, "x" * 5, at_s=1)
     assert window.size == 1
     meet(window, "." * 23, at_s=6)
@@ -162,7 +162,7 @@ def test_other_endings_cut_nothing(ending: Ending) -> None:
 def test_after_overload_it_grows_by_an_eighth_each_answered_round(size: int) -> None:
     """By one up to fifteen calls, by thirty at 240: and silence earns nothing."""
     window = InFlightWindow(1000, careful=True)
-    window._base = size
+    window.base = size
     second = 60
     for _ in range(3):
         greedy(window, now_ns=second * S)

@@ -315,6 +315,23 @@ def test_a_probe_that_was_not_sent_is_withdrawn_once() -> None:
     assert (breaker.probes, breaker.next_probe_ns) == (1, 3 * S)
 
 
+def test_a_ticket_that_is_sent_again_begins_afresh() -> None:
+    """What was written, used and probed is of the attempt before; the next one can be taken back as any other."""
+    drive = Drive(scheduler(per_minute(requests=10)), hold=True)
+    ticket = drive.ask()
+    drive.machine.written(ticket, now_ns=0)
+    drive.machine.settle(ticket, {"requests": 2}, now_ns=0)
+    ticket.probe = True
+    drive.machine.release(ticket, Ending.DROPPED, now_ns=0)
+    drive.machine.requeue(ticket, not_before_ns=0, now_ns=0)
+    assert drive.machine.poll(now_ns=0).granted == [ticket]
+
+    assert (ticket.written_ns, ticket.settled, ticket.probe) == (None, None, False)
+    before = level(drive)
+    drive.machine.cancel(ticket, now_ns=0)
+    assert level(drive) == before + 1
+
+
 def test_a_release_is_one_slot_however_often_it_is_said() -> None:
     """A slot that came back cannot come back again."""
     drive = Drive(scheduler(), hold=True)

@@ -330,7 +330,7 @@ def test_at_most_256_go_in_one_turn() -> None:
     drive = Drive(scheduler(per_second(requests=1000), slots=1000), hold=True)
     machine = drive.machine
     drive.end(drive.ask(requests=1000))
-    machine.keys["m"].window._base = 1000  # the end of the ramp
+    machine.keys["m"].window.base = 1000  # the end of the ramp
     calls = [drive.ask(polled=False) for _ in range(600)]
     drive.now_ns = 2 * S
 
@@ -343,7 +343,7 @@ def test_the_bound_of_a_turn_holds_while_others_pass_by() -> None:
     """Calls that need nothing of the blocked bucket come in turns of 256, too."""
     drive = emptied(Drive(scheduler(per_second(tokens=100), slots=1000), hold=True), 100)
     machine = drive.machine
-    machine.keys["m"].window._base = 1000
+    machine.keys["m"].window.base = 1000
     drive.ask(tokens=50)
     waiting = [machine.submit("m", cost=ONE_REQUEST, tenant="z", now_ns=0) for _ in range(300)]
     assert {ticket.state for ticket in waiting} == {State.QUEUED}

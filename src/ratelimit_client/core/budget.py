@@ -30,7 +30,7 @@ from .quota import Quota
 from .readings import Lesson, Series, Snapshot, readings_of
 from .signals import Reading, Signals
 from .ticket import Ticket
-from .units import NS, to_ns
+from .units import MAX_AMOUNT, NS, to_ns
 from .windows import infer_window_ns
 
 _DIMENSIONS_MAX = 32
@@ -67,11 +67,10 @@ class Budget:
     profile: ServerProfile
     shared: Sequence[Bucket] = ()
     lines: dict[str, list[Line]] = attrs.field(factory=dict)
-    debits: dict[str, Debits] = attrs.field(factory=dict)
+    debits: Debits = attrs.field(factory=Debits)
     learner: RateLearner = attrs.field(factory=RateLearner)
     has_readings: bool = False
     by_unit: dict[str, tuple[Bucket, ...]] = attrs.field(factory=dict)
-    least_limit: dict[str, int] = attrs.field(factory=dict)
     binding: Bucket | None = None
     priors: set[str] = attrs.field(factory=set)
     dice: Callable[[], float] = float  # float() is 0.0
@@ -130,15 +129,18 @@ class Budget:
         for bucket in self.shared:
             found.setdefault(bucket.name, []).append(bucket)
         self.by_unit = {unit: tuple(buckets) for unit, buckets in found.items()}
+        for unit in self.by_unit.keys() | self.debits.tills.keys():
+            self.debits.till(unit).buckets = self.by_unit.get(unit, ())
         self.note_limits()
 
     def note_limits(self) -> None:
         """Note the smallest limit that a server showed of each unit."""
-        self.least_limit = {}
+        for till in self.debits.tills.values():
+            till.most = MAX_AMOUNT
         for line in self.all_lines:
-            unit = line.bucket.pays
-            if unit is not None and line.bucket.watched:
-                self.least_limit[unit] = min(line.bucket.limit, self.least_limit.get(unit, line.bucket.limit))
+            if line.bucket.pays is not None and line.bucket.watched:
+                till = self.debits.till(line.bucket.pays)
+                till.most = min(line.bucket.limit, till.most)
 
     @property
     def all_lines(self) -> Iterator[Line]:
@@ -186,13 +188,17 @@ class Budget:
 
         False means only that it takes a closer look.
         """
-        by_unit = self.by_unit
+        tills = self.debits.tills
         for unit, amount in cost.pairs:
-            for bucket in by_unit.get(unit, ()):
-                if bucket.special or bucket.gate_ns > now_ns or amount > bucket.limit:
-                    return False
-                if bucket.credits < amount * bucket.window_ns + bucket.reserve:
-                    return False
+            if unit in tills:
+                for bucket in tills[unit].buckets:
+                    if (
+                        bucket.credits < amount * bucket.window_ns + bucket.reserve
+                        or bucket.special
+                        or bucket.gate_ns > now_ns
+                        or amount > bucket.limit
+                    ):
+                        return False
         return True
 
     def ready_at_ns(self, ticket: Ticket, *, now_ns: int) -> int:
@@ -222,27 +228,30 @@ class Budget:
         """Take the cost out of every bucket, and note what was believed and what the server had seen."""
         marks = []
         levels: list[int] | None = [] if self.has_readings else None
-        by_unit = self.by_unit
+        debits = self.debits
+        if now_ns >= debits.closes_ns:
+            debits.begin_part(jitter_ns=jitter_ns, now_ns=now_ns)
+        debits.last_ns = now_ns
+        tills = debits.tills
         for unit, amount in ticket.cost.pairs:
-            ledger = self.debits.get(unit)
-            if ledger is None:
-                ledger = self.debits[unit] = Debits()
-            if amount > self.least_limit.get(unit, amount):
+            till = tills.get(unit) or debits.till(unit)
+            if amount > till.most:
                 # No server admits, so none charges, more than its bucket holds: a slip must not
                 # leave a debt of hours.
-                amount = self.least_limit[unit]
-            mark = ledger.add(amount, jitter_ns=jitter_ns, now_ns=now_ns)
-            marks.append((unit, amount, mark, ledger.total))
-            for bucket in by_unit.get(unit, ()):
+                amount = till.most
+            before = till.total
+            till.total = total = before + amount
+            marks.append((unit, amount, till.arrived + amount, total))
+            for bucket in till.buckets:
+                credits_ = bucket.credits
                 if levels is not None:
-                    levels.append(bucket.credits)
+                    levels.append(credits_)
                 if bucket.special:
                     bucket.refresh(now_ns=now_ns)
                     if bucket.watched and bucket.credits > bucket.brim >> 1:
-                        bucket.peaks.note((ledger.total - amount) * bucket.window_ns, bucket.limit, now_ns=now_ns)
+                        bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
                     bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
                     continue
-                credits_ = bucket.credits
                 elapsed_ns = now_ns - bucket.as_of_ns
                 if elapsed_ns > 0:
                     bucket.as_of_ns = now_ns
@@ -250,13 +259,11 @@ class Budget:
                     if credits_ > bucket.brim:
                         credits_ = bucket.brim
                 if bucket.watched and credits_ > bucket.brim >> 1:
-                    bucket.peaks.note((ledger.total - amount) * bucket.window_ns, bucket.limit, now_ns=now_ns)
+                    bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
                 bucket.credits = credits_ - amount * bucket.window_ns
         ticket.marks = tuple(marks)
-        ticket.paid = by_unit
+        ticket.paid = self.by_unit
         ticket.levels = levels
-        if not self.has_readings or self.learner.bucket is not None:
-            self.learner.granted(now_ns=now_ns)
 
     def give_back(self, ticket: Ticket, *, now_ns: int) -> None:
         """Nothing was written: what was charged comes back."""
@@ -308,8 +315,7 @@ class Budget:
                 continue
             unit = self.profile.pays.get(name, name)
             own, mark, total = ticket.mark(unit)
-            ledger = self.debits.get(unit)
-            debited = ledger.total if ledger is not None else 0
+            debited = self.debits.till(unit).total
             counted = unit == "requests"
             snapshot = Snapshot(
                 ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns, counted, witness

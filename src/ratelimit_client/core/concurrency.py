@@ -52,6 +52,10 @@ class Ending(enum.Enum):
     DROPPED = "dropped"
 
 
+# A look-up in an enum's class costs more than all else in a line.
+_IGNORED, _DROPPED = Ending.IGNORED, Ending.DROPPED
+
+
 @attrs.frozen
 class _Cut:
     """
@@ -77,6 +81,7 @@ class InFlightWindow:
         waits_for_written: the caller reports when a request is written, so a
             round's silence is counted from there and not from the grant.
         gentle_above: a window that sends three times as fast as the known limit; None: not known.
+        base: calls that may be in flight now, without what it is growing by.
     """
 
     ceiling: int
@@ -85,7 +90,7 @@ class InFlightWindow:
     heard: bool = False
     careful: bool = False
     gentle_above: int | None = None
-    _base: int = attrs.field(init=False)
+    base: int = attrs.field(init=False)
     _grow: int = 0
     _grow_ns: int = 0
     _spread_ns: int = 1
@@ -99,7 +104,7 @@ class InFlightWindow:
     _usual: int = 0
     _asked: _Cut | None = None
 
-    @_base.default
+    @base.default
     def _first(self) -> int:
         return min(_FIRST, self.ceiling)
 
@@ -111,17 +116,17 @@ class InFlightWindow:
     @property
     def size(self) -> int:
         """Calls that may be in flight once the present growth is let out."""
-        return self._base + self._grow
+        return self.base + self._grow
 
     @property
     def growing(self) -> bool:
         """The ramp has not come to its end."""
-        return not self.careful and self._base + self._grow < self._top
+        return not self.careful and self.base + self._grow < self._top
 
     @property
     def full(self) -> bool:
         """The ramp, and not a budget, is what keeps further calls back."""
-        return self.growing and self.in_flight >= self._base
+        return self.growing and self.in_flight >= self.base
 
     @property
     def _top(self) -> int:
@@ -133,28 +138,28 @@ class InFlightWindow:
             elapsed_ns = now_ns - self._grow_ns
             if elapsed_ns < self._spread_ns:
                 # The first of the new slots opens at once: it starts the clock of its round.
-                return self._base + 1 + (self._grow - 1) * max(0, elapsed_ns) // self._spread_ns
-            self._base += self._grow
+                return self.base + 1 + (self._grow - 1) * max(0, elapsed_ns) // self._spread_ns
+            self.base += self._grow
             self._grow = 0
-        if self._pressed and self._base < self._top and self._round_over(now_ns):
+        if self._pressed and self.base < self._top and self._round_over(now_ns):
             self._begin_round(now_ns)
-            return self._base + 1
-        return self._base
+            return self.base + 1
+        return self.base
 
     def _round_over(self, now_ns: int) -> bool:
         if self._asked is not None:
             return False  # a comparison at one size tells more than one on the way up
-        if self._answers >= self._base:
+        if self._answers >= self.base:
             return True
         if self.careful or self._round_ns is None:
             return False
         return now_ns >= self._round_ns + self.silence_ns
 
     def _begin_round(self, now_ns: int) -> None:
-        step = max(1, self._base // 8) if self.careful else self._base
-        self._grow = min(step, self._top - self._base)
+        step = max(1, self.base // 8) if self.careful else self.base
+        self._grow = min(step, self._top - self.base)
         self._grow_ns = now_ns
-        gentle = self.gentle_above is not None and self._base >= self.gentle_above
+        gentle = self.gentle_above is not None and self.base >= self.gentle_above
         self._spread_ns = self.silence_ns * (_GENTLE_TIMES if gentle else 1)
         self._round_ns = None
         self._answers = 0
@@ -162,7 +167,7 @@ class InFlightWindow:
 
     def has_room(self, *, wanted: bool = True, now_ns: int) -> bool:
         """One more call may go. Being *wanted* and saying no is what makes the window grow."""
-        if self.in_flight < self._base or self.in_flight < self.allowed(now_ns=now_ns):
+        if self.in_flight < self.base or self.in_flight < self.allowed(now_ns=now_ns):
             return True
         self._pressed = self._pressed or wanted
         return self.in_flight < self.allowed(now_ns=now_ns)
@@ -175,7 +180,7 @@ class InFlightWindow:
         """
         if self.in_flight < self.allowed(now_ns=now_ns):
             return now_ns
-        wanted = self.in_flight - self._base
+        wanted = self.in_flight - self.base
         if wanted < self._grow:
             return self._grow_ns - (-wanted * self._spread_ns // (self._grow - 1))
         # Nothing of the present growth is left for it; another round begins after it.
@@ -216,9 +221,9 @@ class InFlightWindow:
     def ended(self, ending: Ending, granted_ns: int, *, now_ns: int) -> None:
         """The slot is free again."""
         self.in_flight -= 1
-        if granted_ns <= self._cut_ns or ending is Ending.IGNORED:
+        if granted_ns <= self._cut_ns or ending is _IGNORED:
             return  # it was out with those that made the last cut, or it tells nothing
-        dropped = ending is Ending.DROPPED
+        dropped = ending is _DROPPED
         self._endings = (self._endings << 1 | dropped) & ((1 << _LOOKED_AT) - 1)
         self._ended += 1
         if dropped and self._endings.bit_count() >= _DROPS_TO_CUT + 2 * self._usual:
@@ -227,9 +232,9 @@ class InFlightWindow:
             self._compare(self._asked)
 
     def _cut(self, now_ns: int) -> None:
-        self._asked = _Cut(self._base, self.careful, self._endings.bit_count(), self._endings.bit_length())
+        self._asked = _Cut(self.base, self.careful, self._endings.bit_count(), self._endings.bit_length())
         out = max(self.in_flight + 1, 1)
-        self._base = max(1, min(self._base, out) * 3 // 4)
+        self.base = max(1, min(self.base, out) * 3 // 4)
         self._grow = self._answers = self._endings = self._ended = 0
         self._cut_ns = now_ns
         self.careful = True
@@ -240,13 +245,13 @@ class InFlightWindow:
         drops = self._endings.bit_count()
         if 4 * drops * before.among > before.drops * _COMPARED:
             self._usual = min(drops, _USUAL_MAX)
-            self._base = max(self._base, before.base)
+            self.base = max(self.base, before.base)
             self.careful = before.careful
         else:
             self._usual //= 2
 
     def restart(self) -> None:
         """Begin with the ramp again, as after an outage."""
-        self._base, self._grow, self._answers, self._round_ns = self._first(), 0, 0, None
+        self.base, self._grow, self._answers, self._round_ns = self._first(), 0, 0, None
         self._endings, self._asked = 0, None
         self.careful = False

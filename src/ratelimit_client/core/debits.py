@@ -1,10 +1,10 @@
 """
-How much of one unit this key has ever spent, and how much of that has surely arrived.
+How much of each unit this key has ever spent, and how much of that has surely arrived.
 
 Law of this file: a debit counts when the call is granted, in the order of the
 grants. Calls granted together overtake each other on the way, so only debits
 older than the arrival jitter are taken as seen by the server. All buckets that
-a call pays in the same unit share one of these, also those not known yet.
+a call pays in the same unit share one till, also those not known yet.
 
 What is taken back unsent stays counted: the marks of later calls hold it, and it
 could not be taken out of them. A level may come out too low by that much until the
@@ -17,38 +17,75 @@ from collections import deque
 
 import attrs
 
+from .bucket import Bucket
+from .units import MAX_AMOUNT, NS
+
 # Debits within a 32nd of the jitter are kept as one, made at the time of the last of
 # them: what is known to have arrived lags a little, and the memory is bounded.
 _PARTS = 32
+_REST_NS = 10 * NS
+
+
+@attrs.define(eq=False)
+class Till:
+    """
+    Where one unit is paid.
+
+    Args:
+        total: all debits so far.
+        arrived: those of them that the server has surely seen.
+        buckets: what is charged.
+        most: the smallest limit that a server showed; it charges no call more.
+    """
+
+    total: int = 0
+    arrived: int = 0
+    buckets: tuple[Bucket, ...] = ()
+    most: int = MAX_AMOUNT
 
 
 @attrs.define(eq=False)
 class Debits:
-    """The running total of one unit."""
+    """
+    The running totals, in a form that its owner adds to by itself.
 
-    total: int = 0
-    _arrived: int = 0
-    _recent: deque[list[int]] = attrs.field(factory=deque)
-    _last: list[int] = attrs.field(factory=lambda: [0, 0])
-    _closes_ns: int = -1
+    Before the debits of a call at an instant of ``closes_ns`` or later it calls
+    ``begin_part``, and with each it sets ``last_ns``.
 
-    def add(self, amount: int, *, jitter_ns: int, now_ns: int) -> int:
-        """
-        Count *amount* and return the call's mark: what has surely arrived before it, and itself.
+    Args:
+        tills: by unit.
+        last_ns: when something was spent last.
+        busy_since_ns, busy_from: when a call came after a rest of ten seconds or more,
+            and the calls before it.
+    """
 
-        ``total`` is then what has arrived if nothing overtakes: right on average, not surely.
-        """
-        total = self.total = self.total + amount
-        last = self._last
-        if now_ns < self._closes_ns:
-            last[0] = now_ns
-            last[1] = total
-            return self._arrived + amount
+    tills: dict[str, Till] = attrs.field(factory=dict)
+    closes_ns: int = -1
+    last_ns: int = -_REST_NS
+    busy_since_ns: int = 0
+    busy_from: int = 0
+    _recent: deque[tuple[int, dict[str, int]]] = attrs.field(factory=deque)
+
+    def till(self, unit: str) -> Till:
+        """Where *unit* is paid."""
+        found = self.tills.get(unit)
+        if found is None:
+            found = self.tills[unit] = Till()
+        return found
+
+    @property
+    def calls(self) -> int:
+        """All requests so far."""
+        return self.till("requests").total
+
+    def begin_part(self, *, jitter_ns: int, now_ns: int) -> None:
+        """What was spent so far is one part, which arrives together; what comes now belongs to the next."""
+        if now_ns - self.last_ns >= _REST_NS:
+            self.busy_since_ns, self.busy_from = now_ns, self.calls
         recent = self._recent
+        recent.append((self.last_ns, {unit: till.total for unit, till in self.tills.items()}))
         settled_ns = now_ns - jitter_ns
         while recent and recent[0][0] <= settled_ns:
-            self._arrived = recent.popleft()[1]
-        self._last = [now_ns, total]
-        self._closes_ns = now_ns + jitter_ns // _PARTS
-        recent.append(self._last)
-        return self._arrived + amount
+            for unit, total in recent.popleft()[1].items():
+                self.tills[unit].arrived = total
+        self.closes_ns = now_ns + jitter_ns // _PARTS

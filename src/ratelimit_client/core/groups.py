@@ -51,6 +51,7 @@ def leave_group(scheduler: Scheduler, state: KeyState, quotas: Iterable[Quota], 
     common, members = state.budget, state.kin
     state.budget = Budget(common.profile, common.shared, dice=common.dice, counts_after=scheduler.order)
     state.budget.set_quotas(quotas, now_ns=now_ns)
+    state.budget.learner.begin_anew(state.budget.debits, now_ns=now_ns)
     for line in state.budget.all_lines:
         for theirs in common.lines.get(line.bucket.name, ()):
             if theirs.bucket.window_ns == line.bucket.window_ns:
@@ -71,6 +72,7 @@ def _join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> N
             _take_over(budget, name, line, now_ns)
     if budget.learner.bucket is None:
         budget.learner = other.learner
+    budget.learner.begin_anew(budget.debits, now_ns=now_ns)
     budget.has_readings = budget.has_readings or other.has_readings
     budget.priors &= other.priors
     budget.counts_after = scheduler.order

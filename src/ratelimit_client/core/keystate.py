@@ -101,10 +101,11 @@ class KeyState:
 
     def open_for(self, cost: Cost, *, now_ns: int) -> bool:
         """True when *cost* may surely go now; False asks for a closer look."""
+        window = self.window
         return (
             self.gate_ns <= now_ns
             and self.breaker.since_ns is None
-            and self.window.has_room(now_ns=now_ns)
+            and (window.in_flight < window.base or window.has_room(now_ns=now_ns))
             and self.budget.fits(cost, now_ns=now_ns)
         )
 

@@ -26,13 +26,12 @@ limit of last week. Each rate that has to be learnt again soon is remembered twi
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
 from collections import deque
 
 import attrs
 
 from .bucket import Bucket
+from .debits import Debits
 from .units import NS
 
 # Rates are kept in calls per 1000 s, so that 0.001 calls a second is the least.
@@ -48,8 +47,6 @@ _LEAST_EPOCH_NS = NS // 20
 _FORGOTTEN_NS = 60 * NS
 _FORGOTTEN_MAX_NS = 3600 * NS
 _SOON = 4
-# A worker with a call an hour has no rate of a call an hour: the first guess looks at busy times only.
-_REST_NS = 10 * NS
 # A counter of a few seconds has started anew by then.
 _BARREN_MAX_NS = 3 * NS
 # Calls in a window: one in 143 s. Who waits longer for a server that said "a second" waits in vain; and an odd number
@@ -57,8 +54,6 @@ _BARREN_MAX_NS = 3 * NS
 _LEAST = 7
 # Of a limit that is shown: who shows it means it, at least roughly.
 _LEAST_PART = 8
-# Grants whose instants are remembered: more than may be under way.
-_KEPT = 4096
 
 
 @attrs.define(eq=False)
@@ -68,9 +63,7 @@ class RateLearner:
     bucket: Bucket | None = None
     cut_ns: int = -1
     resumes_ns: int = 0
-    _start_ns: int | None = None
-    _granted_ns: array[int] = attrs.field(factory=lambda: array("q"))
-    _granted_before: int = 0
+    _counted: int = 0
     _admitted: int = 0
     _measured: int = 0
     _epochs: deque[tuple[int, int]] = attrs.field(factory=deque)
@@ -80,18 +73,6 @@ class RateLearner:
     _kept_ns: int = _FORGOTTEN_NS
     _forgot_ns: int | None = None
     _grown_ns: int = 0
-
-    def granted(self, *, now_ns: int) -> None:
-        """A call was sent; the first one starts the clock, and so does one after a rest while nothing was learnt."""
-        times = self._granted_ns
-        if self._start_ns is None or (self.bucket is None and times and now_ns - times[-1] >= _REST_NS):
-            self._start_ns = now_ns
-            self._granted_before = 0
-            del times[:]
-        self._granted_ns.append(now_ns)
-        if len(self._granted_ns) >= 2 * _KEPT:
-            del self._granted_ns[:_KEPT]
-            self._granted_before += _KEPT
 
     def admitted(self, granted_ns: int, *, most: int | None = None, now_ns: int) -> None:
         """A call granted then was answered with something else than a refusal; *most* calls per 1000 s are shown."""
@@ -115,19 +96,32 @@ class RateLearner:
         """Nothing was refused for so long that a limit the server shows is to be believed again."""
         return self.bucket is not None and now_ns - self.cut_ns >= self._kept_ns
 
-    def forgotten(self, *, now_ns: int) -> RateLearner:
+    def forgotten(self, debits: Debits, *, now_ns: int) -> RateLearner:
         """A learner that knows nothing but that this one had learnt something."""
-        return RateLearner(kept_ns=self._kept_ns, forgot_ns=now_ns)
+        return RateLearner(cut_ns=now_ns, counted=debits.calls, kept_ns=self._kept_ns, forgot_ns=now_ns)
 
-    def refused(self, granted_ns: int, *, most: int | None = None, now_ns: int) -> bool:
-        """Cut the rate; False when the refused call was sent before the last cut."""
+    def begin_anew(self, debits: Debits, *, now_ns: int) -> None:
+        """Calls are counted in this ledger from now on; of those before nothing is learnt any more."""
+        self.cut_ns, self._counted = now_ns, debits.calls
+
+    def refused(
+        self, granted_ns: int, before: int, debits: Debits, *, most: int | None = None, now_ns: int
+    ) -> bool:
+        """
+        Cut the rate; False when the refused call was sent before the last cut.
+
+        Args:
+            granted_ns, before: when it was let out, and how many calls before it.
+            debits: all calls so far.
+            most: calls per 1000 s that the server shows.
+        """
         if granted_ns <= self.cut_ns:
             return False
-        start_ns = granted_ns if self._start_ns is None else self._start_ns
-        epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - (self.cut_ns if self.bucket is not None else start_ns))
+        start_ns, counted = self._start(debits)
+        epoch_ns = max(_LEAST_EPOCH_NS, granted_ns - start_ns)
         # Those that left after it, while its refusal was on the way, tell nothing yet.
+        let_out = max(0, before - counted)
         least = _LEAST if most is None else min(most, max(_LEAST, most // _LEAST_PART >> self._doubts))
-        let_out = self._granted_before + max(0, bisect_right(self._granted_ns, granted_ns) - 1)
         if self.bucket is None:
             self._first(let_out * _WINDOW_NS // epoch_ns, most, now_ns)
         else:
@@ -138,9 +132,18 @@ class RateLearner:
         longest_ns = min(_PAUSE_MAX_NS, _WINDOW_NS // least)
         self.resumes_ns = now_ns + min(longest_ns, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
         self.cut_ns = now_ns
-        self._admitted = self._granted_before = 0
-        del self._granted_ns[:]
+        self._admitted, self._counted = 0, debits.calls
         return True
+
+    def _start(self, debits: Debits) -> tuple[int, int]:
+        """
+        When this epoch began, and the calls before it.
+
+        A worker with a call an hour has no rate of a call an hour: the first guess looks at busy times only.
+        """
+        if self.bucket is None and debits.busy_since_ns > self.cut_ns:
+            return debits.busy_since_ns, debits.busy_from
+        return self.cut_ns, self._counted
 
     def _first(self, rate: int, most: int | None, now_ns: int) -> None:
         """The burst is in what was let out: half of it is a guess, the next epoch measures."""

@@ -202,7 +202,10 @@ def _refused(
         state.close(Hint(until_ns, 0, signals))
         if budget.explained(ticket, signals) is not None:
             return
-    if budget.learner.refused(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns):
+    own, _, total = ticket.mark("requests")
+    if budget.learner.refused(
+        ticket.granted_ns, total - own, budget.debits, most=budget.shown_rate(), now_ns=now_ns
+    ):
         budget.rebuild()
         if until_ns == now_ns:
             state.gate_ns = max(state.gate_ns, budget.learner.resumes_ns)
@@ -216,7 +219,7 @@ def _admitted(state: KeyState, ticket: Ticket, now_ns: int) -> None:
     if not budget.has_readings:
         budget.learner.admitted(ticket.granted_ns, now_ns=now_ns)
     elif budget.learner.outlived(now_ns=now_ns):
-        budget.learner = budget.learner.forgotten(now_ns=now_ns)
+        budget.learner = budget.learner.forgotten(budget.debits, now_ns=now_ns)
         budget.rebuild()
     elif budget.learner.bucket is not None:
         budget.learner.admitted(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns)

@@ -27,18 +27,20 @@ _PPM = 1_000_000
 
 @attrs.define(eq=False)
 class RetryBudget:
-    """The calls and retries of one key, this minute and the one before."""
+    """
+    The calls and retries of one key, this minute and the one before.
+
+    Args:
+        calls: of this minute. Whoever counts one adds to it, with ``turn`` before it at
+            ``ends_ns`` or later. The first attempt of a call is no retry and needs no budget.
+        ends_ns: the end of this minute.
+    """
 
     calls: int = 0
     retries: int = 0
+    ends_ns: int = 0
     _calls_before: int = 0
     _retries_before: int = 0
-    _period: int = 0
-
-    def count_call(self, *, now_ns: int) -> None:
-        """A call began; its first attempt is no retry and needs no budget."""
-        self._turn(now_ns)
-        self.calls += 1
 
     def left(self, share: float, *, now_ns: int) -> int:
         """
@@ -49,7 +51,7 @@ class RetryBudget:
         """
         if share <= 0:
             return 0
-        self._turn(now_ns)
+        self.turn(now_ns=now_ns)
         earned = (self.calls + self._calls_before) * round(share * _PPM) // _PPM
         return max(0, FLOOR + earned - self.retries - self._retries_before)
 
@@ -60,14 +62,13 @@ class RetryBudget:
         self.retries += 1
         return True
 
-    def _turn(self, now_ns: int) -> None:
+    def turn(self, *, now_ns: int) -> None:
         """Let this minute become the one before when it is over."""
-        period = now_ns // _PERIOD_NS
         # A clock that steps back stands still.
-        if period <= self._period:
+        if now_ns < self.ends_ns:
             return
-        follows = period == self._period + 1
+        follows = now_ns < self.ends_ns + _PERIOD_NS
         self._calls_before = self.calls if follows else 0
         self._retries_before = self.retries if follows else 0
         self.calls = self.retries = 0
-        self._period = period
+        self.ends_ns = now_ns - now_ns % _PERIOD_NS + _PERIOD_NS

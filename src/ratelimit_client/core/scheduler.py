@@ -41,6 +41,8 @@ from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
 from .units import MAX_AMOUNT
 
 TURN_MAX = 256
+# A look-up in an enum's class costs more than all else in a line.
+_GRANTED, _ANSWERED, _RESTING = State.GRANTED, State.ANSWERED, State.RESTING
 _KEYS_MAX = 100_000
 
 
@@ -133,9 +135,7 @@ class Scheduler:
             cost = state.price(features)
         assert cost is not None, "a call has a cost or features to estimate it from"
         seq = self._seq = self._seq + 1
-        ticket = Ticket(seq, key, tenant, priority, cost, features, deadline_ns, now_ns)
-        ticket.queued_since_ns = now_ns
-        ticket.patience = patience
+        ticket = Ticket(seq, key, tenant, priority, cost, features, deadline_ns, now_ns, patience)
         if patience.hint_ns < self.least_patience_ns:
             self.least_patience_ns = patience.hint_ns
         if self.closed:
@@ -145,8 +145,8 @@ class Scheduler:
         if state.ended:
             state.input_goes_on(tenant)
         queue = state.queue
-        slot = self.in_flight < self.max_in_flight and not self.agenda.starving
-        if not queue.waiting and slot and state.open_for(cost, now_ns=now_ns):
+        slot = self.in_flight < self.max_in_flight and not (self.queued and self.agenda.starving)
+        if slot and not queue.waiting and state.open_for(cost, now_ns=now_ns):
             self.grant(state, ticket, now_ns, waited=False)
             return ticket
         if queue.waiting:
@@ -164,6 +164,7 @@ class Scheduler:
         return ticket
 
     def _enqueue(self, state: KeyState, ticket: Ticket, now_ns: int) -> None:
+        ticket.queued_since_ns = now_ns
         if self.queued >= self.max_queue:
             message = (
                 f"the queue holds {self.queued} calls, its max_queue: this one was not sent; "
@@ -225,21 +226,21 @@ class Scheduler:
     def grant(self, state: KeyState, ticket: Ticket, now_ns: int, *, waited: bool) -> None:
         self.order += 1
         ticket.order = self.order
-        ticket.state = State.GRANTED
+        ticket.state = _GRANTED
         ticket.granted_ns = now_ns
-        ticket.written_ns = None
-        ticket.settled = None
-        if not waited and not ticket.charged:
-            if state.queue.bands:
-                ticket.share = state.budget.share_of(ticket.cost.pairs)
-                state.queue.charge(ticket)
-        else:
+        if waited:
             ticket.waited_ns += now_ns - ticket.queued_since_ns
+        elif state.queue.bands:
+            ticket.share = state.budget.share_of(ticket.cost.pairs)
+            state.queue.charge(ticket)
         if not ticket.charged:
             ticket.charged = True
-            state.retries.count_call(now_ns=now_ns)
-        ticket.probe = state.breaker.since_ns is not None
-        if ticket.probe:
+            retries = state.retries
+            if now_ns >= retries.ends_ns:
+                retries.turn(now_ns=now_ns)
+            retries.calls += 1
+        if state.breaker.since_ns is not None:
+            ticket.probe = True
             state.breaker.probe_granted(now_ns=now_ns)
         if (self._shared or state.kin) and state.budget.holds_for(ticket):
             self.agenda.touch_all()
@@ -249,7 +250,8 @@ class Scheduler:
         state.window.granted(now_ns=now_ns)
         state.granted += 1
         # A key that was away or is new begins where service stands now, or it would take every free slot.
-        self._served = max(self._served, state.service)
+        if state.service > self._served:
+            self._served = state.service
         state.service = self._served + 1
         self.in_flight += 1
         if self._wanted and Kind.GRANTED in self._wanted:
@@ -367,13 +369,14 @@ class Scheduler:
 
     def release(self, ticket: Ticket, ending: Ending, *, now_ns: int) -> None:
         """The slot is free. The ticket rests until it is sent back or forgotten."""
-        if ticket.state not in (State.GRANTED, State.ANSWERED):
+        if ticket.state is not _GRANTED and ticket.state is not _ANSWERED:
             return
         state = self.keys[ticket.key]
-        ticket.state = State.RESTING
+        ticket.state = _RESTING
         state.window.ended(ending, ticket.granted_ns, now_ns=now_ns)
         self.in_flight -= 1
-        self.agenda.touch(state)
+        if self.queued:
+            self.agenda.touch(state)
         if self._wanted and Kind.RELEASED in self._wanted:
             self.emit(Kind.RELEASED, state.name, now_ns, ending=ending.value, held_ns=now_ns - ticket.granted_ns)
 
@@ -386,6 +389,7 @@ class Scheduler:
         if self.closed:
             raise Closed("the limiter was closed while the call waited to be sent again")
         ticket.state = State.QUEUED
+        ticket.written_ns, ticket.settled, ticket.probe = None, None, False
         ticket.not_before_ns = not_before_ns
         ticket.queued_since_ns = now_ns
         if ticket.deadline_ns is not None:
