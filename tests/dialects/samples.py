@@ -4,7 +4,9 @@ Real answers with what a correct client concludes from them.
 Each line of data/headers.jsonl is one answer: where it was seen, its status, headers
 and body, and ``expect``, the conclusions that can be checked by a program. Header
 names keep the spelling of the source; a value is a list where a recording had
-several lines. Identities are replaced; nothing else is.
+several lines. Identities are replaced; nothing else is. The lines of data/unseen.jsonl
+have the same form; they were collected when the tables were finished, and their
+conclusions were drawn before the tables were asked (docs/dialects.md).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ OTHER_NAMES = {
     "vllm": "openai",
 }
 
-DATA = Path(__file__).parent / "data" / "headers.jsonl"
+DATA = Path(__file__).parent / "data"
 
 
 @attrs.frozen
@@ -59,8 +61,8 @@ class Sample:
         return f"{self.number}-{self.provider}-{self.status}"
 
 
-def _samples() -> tuple[Sample, ...]:
-    with DATA.open(encoding="utf-8") as lines:
+def _samples(name: str) -> tuple[Sample, ...]:
+    with (DATA / name).open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return tuple(
         Sample(number=number, **{**row, "status": row["status"] or 0, "headers": row["headers"] or {}})
@@ -68,4 +70,5 @@ def _samples() -> tuple[Sample, ...]:
     )
 
 
-SAMPLES = _samples()
+SAMPLES = _samples("headers.jsonl")
+UNSEEN = _samples("unseen.jsonl")

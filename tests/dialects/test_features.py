@@ -16,43 +16,44 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:..."}}
 
 
 @pytest.mark.parametrize(
-    ("body", "chars", "output", "fixed"),
+    ("body", "chars", "output", "fixed", "flat"),
     [
-        ({"messages": [{"role": "user", "content": "12345"}, {"role": "system", "content": "678"}]}, 8, 0, 0),
-        ({"messages": [{"role": "user", "content": [PART, IMAGE, PART]}]}, 10, 0, 765),
-        ({"messages": [{"role": "user", "content": [PART, "67", IMAGE, IMAGE]}], "max_tokens": 9}, 7, 9, 1530),
-        ({"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}, 0, 0, 0),
-        ({"messages": [], "max_completion_tokens": 7, "n": 3}, 0, 21, 0),
-        ({"prompt": "12345", "max_tokens": 7, "best_of": 2, "n": 1}, 5, 14, 0),
-        ({"prompt": ["12", "345"]}, 5, 0, 0),
-        ({"prompt": [1, 2, 3]}, 0, 0, 3),
-        ({"prompt": [[1, 2], [3]]}, 0, 0, 3),
-        ({"prompt": "def f():", "suffix": "return 1", "echo": True, "max_tokens": 8}, 16, 8, 0),
-        ({"max_tokens": 5, "max_completion_tokens": 9}, 0, 9, 0),
-        ({"max_tokens": None, "n": None, "messages": None}, 0, 0, 0),
-        ({"input": "12345", "instructions": "678", "max_output_tokens": 4}, 8, 4, 0),
+        ({"messages": [{"role": "user", "content": "12345"}, {"role": "system", "content": "678"}]}, 8, 0, 0, 0),
+        ({"messages": [{"role": "user", "content": [PART, IMAGE, PART]}]}, 10, 0, 0, 765),
+        ({"messages": [{"role": "user", "content": [PART, "67", IMAGE, IMAGE]}], "max_tokens": 9}, 7, 9, 0, 1530),
+        ({"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}, 0, 0, 0, 0),
+        ({"messages": [], "max_completion_tokens": 7, "n": 3}, 0, 21, 0, 0),
+        ({"prompt": "12345", "max_tokens": 7, "best_of": 2, "n": 1}, 5, 14, 0, 0),
+        ({"prompt": ["12", "345"]}, 5, 0, 0, 0),
+        ({"prompt": [1, 2, 3]}, 0, 0, 3, 0),
+        ({"prompt": [[1, 2], [3]]}, 0, 0, 3, 0),
+        ({"prompt": "def f():", "suffix": "return 1", "echo": True, "max_tokens": 8}, 16, 8, 0, 0),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, 0, 9, 0, 0),
+        ({"max_tokens": None, "n": None, "messages": None}, 0, 0, 0, 0),
+        ({"input": "12345", "instructions": "678", "max_output_tokens": 4}, 8, 4, 0, 0),
         (
             {"input": [{"role": "user", "content": [{"type": "input_text", "text": "123"}, {"type": "input_image"}]}]},
             3,
             0,
+            0,
             765,
         ),
-        ({"input": ["12", "345"], "dimensions": 256}, 5, 0, 0),
-        ({"input": []}, 0, 0, 0),
-        ({"max_tokens": -5, "n": "many"}, 0, 0, 0),
-        ({"max_tokens": 10**18}, 0, 0, 0),
-        ({"max_tokens": True}, 0, 0, 0),
-        ({"messages": {"role": "user"}, "prompt": 5, "input": b"bytes"}, 0, 0, 0),
-        ([1, 2], 0, 0, 0),
-        (None, 0, 0, 0),
+        ({"input": ["12", "345"], "dimensions": 256}, 5, 0, 0, 0),
+        ({"input": []}, 0, 0, 0, 0),
+        ({"max_tokens": -5, "n": "many"}, 0, 0, 0, 0),
+        ({"max_tokens": 10**18}, 0, 0, 0, 0),
+        ({"max_tokens": True}, 0, 0, 0, 0),
+        ({"messages": {"role": "user"}, "prompt": 5, "input": b"bytes"}, 0, 0, 0, 0),
+        ([1, 2], 0, 0, 0, 0),
+        (None, 0, 0, 0, 0),
     ],
 )
-def test_what_a_body_shows(body: Any, chars: int, output: int, fixed: int):
+def test_what_a_body_shows(body: Any, chars: int, output: int, fixed: int, flat: int):
     """
     Characters of the text, the most output over all answers, images at their flat price; the rest shows nothing.
     """
     features = features_of(body, "/v1/x")
-    assert (features.chars, features.max_output, features.fixed) == (chars, output, fixed)
+    assert (features.chars, features.max_output, features.fixed, features.flat) == (chars, output, fixed, flat)
     assert (features.endpoint, features.aside) == ("/v1/x", 0)
 
 
@@ -119,7 +120,7 @@ ENDPOINTS: dict[str, tuple[str, dict[str, Any], Features]] = {
     "moderations": (
         "/moderations",
         {"input": [{"type": "text", "text": "1234"}, {"type": "image_url", "image_url": {"url": "x"}}]},
-        Features(4, 0, 765, "/moderations", images=1),
+        Features(4, 0, 0, "/moderations", flat=765, images=1),
     ),
     "pictures of a model that counts none": (
         "/images/generations",
@@ -141,6 +142,51 @@ ENDPOINTS: dict[str, tuple[str, dict[str, Any], Features]] = {
         {"model": "gpt-image-1", "prompt": "12", "quality": ["low"], "size": 7},
         Features(2, 6240, 0, "/images/generations", images=1),
     ),
+    "a picture to be changed": (
+        "/v1/images/edits",
+        {
+            "model": "gpt-image-1.5",
+            "prompt": "1234",
+            "images": [{"file_id": "file-1"}, {"image_url": "https://x/y.png"}],
+            "input_fidelity": "high",
+            "quality": "low",
+            "size": "1536x1024",
+        },
+        Features(4, 400, 0, "/v1/images/edits", flat=2 * (323 + 6240), images=1),
+    ),
+    "pictures without a prompt": (
+        "/images/variations",
+        {"model": "gpt-image-1", "image": "data:...", "n": 2, "size": "1024x1024", "quality": "low"},
+        Features(0, 544, 0, "/images/variations", flat=323, images=2),
+    ),
+    "a prediction": (
+        "/c",
+        {"messages": [{"role": "user", "content": "12"}], "prediction": {"type": "content", "content": "x" * 4000}},
+        Features(2, 0, 0, "/c", aside=4 + 7 + 7 + 4000),
+    ),
+    "a spoken answer goes on": (
+        "/c",
+        {"messages": [{"role": "user", "content": "12"}, {"role": "assistant", "audio": {"id": "audio_1"}}]},
+        Features(2, 0, 0, "/c" + CONTINUED),
+    ),
+    "a question about a picture and a file": (
+        "/responses",
+        {
+            "input": [
+                {
+                    "type": "message",
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": "1234"},
+                        {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"},
+                        {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"},
+                    ],
+                },
+                {"type": "function_call_output", "call_id": "1", "output": [{"type": "input_image", "file_id": "f"}]},
+            ]
+        },
+        Features(4, 0, 0, "/responses", flat=765 + 1530 + 765, images=2),
+    ),
     "speech": (
         "/audio/speech",
         {"model": "tts-1", "input": "12345", "voice": "alloy", "instructions": "678"},
@@ -158,7 +204,7 @@ ENDPOINTS: dict[str, tuple[str, dict[str, Any], Features]] = {
             "max_tokens": 64,
             "tools": [{"name": "f", "input_schema": {"type": "object"}}],
         },
-        Features(9, 64, 765, "/v1/messages", aside=9 + 4 + 1 + 12 + 4 + 6, images=1),
+        Features(9, 64, 0, "/v1/messages", aside=9 + 4 + 1 + 12 + 4 + 6, flat=765, images=1),
     ),
     "gemini": (
         "/v1beta/models/g:generateContent",
@@ -174,7 +220,7 @@ ENDPOINTS: dict[str, tuple[str, dict[str, Any], Features]] = {
                 "responseSchema": {"type": "OBJECT"},
             },
         },
-        Features(5, 60, 258, "/v1beta/models/g:generateContent", aside=10, images=1),
+        Features(5, 60, 0, "/v1beta/models/g:generateContent", aside=10, flat=258, images=1),
     ),
     "gemini's embedding": ("/e", {"content": {"parts": [{"text": "1234"}]}}, Features(4, 0, 0, "/e")),
     "gemini's embeddings": (
@@ -199,23 +245,40 @@ def test_every_endpoint_shows_what_it_costs(endpoint: str, body: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("fields", "size", "endpoint", "features"),
+    ("fields", "files", "size", "endpoint", "features"),
     [
-        ({"model": "whisper-1", "prompt": "1234"}, 40_000, "/audio/transcriptions", (4, 0, 0, 100, 0)),
-        ({"model": "whisper-1"}, 399, "/v1/audio/translations", (0, 0, 0, 0, 0)),
-        (None, 4_000, "/audio/transcriptions", (0, 0, 0, 10, 0)),
-        ({"model": "gpt-image-1", "prompt": "12", "n": "2"}, 9_000_000, "/images/edits", (2, 12_480, 0, 0, 2)),
-        ({"prompt": "12", "n": "many", 5: "6"}, 9, "/images/edits", (2, 0, 0, 0, 1)),
-        ({"prompt": "7", "n": "9" * 30}, 9, "/images/edits", (1, 0, 0, 0, 1)),
-        ({"purpose": "batch"}, 10**9, "/files", (0, 0, 0, 0, 0)),
-        (b"raw", 10**9, "/files", (0, 0, 0, 0, 0)),
+        ({"model": "whisper-1", "prompt": "1234"}, [], 40_000, "/audio/transcriptions", (4, 0, 100, 0, 0)),
+        ({"model": "whisper-1"}, [], 399, "/v1/audio/translations", (0, 0, 0, 0, 0)),
+        (None, [("file", "a.mp3")], 4_000, "/audio/transcriptions", (0, 0, 10, 0, 0)),
+        ({}, [("file", "A.WAV")], 12_000, "/audio/transcriptions", (0, 0, 10, 0, 0)),
+        (
+            {"model": "gpt-image-1", "prompt": "12", "n": "2"},
+            [("image[]", "a.png"), ("image[]", "b.png"), ("mask", "c.png")],
+            9_000_000,
+            "/images/edits",
+            (2, 12_480, 0, 646, 2),
+        ),
+        (
+            {"model": "gpt-image-1", "input_fidelity": "high", "quality": "low", "partial_images": "3"},
+            [("image", "a.png")],
+            9,
+            "/images/edits",
+            (0, 708, 0, 6563, 1),
+        ),
+        ({"prompt": "12", "n": "many", 5: "6"}, [("image", "a")], 9, "/images/edits", (2, 0, 0, 0, 1)),
+        ({"prompt": "7", "n": "9" * 30}, [], 9, "/images/edits", (1, 0, 0, 0, 1)),
+        ({"model": "dall-e-2", "n": "3"}, [("image", "a.png")], 9, "/images/variations", (0, 0, 0, 0, 3)),
+        ({"purpose": "batch"}, [("file", "a.wav")], 10**9, "/files", (0, 0, 0, 0, 0)),
+        (b"raw", [], 10**9, "/files", (0, 0, 0, 0, 0)),
     ],
 )
-def test_what_a_form_shows(fields: Any, size: int, endpoint: str, features: tuple[int, ...]):
-    """Its numbers are texts; of sound its bytes count, of other files nothing."""
-    found = features_of_form(fields, size, endpoint)
-    assert (found.chars, found.max_output, found.fixed, found.aside, found.images) == features
-    assert found.endpoint == endpoint
+def test_what_a_form_shows(
+    fields: Any, files: list[tuple[str, str]], size: int, endpoint: str, features: tuple[int, ...]
+):
+    """Its numbers are texts; of sound its bytes count, of pictures how many there are, of other files nothing."""
+    found = features_of_form(fields, size, endpoint, files)
+    assert (found.chars, found.max_output, found.aside, found.flat, found.images) == features
+    assert (found.endpoint, found.fixed) == (endpoint, 0)
 
 
 def test_a_counter_counts_the_texts():
@@ -236,14 +299,18 @@ def test_a_counter_counts_the_texts():
     assert {model for _, model in asked} == {"m"}
     assert features_of({"input": [1, 2, 3]}, "/e", counter) == Features(0, 0, 3, "/e")
     assert features_of({"n": 2}, "/e", counter) == Features(0, 0, 0, "/e")
+    assert features_of({"prompt": "three"}, "/images/edits", counter).chars == 4
+    assert features_of_form({"model": "m", "prompt": "one two"}, 0, "/audio/x", (), counter).chars == 8
+    assert asked[-1] == ("one two", "m")
 
 
 PARTS = (
     *("content", "text", "type", "role", "x", "parts", "tool_calls", "input_audio", "data", "format", "source"),
     *("inlineData", "file_data", "mimeType", "output", "arguments", "input", "thinking", "functionCall", "variables"),
-    *("maxOutputTokens", "candidateCount", "responseSchema"),
+    *("maxOutputTokens", "candidateCount", "responseSchema", "stdout", "audio", "functionResponse", "results"),
 )
 TYPES = (
+    *("shell_call_output", "code_interpreter_call", "mcp_call", "file_search_call", "logs", "compaction", "content"),
     *("image_url", "file", "document", "input_audio", "tool_use", "tool_result", "function_call_output", "thinking"),
     *("function_call", "item_reference", "text", "audio/wav", "image/png"),
 )
@@ -258,10 +325,10 @@ JSON = st.recursive(
 NAMES = (
     *("messages", "input", "prompt", "instructions", "max_tokens", "max_output_tokens", "n", "best_of", "model"),
     *("system", "contents", "content", "requests", "systemInstruction", "generationConfig", "tools", "text"),
-    *("response_format", "conversation", "quality", "size"),
+    *("response_format", "conversation", "quality", "size", "images", "image", "partial_images", "prediction"),
 )
 PATHS = ("", "/chat/completions", "/v1/completions", "/images/generations", "/audio/speech")
-FIELDS = ("chars", "max_output", "fixed", "excess", "aside", "images")
+FIELDS = ("chars", "max_output", "fixed", "excess", "aside", "flat", "images")
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), JSON), st.sampled_from(PATHS))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ratelimit_client.core.signals import Signals
 from ratelimit_client.dialects import names, read
+from ratelimit_client.dialects.unread import MOST_KINDS
 from tests.dialects.samples import SAMPLES
 from tests.sizes import SCALE
 
@@ -32,7 +33,7 @@ NAMES = [
     "anthropic-ratelimit-unified-5h-utilization", "anthropic-ratelimit-unified-5h-reset", "RateLimit-ResetTime",
     "x-codex-primary-used-percent", "x-codex-primary-window-minutes", "x-codex-primary-reset-after-seconds",
     "x-trial-endpoint-call-limit", "x-tokenlimit-limit", "X-RateLimit-Bucket", "X-RateLimit-Scope",
-    "X-RateLimit-Global",
+    "X-RateLimit-Global", "X-RateLimit-Flavour", "x-quota-" + "\x1b[31m" * 9, "throttled-" + "y" * 110,
 ]  # fmt: skip
 
 values = st.sampled_from(HOSTILE) | st.text(max_size=20) | st.integers(-1, 10**6).map(str)
@@ -51,7 +52,7 @@ def is_amount(value: float | None) -> bool:
 
 
 def is_sound(signals: Signals) -> bool:
-    """Every number is finite and not negative, nothing is above its limit, and waits are above zero."""
+    """Numbers are finite and not negative, none is above its limit, waits are above zero, and texts have bounds."""
     for reading in signals.readings.values():
         if not all(map(is_amount, (reading.limit, reading.remaining, reading.reset_s, reading.window_s))):
             return False
@@ -65,6 +66,8 @@ def is_sound(signals: Signals) -> bool:
         and (signals.retry_after_s is None or 0 < signals.retry_after_s <= 31 * 86_400)
         and (signals.message is None or len(signals.message) <= 1024)
         and len(signals.readings) <= 32
+        and len(signals.unread) <= MOST_KINDS
+        and all(kind.isascii() and kind.isprintable() and len(kind) <= 112 for kind in signals.unread)
     )
 
 

@@ -73,6 +73,34 @@ def test_a_day_that_is_used_up():
     assert (signals.reason, signals.retryable, signals.window_s) == (Reason.RATE_LIMITED, False, 86_400)
 
 
+@pytest.mark.parametrize(
+    ("date", "hours"),
+    [
+        ("Thu, 15 Jan 2026 20:00:00 GMT", 12),
+        ("Wed, 15 Jul 2026 19:00:00 GMT", 12),
+        ("Sun, 08 Mar 2026 08:00:00 GMT", 23),
+        ("Sun, 01 Nov 2026 07:00:00 GMT", 25),
+    ],
+)
+@pytest.mark.parametrize("delay", [True, False])
+def test_a_day_lasts_until_midnight_in_california(date, hours, delay):
+    """By the answer's own clock, with a delay beside it or without."""
+    body = refusal(period="Day", message=QUOTA if delay else "Resource has been exhausted (e.g. check quota).")
+    if not delay:
+        del body["error"]["details"][1]
+    signals = read(429, {"date": date}, body, dialect="gemini", now_wall_s=1.0)
+    assert (signals.retry_after_s, signals.retryable) == (hours * 3600, False)
+
+
+def test_without_a_clock_nobody_knows_when_a_day_ends():
+    """The delay is all there is; a caller's own clock will do, and a minute has no such end."""
+    body = refusal(period="Day")
+    assert read(429, {}, body, dialect="gemini").retry_after_s == 48.939935699
+    noon_s = 1_768_507_200.0
+    assert read(429, {}, body, dialect="gemini", now_wall_s=noon_s).retry_after_s == 12 * 3600
+    assert read(429, {}, refusal(), dialect="gemini", now_wall_s=noon_s).retry_after_s == 48.939935699
+
+
 def test_the_longest_of_several_decides():
     """A minute and a day at once are a day."""
     body = refusal()

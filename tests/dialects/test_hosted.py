@@ -121,6 +121,24 @@ def test_headers(dialect, headers, expected):
             (Reason.QUOTA_EXHAUSTED, False, None, None, None),
         ),
         (
+            "together",
+            429,
+            {"error": {"message": "Credit limit exceeded, please add credit", "type": "credit_limit"}},
+            (Reason.QUOTA_EXHAUSTED, False, None, None, None),
+        ),
+        (
+            "together",
+            429,
+            {
+                "error": {
+                    "message": "You have been rate limited. Your rate limit is 60 queries per minute. Please navigate "
+                    "to https://api.together.xyz/settings/billing to upgrade to a paid plan.",
+                    "type": "credit_limit",
+                }
+            },
+            (Reason.RATE_LIMITED, True, None, "requests", 60.0),
+        ),
+        (
             "xai",
             429,
             {

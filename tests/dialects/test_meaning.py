@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ratelimit_client.core.signals import Reason
+from ratelimit_client.dialects import read
 from ratelimit_client.dialects.bodies import read_body
 from ratelimit_client.dialects.generic import GENERIC
 from ratelimit_client.dialects.meaning import COMMON_CODES, is_retryable, reason_of
@@ -158,3 +159,23 @@ def test_what_may_be_sent_again(reason, status, unsaid, true, false):
 def test_codes_are_written_one_way():
     """Lower case with underscores, as the words of a body are."""
     assert all(code == code.lower() and "-" not in code and " " not in code for code in COMMON_CODES)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "slow"),
+    [
+        (429, error("slow_down", "rate_limit_error"), True),
+        (503, error("slow_down", "server_error"), True),
+        (503, error(None, "server_error", "Slow Down"), True),
+        (503, b"Slow down. Please reduce your request rate.", True),
+        (503, {"code": "SlowDown", "message": "Please reduce your request rate."}, True),
+        (503, error("server_is_overloaded", "service_unavailable_error"), False),
+        (503, error(None, None, "The model has slowed down."), False),
+        (503, None, False),
+        (429, error("rate_limit_exceeded", "tokens", "Slow down!"), False),
+        (200, None, False),
+    ],
+)
+def test_slow_down_is_said_of_the_callers_rate(status, body, slow):
+    """By its code, or at the beginning of the sentence; a rate limit that says it too is a rate limit."""
+    assert read(status, {}, body).slow_down is slow

@@ -34,8 +34,9 @@ def test_what_is_nothing_but_text(value: Any, chars: int):
 
 WAV = {"type": "input_audio", "input_audio": {"data": "A" * 16_000, "format": "wav"}}
 MP3 = {"type": "input_audio", "input_audio": {"data": "A" * 16_000, "format": "mp3"}}
+IMAGE = {"type": "image", "source": {}}
 PARTS: dict[str, tuple[Any, tuple[int, int, int, int]]] = {
-    # (chars, aside, fixed, images)
+    # (chars, aside, flat, images)
     "a text": ({"type": "text", "text": "12345"}, (5, 0, 0, 0)),
     "a text of gemini": ({"text": "12345"}, (5, 0, 0, 0)),
     "a picture": ({"type": "image_url", "image_url": {"url": "data:..."}}, (0, 0, 765, 1)),
@@ -49,6 +50,10 @@ PARTS: dict[str, tuple[Any, tuple[int, int, int, int]]] = {
     "a file in responses": ({"type": "input_file", "file_id": "x"}, (0, 0, 1530, 0)),
     "a document": ({"type": "document", "source": {"type": "base64", "data": "AA"}}, (0, 0, 1530, 0)),
     "a document of text": ({"type": "document", "source": {"type": "text", "data": "1234"}}, (4, 0, 0, 0)),
+    "a document of parts": (
+        {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "12"}, IMAGE]}},
+        (2, 0, 765, 1),
+    ),
     "a document of nothing": ({"type": "document", "source": 5}, (0, 0, 1530, 0)),
     "sound": (MP3, (0, 30, 0, 0)),
     "sound as it is": (WAV, (0, 10, 0, 0)),
@@ -61,6 +66,34 @@ PARTS: dict[str, tuple[Any, tuple[int, int, int, int]]] = {
         {"type": "tool_result", "content": [{"type": "text", "text": "12"}, {"type": "image", "source": {}}]},
         (2, 0, 765, 1),
     ),
+    "a refusal": ({"type": "refusal", "refusal": "1234"}, (4, 0, 0, 0)),
+    "an old call of a function": (
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        (0, 4 + 1 + 9 + 2, 0, 0),
+    ),
+    "a call of a shell": ({"type": "shell_call", "action": {"commands": ["ls"]}}, (0, 8 + 2, 0, 0)),
+    "what a shell said": (
+        {"type": "shell_call_output", "output": [{"stdout": "123", "stderr": "45", "outcome": {"type": "exit"}}]},
+        (5, 0, 0, 0),
+    ),
+    "what code said": (
+        {"type": "bash_code_execution_tool_result", "content": {"stdout": "123", "stderr": None, "content": []}},
+        (3, 0, 0, 0),
+    ),
+    "code and what it said": (
+        {"type": "code_interpreter_call", "code": "1+1", "outputs": [{"type": "logs", "logs": "12"}, IMAGE]},
+        (2, 3, 765, 1),
+    ),
+    "a patch": ({"type": "apply_patch_call", "operation": {"diff": "+1"}}, (0, 4 + 2, 0, 0)),
+    "a call of a remote tool": ({"type": "mcp_call", "arguments": "{}", "output": "1234"}, (4, 2, 0, 0)),
+    "the tools of a remote server": (
+        {"type": "mcp_list_tools", "tools": [{"name": "f", "description": "12"}]},
+        (0, 4 + 1 + 11 + 2, 0, 0),
+    ),
+    "a call of one of them": ({"type": "mcp_tool_use", "input": {"a": "bc"}}, (0, 3, 0, 0)),
+    "what a search found": ({"type": "file_search_call", "queries": ["x"], "results": [{"text": "12"}]}, (2, 0, 0, 0)),
+    "a picture that was made": ({"type": "image_generation_call", "result": "A" * 99_999}, (0, 0, 765, 1)),
+    "a film": ({"type": "video_url", "video_url": {"url": "x"}}, (0, 0, 1530, 0)),
     "a thought": ({"type": "thinking", "thinking": "1234", "signature": "x"}, (4, 0, 0, 0)),
     "a thought that is hidden": ({"type": "reasoning", "encrypted_content": "x" * 99}, (0, 0, 0, 0)),
     "calls without a word": ({"role": "assistant", "tool_calls": [{"id": "ab"}]}, (0, 4, 0, 0)),
@@ -74,6 +107,18 @@ PARTS: dict[str, tuple[Any, tuple[int, int, int, int]]] = {
     "a file of no kind": ({"inlineData": {"mimeType": 7}}, (0, 0, 1530, 0)),
     "no file": ({"inlineData": "x"}, (0, 0, 0, 0)),
     "a call of gemini": ({"functionCall": {"name": "f", "args": {"a": 1}}}, (0, 10, 0, 0)),
+    "code of gemini": ({"executableCode": {"code": "1+1"}}, (0, 4 + 3, 0, 0)),
+    "what a tool of gemini said and showed": (
+        {
+            "functionResponse": {
+                "name": "f",
+                "response": {"a": "bc"},
+                "parts": [{"inlineData": {"mimeType": "image/png", "data": "A" * 99_999}}],
+            }
+        },
+        (0, 1 + 3, 258, 1),
+    ),
+    "what nobody of gemini said": ({"functionResponse": "x"}, (0, 0, 0, 0)),
     "what is new": ({"type": "hologram", "beam": "x"}, (0, 0, 0, 0)),
     "what is nothing": ({}, (0, 0, 0, 0)),
 }
@@ -85,8 +130,25 @@ def test_what_a_part_holds(part: Any, found: tuple[int, int, int, int]):
     for value in (part, [part], ({"role": "user", "content": [part]},)):
         prompt = Prompt()
         prompt.take(value)
-        assert (prompt.chars, prompt.aside, prompt.fixed, prompt.images) == found
+        assert (prompt.chars, prompt.aside, prompt.flat, prompt.images) == found
         assert not prompt.hidden
+        assert not prompt.fixed
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "item_reference", "id": "msg_1"},
+        {"type": "compaction", "encrypted_content": "x" * 99},
+        {"role": "assistant", "content": None, "audio": {"id": "audio_1"}},
+        {"role": "assistant", "content": "1", "audio": {"id": "audio_1"}},
+    ],
+)
+def test_what_only_the_server_has_is_hidden(item: dict[str, Any]):
+    """Something before it, or an answer that was spoken."""
+    prompt = Prompt()
+    prompt.take([item])
+    assert prompt.hidden
 
 
 def test_only_at_the_top_are_numbers_tokens():

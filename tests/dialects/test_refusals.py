@@ -117,9 +117,11 @@ def test_the_sentences_window_belongs_to_the_only_dimension():
 def test_the_least_wait_of_a_vendor():
     """Where nobody says how long; a hint beats it, and nothing but a refusal has it."""
     table = Dialect(name="x", least_wait_s=60.0)
-    assert read(429, {}, dialect=table).retry_after_s == 60.0
-    assert read(429, {"retry-after": "2"}, dialect=table).retry_after_s == 2.0
-    assert read(503, {}, dialect=table).retry_after_s is None
+    answers = ((429, {}), (429, {"retry-after": "2"}), (503, {}))
+    least, asked, other = (read(*answer, dialect=table) for answer in answers)
+    assert [signals.retry_after_s for signals in (least, asked, other)] == [60.0, 2.0, None]
+    assert [signals.wait_grows for signals in (least, asked, other)] == [True, False, False]
+    assert not read(429, {}, dialect="generic").wait_grows
 
 
 def test_a_wait_that_means_too_large():

@@ -134,6 +134,12 @@ def test_real_refusals(on, limit, used, requested, wait, wait_s, window_s):
             TextFacts(unit="images", limit=5, used=6, window_s=60),
         ),
         ("your image rate limit", TextFacts()),
+        (
+            "Rate limit reached for tokens. Limit: 150000.000000 / min. Current: 176000.000000 / min. Contact us.",
+            TextFacts(unit="tokens", limit=150_000, used=176_000, window_s=60),
+        ),
+        ("Rate limit exceeded for requests to this address", TextFacts(unit="requests")),
+        ("Your rate limit is 60 queries per minute.", TextFacts(unit="requests", limit=60, window_s=60)),
         ("on images per minute, limit: 5 / month", TextFacts(unit="images", limit=5, window_s=2_592_000)),
     ],
 )
@@ -158,6 +164,9 @@ def test_other_ways_of_saying_it(text, facts):
         ("try again in 26:00:00", 93_600.0),
         ("try again in 3 days 4 hours 12 minutes", 274_320.0),
         ("Your limit resets in ~5s.", 5.0),
+        ("Request was throttled. Expected available in 831.0 seconds.", 831.0),
+        ("Request was throttled. Rate limit exceeded: 5/min. Expected available in 49 seconds.", 49.0),
+        ("Available in 5 regions.", None),
         ("try again in 1:2:3", None),
         ("try again later", None),
         ("try again in 5 sacks", None),

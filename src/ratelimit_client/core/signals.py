@@ -66,6 +66,11 @@ class Signals:
         request_id, organization, project, version: as the answer names them; opaque.
         error_type, error_code, message: of the error body; message at most 1 KiB.
         low_confidence: a value came from a malformed or contradictory field.
+        slow_down: the overload is one of this caller, whose rate grew too fast.
+        wait_grows: the wait is no word of this answer but the least that the vendor tells callers to
+            wait, and to be doubled when it was not enough.
+        unread: kinds of what it said of limits and could not be used, each a header's name and what
+            is wrong with it ("retry-after: not a time"); few, short, and never a value.
     """
 
     status: int
@@ -90,3 +95,6 @@ class Signals:
     error_code: str | None = None
     message: str | None = None
     low_confidence: bool = False
+    slow_down: bool = False
+    wait_grows: bool = False
+    unread: tuple[str, ...] = ()

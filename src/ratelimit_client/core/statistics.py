@@ -7,8 +7,12 @@ Law of this file: facts only, frozen, in units and seconds.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
+
+_MOST_SHOWN = 3
+"""Kinds of what was not understood that a sentence names."""
 
 
 class Mode(enum.StrEnum):
@@ -18,6 +22,7 @@ class Mode(enum.StrEnum):
     STEADY = "steady"
     SHARING = "sharing"
     LEARNT_RATE = "learnt_rate"
+    SLOW_DOWN = "slow_down"
     OUTAGE = "outage"
 
 
@@ -98,10 +103,18 @@ class KeyStatistics:
 
 @attrs.frozen
 class LimiterStatistics:
-    """All keys of one limiter, and the totals."""
+    """
+    All keys of one limiter, and the totals.
+
+    Args:
+        name: of the limiter.
+        keys: by name.
+        unread: kinds of what answers said and nobody understood -> answers that did; of answers that were read.
+    """
 
     name: str
     keys: dict[str, KeyStatistics]
+    unread: dict[str, int] = attrs.field(factory=dict)
 
     @property
     def queued(self) -> int:
@@ -124,7 +137,8 @@ class Explanation:
         ready_in_s: the least wait in seconds; None when no wait is known to help.
         binding: what makes it wait: a bucket, "slots", "ramp", "hint", "outage", or None.
         ahead: calls waiting before it.
-        reason: the sentence, which is also its ``str``.
+        reason: the sentence, which is also its ``str``; there what nobody understood is added, if anything was.
+        unread: kinds of what answers said and nobody understood -> answers that did.
     """
 
     admissible: bool
@@ -132,6 +146,17 @@ class Explanation:
     binding: str | None
     ahead: int
     reason: str
+    unread: dict[str, int] = attrs.field(factory=dict, hash=False)
 
     def __str__(self) -> str:
-        return self.reason
+        return f"{self.reason}; {_not_understood(self.unread)}" if self.unread else self.reason
+
+
+def _not_understood(unread: Mapping[str, int]) -> str:
+    """In plain words, the most frequent kinds first."""
+    often = sorted(unread, key=lambda kind: -unread[kind])
+    shown = [f"{kind} ({unread[kind]:,} {'time' if unread[kind] == 1 else 'times'})" for kind in often[:_MOST_SHOWN]]
+    more = len(often) - _MOST_SHOWN
+    if more > 0:
+        shown.append(f"and {more} {'kind' if more == 1 else 'kinds'} more")
+    return f"not understood of the server's answers: {', '.join(shown)}"

@@ -25,6 +25,15 @@ from .signs import signs
 _FIELDS = {"limit": Field.LIMIT, "remaining": Field.REMAINING, "reset": Field.RESET}
 _TIERS = ("priority-input-tokens", "priority-output-tokens", "fast-input-tokens", "fast-output-tokens")
 _PLANS = ("unified-5h", "unified-7d", "unified-7d_opus", "unified-7d_sonnet", "unified-overage")
+_SAID_BY_THE_NUMBERS = (
+    *(f"{plan}-{word}" for plan in ("unified", *_PLANS) for word in ("status", "surpassed-threshold")),
+    "unified-representative-claim",
+    "unified-fallback",
+    "unified-fallback-percentage",
+    "unified-overage-in-use",
+    "unified-overage-disabled-reason",
+    "unified-upgrade-paths",
+)
 
 ANTHROPIC = Dialect(
     **signs("anthropic"),
@@ -39,6 +48,7 @@ ANTHROPIC = Dialect(
     names={
         **{f"anthropic-{tier}-{field}": (_FIELDS[field], tier) for tier in _TIERS for field in _FIELDS},
         **{f"anthropic-ratelimit-{plan}-utilization": (Field.USED, plan) for plan in _PLANS},
+        **{f"anthropic-ratelimit-{words}": Field.IGNORED for words in _SAID_BY_THE_NUMBERS},
         "anthropic-organization-id": Field.ORGANIZATION,
     },
     windows={

@@ -36,7 +36,7 @@ AZURE = Dialect(
         refill=Refill.CONTINUOUS,
         grain_s=1.0,
     ),
-    names={"x-ratelimit-key": Field.GROUP},
+    names={"x-ratelimit-key": Field.GROUP, "x-ratelimit-abusepenalty-active": Field.IGNORED},
     numbers=Unit.SECONDS_OR_MILLISECONDS,
     codes={
         "deploymentnotfound": Reason.MODEL_NOT_FOUND,

@@ -116,6 +116,7 @@ class ErrorBody:
         request_id: as written.
         status: the status that the body itself names, or None.
         waits: every hint how long to wait.
+        unread: the names of hints that say no time.
         headers: headers that came inside the body.
         policies: the limits that it says were violated, by name.
         violations: the same, with their numbers.
@@ -129,6 +130,7 @@ class ErrorBody:
     request_id: str | None = None
     status: int | None = None
     waits: tuple[When, ...] = ()
+    unread: tuple[str, ...] = ()
     headers: Layer = attrs.field(factory=dict)
     policies: tuple[str, ...] = ()
     violations: tuple[Violation, ...] = ()
@@ -259,6 +261,7 @@ def _facts(errors: list[Layer], envelopes: list[Layer], text: str) -> ErrorBody:
     layers = [*errors, *envelopes]
     message = _text_at(errors, _MESSAGES)
     code = _text_at(errors, _CODES)
+    waits, unread = _waits(layers)
     return ErrorBody(
         type=_cut(_text_at(errors, _TYPES), _LONGEST_CODE),
         code=_cut(code, _LONGEST_CODE),
@@ -267,7 +270,8 @@ def _facts(errors: list[Layer], envelopes: list[Layer], text: str) -> ErrorBody:
         text=_joined(message or text, _upstreams(errors))[:LONGEST_TEXT],
         request_id=_text_at(layers, _REQUEST_IDS),
         status=_status(layers),
-        waits=tuple(_waits(layers)),
+        waits=waits,
+        unread=unread,
         headers=_headers(layers),
         policies=_policies(layers),
         violations=tuple(_violations(errors)),
@@ -320,12 +324,19 @@ def _status(layers: list[Layer]) -> int | None:
     return None
 
 
-def _waits(layers: list[Layer]) -> Iterator[When]:
+def _waits(layers: list[Layer]) -> tuple[tuple[When, ...], tuple[str, ...]]:
+    """Every hint, and the names of those that say no time."""
+    found: list[When] = []
+    unread: dict[str, None] = {}
     for layer in [*layers, *_inside(layers)]:
         for name, unit in _WAITS.items():
-            when = _when(layer.get(name), unit)
+            value = layer.get(name)
+            when = _when(value, unit)
             if when is not None:
-                yield when
+                found.append(when)
+            elif value is not None and value != "":
+                unread[name] = None
+    return tuple(found), tuple(unread)
 
 
 def _when(value: object, unit: Unit) -> When | None:

@@ -35,7 +35,7 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -88,8 +88,12 @@ class Field(enum.Enum):
     ORGANIZATION = "organization"
     PROJECT = "project"
     VERSION = "version"
-    # of the server: no more than who it is
+    # of nothing that is used: it is known and of no use
+    IGNORED = "ignored"
+    # no more than who the server is
     MARK = "mark"
+    # its name speaks of a limit, and no rule knows what it says
+    UNKNOWN = "unknown"
 
     __hash__ = object.__hash__  # members are one of a kind, and the hash of enum is slow
 
@@ -105,7 +109,7 @@ class Slot:
 
     Args:
         field: what it tells.
-        dimension: of which dimension, or "".
+        dimension: of which dimension, or ""; of what is unknown, its own name.
         rank: of several headers that tell it, the lowest counts.
         mark: the name of the dialect that only this header's sender speaks, or "".
         index: the place of *field*.
@@ -153,6 +157,9 @@ _OF_THE_ANSWER: Mapping[str, tuple[Field, int]] = {
     "openai-organization": (Field.ORGANIZATION, 0),
     "openai-project": (Field.PROJECT, 0),
     "openai-version": (Field.VERSION, 0),
+    # What the status says already.
+    "x-envoy-ratelimited": (Field.IGNORED, 0),
+    "x-ratelimit-over-limit": (Field.IGNORED, 0),
 }
 
 OF_A_DIMENSION = (
@@ -172,6 +179,8 @@ _FIELDS = "|".join(sorted((field.value for field in OF_A_DIMENSION), reverse=Tru
 _DIMENSION = r"[a-z0-9][a-z0-9_.-]{0,63}"
 _FIELD_FIRST = re.compile(rf"({_FIELDS})(?:-({_DIMENSION}))?")
 _DIMENSION_FIRST = re.compile(rf"({_DIMENSION})-({_FIELDS})")
+_OF_A_LIMIT = re.compile(r"(?!llm_provider-).*(?:(?:rate|token|usage)[-_]?limit|retry[-_]?after|quota|throttl)")
+"""Names that speak of a limit, whatever they mean; a proxy's copies of its upstream's headers are none of ours."""
 _WINDOW_IN_NAME = re.compile(r"(?:.*?[-_])??(?:([0-9]{1,6})[-_])?(second|minute|hour|day|month)")
 _PERIOD_S = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "month": 2_592_000.0}
 
@@ -247,7 +256,10 @@ class Dialect:
             window is used up.
         too_large_wait_s: a wait this long is how this server says that the one call is
             larger than the limit.
-        least_wait_s: what the vendor says to wait after a refusal that names no time.
+        least_wait_s: what the vendor says to wait after a refusal that names no time; twice as
+            long when that was not enough, and so on up to an hour.
+        day_ends: seconds until the vendor's day ends, from an instant (seconds since 1970); a
+            refusal by a window of a day lasts until then.
     """
 
     name: str
@@ -266,6 +278,7 @@ class Dialect:
     long_window_s: float = math.inf
     too_large_wait_s: float = math.inf
     least_wait_s: float | None = None
+    day_ends: Callable[[float], float] | None = None
     vocabulary: Vocabulary = attrs.field(init=False, repr=False)
     shapes: dict[tuple[Any, ...], Any] = attrs.field(init=False, repr=False, factory=dict)
     """What ``ordinary`` remembers: by the names of an answer, where it tells what."""
@@ -323,9 +336,11 @@ class Vocabulary(dict[Any, "Slot | None"]):
             return self._slot(*irregular, 0, mark)
         if common := _OF_THE_ANSWER.get(name):
             return self._slot(common[0], "", common[1], mark)
-        for prefix in self._dialect.prefixes:
-            if name.startswith(prefix):
-                return self._regular(name.removeprefix(prefix), mark)
+        prefix = next((own for own in self._dialect.prefixes if name.startswith(own)), None)
+        if prefix is not None and (slot := self._regular(name.removeprefix(prefix), mark)):
+            return slot
+        if _OF_A_LIMIT.match(name) and not any(name == own.lower() for own in self._dialect.markers):
+            return self._slot(Field.UNKNOWN, name, 0, mark)
         return self._slot(Field.MARK, "", 0, mark) if mark else None
 
     def _mark_of_a_prefix(self, name: str) -> str:
@@ -336,7 +351,7 @@ class Vocabulary(dict[Any, "Slot | None"]):
             return self._slot(Field(found[1]), found[2] or UNNAMED, 0, mark)
         if found := _DIMENSION_FIRST.fullmatch(rest):
             return self._slot(Field(found[2]), found[1], 0, mark)
-        return self._slot(Field.MARK, "", 0, mark) if mark else None
+        return None
 
     def _slot(self, field: Field, dimension: str, rank: int, mark: str) -> Slot:
         """One slot for all spellings, so that what two of them say meets in one place."""

@@ -2,8 +2,8 @@
 The one engine that reads every dialect: an answer in, `Signals` out.
 
 Law of this file: nothing that a server sent makes it raise; what cannot be understood
-is left out, field by field. A hint to wait counts only on an error, only above zero,
-and the longest one counts:
+is left out, field by field, and told by its kind. A hint to wait counts only on an error,
+only above zero, and the longest one counts:
 
     retry-after-ms, retry-after (number, or date less the answer's own Date),
     the body's fields, the body's sentence; else computed from the empty dimension,
@@ -23,12 +23,13 @@ from ..core.signals import Reason, Signals
 from .bodies import ErrorBody
 from .dialect import Dialect, Field
 from .durations import MAX_SPAN_S, Form, Unit, When, parse_when
-from .headers import Collected
+from .headers import Collected, moment
 from .levels import charge, read_levels
-from .meaning import is_retryable, reason_of
+from .meaning import is_retryable, reason_of, says_slow_down
 from .refusals import Refusal, refusal, until_the_plan_renews_s
 from .shown import headers_shown
 from .texts import NO_FACTS, TextFacts, read_text
+from .unread import NOT_YES_OR_NO, fault_of_time, kinds
 
 
 def conclude(
@@ -56,18 +57,20 @@ def conclude(
     readings, doubtful = read_levels(table, collected, lambda: collected.now_s(wall_s))
     processing_ms = collected.number(Field.PROCESSING_MS)
     unit, charged = charge(collected)
+    should_retry = _should_retry(collected)
     return Signals(
         status=status,
         readings=readings,
         unit=unit,
         requested=charged,
-        should_retry=_should_retry(collected),
+        should_retry=should_retry,
         processing_s=None if processing_ms is None else processing_ms / 1e3,
         request_id=collected.text(Field.REQUEST_ID),
         organization=collected.text(Field.ORGANIZATION),
         project=collected.text(Field.PROJECT),
         version=collected.text(Field.VERSION),
         low_confidence=doubtful,
+        unread=kinds(collected),
     )
 
 
@@ -85,9 +88,12 @@ def _of_an_error(
     if reason is Reason.RATE_LIMITED or reason is Reason.QUOTA_EXHAUSTED:
         hint_s = until_the_plan_renews_s(table, readings, hint_s)
     limited = reason is Reason.RATE_LIMITED or reason is Reason.TOO_LARGE
-    about = refusal(table, collected, error, text, readings, hint_s) if limited else Refusal(readings, hint_s)
+    about = Refusal(readings, hint_s)
+    if limited:
+        about = refusal(table, collected, error, text, readings, hint_s, collected.now_s(wall_s))
     should_retry = _should_retry(collected)
     used_up = reason is Reason.RATE_LIMITED and about.used_up
+    at_a_loss = reason is Reason.RATE_LIMITED and not asked and about.wait_s is None and about.unit is None
     processing_ms = collected.number(Field.PROCESSING_MS)
     return Signals(
         status=status,
@@ -112,13 +118,23 @@ def _of_an_error(
         error_code=None if error is None else error.code,
         message=None if error is None else error.message,
         low_confidence=doubtful,
+        wait_grows=about.wait_grows and reason is Reason.RATE_LIMITED,
+        slow_down=reason is Reason.OVERLOADED and error is not None and says_slow_down(error),
+        unread=kinds(collected, error, silent=at_a_loss and _says_nothing(error, text)),
     )
+
+
+def _says_nothing(error: ErrorBody | None, text: TextFacts) -> bool:
+    """There are words, and no rule gets anything out of them."""
+    return error is not None and bool(error.text.strip()) and text == NO_FACTS
 
 
 def _should_retry(collected: Collected) -> bool | None:
     if collected.told[Field.SHOULD_RETRY.index] is None:
         return None
     said = {part.strip().lower() for text in collected.texts(Field.SHOULD_RETRY) for part in text.split(",")}
+    if said - {"true", "false", ""} or not said:
+        collected.faults.append((Field.SHOULD_RETRY, "", NOT_YES_OR_NO))
     return False if "false" in said else True if "true" in said else None
 
 
@@ -133,11 +149,24 @@ def _hint_s(collected: Collected, error: ErrorBody | None, text: TextFacts, wall
 
 
 def _of_the_headers_s(collected: Collected, wall_s: float | None) -> float | None:
-    fine = _capped_s(collected.moment(Field.RETRY_AFTER_MS, Unit.MILLISECONDS), collected, wall_s)
-    rough = _capped_s(collected.moment(Field.RETRY_AFTER, Unit.BY_SIZE), collected, wall_s)
+    fine = _capped_s(_asked(collected, Field.RETRY_AFTER_MS, Unit.MILLISECONDS), collected, wall_s)
+    rough = _capped_s(_asked(collected, Field.RETRY_AFTER, Unit.BY_SIZE), collected, wall_s)
     if not fine or not rough:
         return fine or rough
     return fine if math.ceil(fine) == rough else max(fine, rough)
+
+
+def _asked(collected: Collected, field: Field, unit: Unit) -> When | None:
+    """The wait that a header asks for, and what could not be used of it."""
+    raw = collected.told[field.index]
+    if raw is None:
+        return None
+    when, doubtful = moment(raw, unit)
+    if when is None or doubtful or raw.__class__ is not str or "," in raw:
+        fault = fault_of_time(raw, unit, several=doubtful, blank=("",))
+        if fault:
+            collected.faults.append((field, "", fault))
+    return when
 
 
 def _capped_s(when: When | None, collected: Collected, wall_s: float | None) -> float | None:

@@ -7,7 +7,7 @@ never deeper, and never with an exception: what is not understood counts nothing
 Theory. Servers charge at admission, by characters, because counting tokens would
 cost them more than it is worth: about chars/4 of every text part, plus what the
 caller allows as output (times the number of answers), plus a flat amount for each
-image. Arrays of token numbers count exactly. Tool definitions and schemas are kept
+picture and file. Arrays of token numbers count exactly. Tool definitions and schemas are kept
 apart, since only some servers count them. A call that goes on from what the server
 has kept shows nothing of that, so such calls are charged by a rule of their own.
 How these parts weigh is learnt elsewhere (core/estimate.py).
@@ -18,16 +18,18 @@ The names are those of OpenAI, Anthropic and Gemini; none of them means two thin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from ..core.estimate import Features
+from .pictures import tokens_given, tokens_made
 from .prompts import Prompt, plain_chars, sound_chars
 
 _MOST = 10**9
 _A_NUMBER = re.compile(r"[0-9]{1,9}")
+_RAW_SOUND = re.compile(r".*\.(?:wav|pcm)", re.IGNORECASE)
 
 # What the documents say of an endpoint that nobody gave a bound.
 _OUTPUT_OF_A_COMPLETION = 16
@@ -50,7 +52,7 @@ _KINDS = {
     **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens"), _OUTPUT),
     **dict.fromkeys(("n", "best_of"), _ANSWERS),
     "prompt": _PROMPT,
-    **dict.fromkeys(("tools", "functions"), _ASIDE),
+    **dict.fromkeys(("tools", "functions", "prediction"), _ASIDE),
     **dict.fromkeys(("response_format", "text"), _SCHEMA),
     **dict.fromkeys(("generationConfig", "generation_config"), _CONFIG),
     **dict.fromkeys(("previous_response_id", "conversation", "cachedContent", "cached_content"), _HIDDEN),
@@ -61,11 +63,10 @@ _OF_A_CONFIG = {
     **dict.fromkeys(("responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"), _ASIDE),
 }
 
-# Tokens of a picture that is made, by quality, for squares and for others.
-# Source: the guide to image generation in OpenAI's documents, for the gpt-image models.
-_MADE = {"low": (272, 408), "medium": (1056, 1584), "high": (4160, 6240)}
-_SQUARE = "1024x1024"
-
+_NUMBERS_OF_A_FORM = frozenset(
+    {"partial_images", *(name for name, kind in _KINDS.items() if kind in (_OUTPUT, _ANSWERS))}
+)
+_PICTURES_OF_A_BODY = ("images", "image")
 
 Counter = Callable[[str, str], int]
 """How many tokens a text is for a model: ``counter(text, model)``."""
@@ -83,6 +84,8 @@ def features_of(body: object, endpoint: str = "", counter: Counter | None = None
     """
     if not isinstance(body, dict):
         return Features(0, 0, 0, endpoint)
+    if "/images/" in endpoint:
+        return _of_pictures(body, endpoint, _pictures_of(body), counter)
 
     chars = output = 0
     answers = 1
@@ -110,15 +113,17 @@ def features_of(body: object, endpoint: str = "", counter: Counter | None = None
             others.append((kind, value))
 
     if others is not None:
-        prompt = Prompt() if counter is None else Prompt(_counted(counter, model_of(body, "")))
-        return _of_more(body, endpoint, prompt, chars, output, answers, others)
+        return _of_more(body, endpoint, _prompt(body, counter), chars, output, answers, others)
     output *= answers
     return Features(chars if chars < _MOST else _MOST, output if output < _MOST else _MOST, 0, endpoint)
 
 
-def _counted(counter: Counter, model: str) -> Callable[[str], int]:
-    """A text's size by its tokens, in characters: four of them a token."""
-    return lambda text: 4 * whole_tokens(counter(text, model))
+def _prompt(body: Mapping[str, Any], counter: Counter | None) -> Prompt:
+    """An empty one; with a *counter* a text's size is that of its tokens, in characters: four of them a token."""
+    if counter is None:
+        return Prompt()
+    model = model_of(body, "")
+    return Prompt(lambda text: 4 * whole_tokens(counter(text, model)))
 
 
 def _of_more(
@@ -131,7 +136,6 @@ def _of_more(
     others: Iterable[tuple[int, Any]],
 ) -> Features:
     """The features of a body that is more than plain text and its bounds; *chars* and the rest are what was seen."""
-    made = 0
     for kind, value in others:
         if kind == _TEXT:
             prompt.take(value)
@@ -142,8 +146,6 @@ def _of_more(
                 prompt.hidden = True
                 variables = value.get("variables")
                 prompt.take(list(variables.values()) if isinstance(variables, dict) else None)
-            elif "/images/" in endpoint:
-                made, output = answers, _of_a_picture(body)
             elif endpoint.rpartition("/")[2] == "completions":
                 output = output if "max_tokens" in body else _OUTPUT_OF_A_COMPLETION
                 answers *= _number_of(value)
@@ -161,11 +163,39 @@ def _of_more(
         min(prompt.fixed, _MOST),
         endpoint + CONTINUED if prompt.hidden else endpoint,
         aside=min(prompt.aside, _MOST),
-        images=min(prompt.images + made, _MOST),
+        flat=min(prompt.flat, _MOST),
+        images=min(prompt.images, _MOST),
     )
 
 
-def features_of_form(fields: object, size: int, endpoint: str = "") -> Features:
+def _of_pictures(body: Mapping[str, Any], endpoint: str, given: int, counter: Counter | None) -> Features:
+    """Pictures to be made or changed: what is made counts as output, and each of those *given* has its price."""
+    prompt = _prompt(body, counter)
+    prompt.take(body.get("prompt"))
+    made = max(1, whole_tokens(body.get("n")))
+    return Features(
+        min(prompt.chars, _MOST),
+        min(made * tokens_made(body), _MOST),
+        0,
+        endpoint,
+        flat=min(given * tokens_given(body), _MOST),
+        images=made,
+    )
+
+
+def _pictures_of(body: Mapping[str, Any]) -> int:
+    """How many pictures a JSON body gives to be changed."""
+    pictures = next((body[name] for name in _PICTURES_OF_A_BODY if body.get(name)), ())
+    return len(pictures) if isinstance(pictures, list | tuple) else 1
+
+
+def features_of_form(
+    fields: object,
+    size: int,
+    endpoint: str = "",
+    files: Sequence[tuple[str, str]] = (),
+    counter: Counter | None = None,
+) -> Features:
     """
     The features of a form.
 
@@ -173,25 +203,21 @@ def features_of_form(fields: object, size: int, endpoint: str = "") -> Features:
         fields: names and values; the numbers in it may be texts, as forms have them.
         size: bytes of all of it, which are those of the sound where that is what is sent.
         endpoint: the path it goes to.
+        files: of each, the name of its field and its own.
+        counter: as of ``features_of``.
     """
     shown = {}
     if isinstance(fields, Mapping):
         for name, value in fields.items():
-            number = isinstance(value, str) and name in _KINDS and _A_NUMBER.fullmatch(value)
-            shown[name] = int(value) if number and _KINDS[name] in (_OUTPUT, _ANSWERS) else value
-    features = features_of(shown, endpoint)
+            number = isinstance(value, str) and name in _NUMBERS_OF_A_FORM and _A_NUMBER.fullmatch(value)
+            shown[name] = int(value) if number else value
+    if "/images/" in endpoint:
+        return _of_pictures(shown, endpoint, sum(field.startswith("image") for field, _ in files), counter)
+    features = features_of(shown, endpoint, counter)
     if "/audio/" in endpoint:
-        features = attrs.evolve(features, aside=min(features.aside + sound_chars(size), _MOST))
+        form = "wav" if any(_RAW_SOUND.fullmatch(name) for _, name in files) else None
+        features = attrs.evolve(features, aside=min(features.aside + sound_chars(size, form), _MOST))
     return features
-
-
-def _of_a_picture(body: Mapping[str, Any]) -> int:
-    """Tokens of one picture that is to be made; nothing for models that do not count them."""
-    model, quality = body.get("model"), body.get("quality")
-    if not isinstance(model, str) or "gpt-image" not in model:
-        return 0
-    square, other = _MADE.get(quality if isinstance(quality, str) else "", _MADE["high"])
-    return square if body.get("size") == _SQUARE else other
 
 
 def _number_of(prompts: Any) -> int:

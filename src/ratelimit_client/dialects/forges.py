@@ -71,6 +71,7 @@ DOCKER = Dialect(
         refill=Refill.WINDOW,
         grain_s=1.0,
     ),
+    names={"docker-ratelimit-source": Field.IGNORED},
     codes={"toomanyrequests": Reason.RATE_LIMITED, "denied": Reason.AUTH},
     forbidden_is_limit=False,
 )

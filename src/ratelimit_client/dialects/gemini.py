@@ -4,7 +4,8 @@ Gemini and Vertex AI.
 Law of this file: no header says anything; the error does. ``RetryInfo.retryDelay`` is the
 wait, cut to whole seconds, and the sentence has the rest of them ("retry in 48.939935699s"),
 so the longer one counts. ``QuotaFailure`` names the limit: what it counts (the metric), its
-amount and, in its id, its window. One of a day is over until midnight, whatever the delay says.
+amount and, in its id, its window. One of a day is over until midnight in California, whatever
+the delay says.
 
 Theory: "You exceeded your current quota, please check your plan and billing details" is
 the ordinary refusal here, not a matter of billing. A bare "Resource exhausted" is Vertex's
@@ -21,6 +22,7 @@ from ..core.profile import Refill, ServerProfile
 from ..core.signals import Reason
 from .dialect import Dialect
 from .durations import Unit
+from .midnight import until_midnight_pacific_s
 from .signs import signs
 
 GEMINI = Dialect(
@@ -40,4 +42,5 @@ GEMINI = Dialect(
     ),
     forbidden_is_limit=False,
     long_window_s=86_400.0,
+    day_ends=until_midnight_pacific_s,
 )

@@ -23,13 +23,17 @@ MOST_DIMENSIONS = 32
 """Dimensions of one answer; a hostile server must not make the state of a client grow."""
 
 _LONGEST_NUMBER = 18
-_MOST_VALUES = 16
+MOST_VALUES = 16
 _LONGEST_VALUE = 8192
 
 _WIDTH = len(OF_A_DIMENSION)
+_APART = Field.IGNORED.index
 
 Row = list[Any]
 """The values of one dimension as they came, in the order of `OF_A_DIMENSION`."""
+
+Fault = tuple[Field, str, str]
+"""A field, its dimension or "", and what is wrong with the value."""
 
 _WINDOW = re.compile(r"(?:^|;)\s*w(?:indow)?\s*=\s*([0-9]{1,10})\s*(?:;|$)")
 
@@ -43,9 +47,12 @@ class Collected:
         told: values of the whole answer, each at the index of its field.
         marks: the names of the dialects that headers gave away.
         pairs: the headers themselves.
+        unknown: names that speak of a limit and that nobody knows.
+        faults: what could not be used of a value.
+        crowded: there were more dimensions than are kept.
     """
 
-    __slots__ = ("_ranks", "_vocabulary", "marks", "pairs", "rows", "told")
+    __slots__ = ("_ranks", "_vocabulary", "crowded", "faults", "marks", "pairs", "rows", "told", "unknown")
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -57,17 +64,21 @@ class Collected:
         self.told: list[Any] = [None] * len(Field)
         self._ranks = [0] * len(Field)
         self.marks: list[str] = []
+        self.unknown: list[str] = []
+        self.faults: list[Fault] = []
+        self.crowded = False
 
     def take(self, headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> None:
         """Look at each header once."""
         items = getattr(headers, "items", None)
-        self.pairs = list(headers if items is None else items())
+        pairs = list(headers if items is None else items())
         try:
-            self._take(self.pairs)
+            self._take(pairs)
         except (TypeError, ValueError):  # something among them is no pair
             self._forget()
-            self.pairs = [pair for pair in self.pairs if _is_pair(pair)]
-            self._take(self.pairs)
+            pairs = [pair for pair in pairs if _is_pair(pair)]
+            self._take(pairs)
+        self.pairs += pairs
 
     def _take(self, pairs: list[tuple[Any, Any]]) -> None:
         vocabulary, rows, told, ranks = self._vocabulary, self.rows, self.told, self._ranks
@@ -81,9 +92,13 @@ class Collected:
                 row = rows.get(slot.dimension)
                 if row is None:
                     if len(rows) >= MOST_DIMENSIONS:
+                        self.crowded = True
                         continue
                     row = rows[slot.dimension] = [None] * _WIDTH
                 row[index] = value if row[index] is None else _both(row[index], value)
+            elif index >= _APART:
+                if slot.field is Field.UNKNOWN:
+                    self.unknown.append(slot.dimension)
             elif told[index] is None or slot.rank < ranks[index]:
                 told[index] = value
                 ranks[index] = slot.rank
@@ -103,7 +118,22 @@ class Collected:
         for dimension, row in inner.rows.items():
             if len(self.rows) < MOST_DIMENSIONS:
                 self.rows.setdefault(dimension, row)
+            else:
+                self.crowded = True
+        self.pairs += inner.pairs
+        self.unknown += inner.unknown
+        self.crowded |= inner.crowded
         self.told = [inside if own is None else own for own, inside in zip(self.told, inner.told, strict=True)]
+
+    def name_of(self, field: Field, dimension: str = "") -> str:
+        """The name of the header that fills a slot; of several the one that counts."""
+        found = (
+            (slot.rank, (name.decode("latin-1") if isinstance(name, bytes) else name).strip().lower())
+            for name, value in self.pairs
+            if (slot := self._vocabulary[name]) and slot.field is field and slot.dimension == dimension
+            if value or value == 0
+        )
+        return min(found, default=(0, field.value))[1]
 
     def text(self, field: Field) -> str | None:
         """The first value of a field as text; None when there is none but white space."""
@@ -117,10 +147,6 @@ class Collected:
     def texts(self, field: Field) -> list[str]:
         """All values of a field as text."""
         return texts_of(self.told[field.index])
-
-    def moment(self, field: Field, unit: Unit) -> When | None:
-        """The value of a field as a span or instant."""
-        return moment(self.told[field.index], unit)[0]
 
     def number(self, field: Field) -> float | None:
         """The value of a field as a number."""
@@ -146,7 +172,7 @@ def _both(one: Any, other: Any) -> list[Any]:
 def texts_of(raw: Any) -> list[str]:
     """The texts of a value: of text, bytes, a number, or a list of these; the longest no header is are left out."""
     if isinstance(raw, list | tuple):
-        return [text for item in raw[:_MOST_VALUES] if not isinstance(item, list | tuple) for text in texts_of(item)]
+        return [text for item in raw[:MOST_VALUES] if not isinstance(item, list | tuple) for text in texts_of(item)]
     if isinstance(raw, bytes | bytearray):
         raw = raw.decode("latin-1")
     elif isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw < 10**_LONGEST_NUMBER:
@@ -163,7 +189,7 @@ def amount(raw: Any) -> tuple[float | None, float | None, bool]:
     """
     if raw.__class__ is str and len(raw) <= _LONGEST_NUMBER and raw.isdigit() and raw.isascii():
         return float(raw), None, False
-    members = [_member(part) for text in texts_of(raw) for part in text.split(",")[:_MOST_VALUES]]
+    members = [_member(part) for text in texts_of(raw) for part in text.split(",")[:MOST_VALUES]]
     values = [(number, window_s) for number, window_s in members if number is not None]
     if not values:
         return None, None, False
@@ -204,7 +230,7 @@ def _moments(raw: Any, unit: Unit) -> Iterator[When]:
     for text in texts_of(raw):
         # A date holds a comma of its own, so the whole text is tried first.
         whole = parse_when(text, unit)
-        parts = [whole] if whole is not None else [parse_when(part, unit) for part in text.split(",")[:_MOST_VALUES]]
+        parts = [whole] if whole is not None else [parse_when(part, unit) for part in text.split(",")[:MOST_VALUES]]
         yield from (when for when in parts if when is not None)
 
 

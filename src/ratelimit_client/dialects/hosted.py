@@ -70,7 +70,9 @@ TOGETHER = Dialect(
         "x-tokenlimit-reset": (Field.RESET, "tokens"),
     },
     numbers=Unit.SECONDS,
-    codes={"credit_limit": Reason.QUOTA_EXHAUSTED, "dynamic_request_limited": Reason.RATE_LIMITED},
+    codes={"dynamic_request_limited": Reason.RATE_LIMITED},
+    # Its type is no sign: "Your rate limit is 60 queries per minute" is a credit_limit, too (togethercomputer/MoA#27).
+    sentences=((r"\bcredit limit\b", Reason.QUOTA_EXHAUSTED),),
     forbidden_is_limit=False,
 )
 

@@ -31,9 +31,10 @@ import attrs
 
 from ..core.profile import EveryDimension, Refill, ServerProfile
 from ..core.signals import Reason
-from .dialect import UNNAMED, Dialect
+from .dialect import UNNAMED, Dialect, Field
 from .signs import signs
 from .structured import Bare, Malformed, Token, loose_members, parse_dictionary, parse_list
+from .unread import NO_LIMIT, NOT_A_NUMBER, NOT_THE_GRAMMAR
 
 IETF = Dialect(
     **signs("ietf"),
@@ -73,39 +74,48 @@ class Fields:
         quotas: (amount, seconds) of the policies that have no name.
         doubtful: something was not by the grammar.
         ignored: names of policies that limit no rate.
+        faults: which of the two fields said something in vain, and what is wrong with it.
     """
 
     levels: dict[str, Level] = attrs.field(factory=dict)
     quotas: list[tuple[float, float]] = attrs.field(factory=list)
     doubtful: bool = False
     ignored: set[str] = attrs.field(factory=set)
+    faults: list[tuple[Field, str]] = attrs.field(factory=list)
 
     def policy(self, text: str) -> None:
         """Take the value of ``RateLimit-Policy``; several lines are joined with a comma first."""
-        for item, parameters in self._members(text):
+        for item, parameters in self._members(text, Field.POLICY):
             window = parameters.get("w")
             if parameters.get("qu") == _AT_ONCE:
                 self.ignored.add(str(item))
             elif isinstance(item, str):
-                self._keep(item, parameters, _OF_A_POLICY)
+                self._keep(item, parameters, _OF_A_POLICY, Field.POLICY)
             elif _is_amount(item) and _is_amount(window) and item and window:
                 self.quotas.append((float(item), float(window)))
+            elif item != 0:
+                self.faults.append((Field.POLICY, NO_LIMIT))
 
     def limit(self, text: str) -> None:
         """Take the value of ``RateLimit``."""
         if _A_DICTIONARY.match(text):
-            self._keep(UNNAMED, self._dictionary(text), _OF_A_DICTIONARY)
+            self._keep(UNNAMED, self._dictionary(text), _OF_A_DICTIONARY, Field.RATELIMIT)
             return
-        for item, parameters in self._members(text):
-            if isinstance(item, str) and item not in self.ignored:
-                self._keep(item, parameters, _OF_A_LIMIT)
+        for item, parameters in self._members(text, Field.RATELIMIT):
+            if not isinstance(item, str):
+                self.faults.append((Field.RATELIMIT, NO_LIMIT))
+            elif item not in self.ignored:
+                self._keep(item, parameters, _OF_A_LIMIT, Field.RATELIMIT)
 
-    def _members(self, text: str) -> Iterable[tuple[Bare, Mapping[str, Bare]]]:
+    def _members(self, text: str, whose: Field) -> Iterable[tuple[Bare, Mapping[str, Bare]]]:
         try:
             members = parse_list(text)
         except Malformed:
             self.doubtful = True
-            return loose_members(text)
+            found = loose_members(text)
+            if not found:
+                self.faults.append((whose, NOT_THE_GRAMMAR))
+            return found
         self.doubtful |= any(isinstance(item, Token) for item, _ in members)
         return members
 
@@ -116,10 +126,14 @@ class Fields:
             self.doubtful = True
             return {name: int(number) for name, number in _LOOSE_PAIR.findall(text)}
 
-    def _keep(self, name: str, parameters: Mapping[str, Bare], fields: Mapping[str, str]) -> None:
+    def _keep(self, name: str, parameters: Mapping[str, Bare], fields: Mapping[str, str], whose: Field) -> None:
+        if parameters.keys().isdisjoint(fields):
+            self.faults.append((whose, NO_LIMIT))
         for parameter, field in fields.items():
             number = parameters.get(parameter)
             if not _is_amount(number):
+                if number is not None and number != -1:
+                    self.faults.append((whose, NOT_A_NUMBER))
                 continue
             level = self.levels.setdefault(name, {})
             # One name may stand for several partitions: the emptiest one holds.

@@ -92,6 +92,7 @@ _RATE = (
 )
 _OVERLOADED = (
     "slow_down",
+    "slowdown",
     "server_is_overloaded",
     "overloaded_error",
     "overloaded",
@@ -143,6 +144,9 @@ COMMON_SENTENCES: tuple[Sentence, ...] = tuple(
         (r"\bmodel\b.{0,200}\bdoes not exist\b", Reason.MODEL_NOT_FOUND),
     )
 )
+
+_SLOW_DOWN = frozenset({"slow_down", "slowdown"})
+_SLOW_DOWN_SAID = re.compile(r"\W{0,3}slow ?down\b", _FLAGS)
 
 _MAY_PASS_LATER = frozenset({408, 409, 425})
 _NEVER_AGAIN = frozenset({Reason.QUOTA_EXHAUSTED, Reason.TOO_LARGE, Reason.AUTH})
@@ -200,6 +204,11 @@ def is_retryable(reason: Reason, status: int, should_retry: bool | None) -> bool
     if should_retry is False or reason in _NEVER_AGAIN:
         return False
     return should_retry is True or reason in _AGAIN or status in _MAY_PASS_LATER
+
+
+def says_slow_down(error: ErrorBody) -> bool:
+    """Whether an overload is said to be the caller's, whose rate grew too fast: by its code, or by its first words."""
+    return not _SLOW_DOWN.isdisjoint(error.words) or _SLOW_DOWN_SAID.match(error.text) is not None
 
 
 def _meanings(error: ErrorBody | None, table: Dialect) -> frozenset[Reason]:

@@ -22,6 +22,7 @@ from ..core.signals import Reading, Signals
 from .dialect import Dialect, Field
 from .headers import MOST_DIMENSIONS, amount
 from .levels import ordinary_reading
+from .unread import kinds_of_names
 
 MOST_SHAPES = 256
 _MOST_HEADERS = 128
@@ -31,7 +32,9 @@ Names = tuple[Any, ...]
 _LEVELS = {Field.LIMIT: 0, Field.REMAINING: 1, Field.RESET: 2}
 _TEXTS = (Field.PROCESSING_MS, Field.REQUEST_ID, Field.ORGANIZATION, Field.PROJECT, Field.VERSION)
 # What says nothing on a success, or nothing without an instant to compare it with.
-_SILENT = frozenset({Field.UNIT, Field.RETRY_AFTER, Field.RETRY_AFTER_MS, Field.DATE, Field.MARK})
+_SILENT = frozenset(
+    {Field.UNIT, Field.RETRY_AFTER, Field.RETRY_AFTER_MS, Field.DATE, Field.IGNORED, Field.MARK, Field.UNKNOWN}
+)
 
 
 @attrs.frozen(eq=False)
@@ -41,10 +44,12 @@ class Shape:
 
     Args:
         dimensions: name, the places of limit, remaining and reset, and the window where the table or the name says it.
+        unknown: the places of headers that speak of a limit and that nobody knows, and their names.
         processing, request_id, organization, project, version: a place each, or -1.
     """
 
     dimensions: tuple[tuple[str, int, int, int, float | None], ...]
+    unknown: tuple[tuple[int, str], ...] = ()
     processing: int = -1
     request_id: int = -1
     organization: int = -1
@@ -83,6 +88,7 @@ def read_ordinary(table: Dialect, status: int, headers: Any) -> Signals | None:
             return None
         processing_ms = amount(processing_ms)[0]
     request_id, organization, project, version = texts
+    unread = _unread(shape.unknown, values) if shape.unknown else ()
     return Signals(
         status=status,
         readings=readings,
@@ -91,7 +97,12 @@ def read_ordinary(table: Dialect, status: int, headers: Any) -> Signals | None:
         organization=organization,
         project=project,
         version=version,
+        unread=unread,
     )
+
+
+def _unread(unknown: tuple[tuple[int, str], ...], values: list[Any]) -> tuple[str, ...]:
+    return kinds_of_names(name for place, name in unknown if values[place] or values[place] == 0)
 
 
 def _learn(table: Dialect, names: Names) -> Shape | None:
@@ -104,11 +115,16 @@ def _learn(table: Dialect, names: Names) -> Shape | None:
 
 def _shape_of(table: Dialect, names: Names) -> Shape | None:
     rows: dict[str, list[int]] = {}
+    unknown: list[tuple[int, str]] = []
     places = dict.fromkeys(_TEXTS, -1)
     ranks = dict.fromkeys(_TEXTS, 0)
     for place, name in enumerate(names):
         slot = table.vocabulary[name]
-        if slot is None or slot.field in _SILENT:
+        if slot is None:
+            continue
+        if slot.field in _SILENT:
+            if slot.field is Field.UNKNOWN:
+                unknown.append((place, slot.dimension))
             continue
         if (level := _LEVELS.get(slot.field)) is not None:
             row = rows.setdefault(slot.dimension, [-1, -1, -1])
@@ -122,4 +138,4 @@ def _shape_of(table: Dialect, names: Names) -> Shape | None:
     if len(rows) > MOST_DIMENSIONS or any(-1 in row for row in rows.values()):
         return None
     dimensions = tuple((name, *row, table.window_s(name)) for name, row in rows.items())
-    return Shape(dimensions, *(places[field] for field in _TEXTS))  # type: ignore[arg-type]
+    return Shape(dimensions, tuple(unknown), *(places[field] for field in _TEXTS))  # type: ignore[arg-type]

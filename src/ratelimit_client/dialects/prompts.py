@@ -8,35 +8,67 @@ not plain text: of parts, tools and schemas at most ``PIECES`` are looked at, an
 Theory. Texts are counted by their characters everywhere. Tool definitions, schemas
 of answers, calls of tools and sounds are *aside*: some servers count them like
 text and some, OpenAI's chat among them, not at all; which, is learnt
-(core/estimate.py). A picture and a file have a flat price. Token numbers are exact.
+(core/estimate.py). Pictures and files have a *flat* price to begin with; it is
+learnt, too. Token numbers are exact.
 
-Source: steps of ``remaining`` in recorded answers: 765 for one picture at low and
-high detail alike, 1530 for a file. Gemini's documents: 258 for a picture. A second
-of sound is ten tokens in OpenAI's documents; its bytes are those of usual
+Source of the flat prices: steps of ``remaining`` in recorded answers of api.openai.com,
+where a limiter that cannot look into pictures takes 765 for one of any size, at low
+and high detail alike, also for gpt-4o-mini whose usage says 36 848; and 1530 for a
+file. A user measured the same:
+https://community.openai.com/t/vision-model-rate-limit-documentation-for-usage-estimate-is-wrong/1076053
+765 is what the documents say a square of 1024 is to gpt-4o (85 + 4 x 170), and what is
+billed differs by size, detail and model:
+https://developers.openai.com/api/docs/guides/images-vision#calculating-costs
+Gemini's documents: 258 for a small picture, https://ai.google.dev/gemini-api/docs/tokens
+A second of sound is ten tokens in OpenAI's documents; its bytes are those of usual
 recordings, 16 kB/s compressed and 48 kB/s not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 PIECES = 10_000
 DEPTH = 8
 
-_PICTURE = 765
-_FILE = 1530
-_PICTURE_OF_GEMINI = 258
+_PICTURE: Final = 765
+_FILE: Final = 1530
+_PICTURE_OF_GEMINI: Final = 258
 
-_PICTURES = frozenset({"image_url", "input_image", "image", "computer_screenshot"})
-_FILES = frozenset({"input_file", "file", "document"})
+_PICTURES: Final = frozenset({"image_url", "input_image", "image", "computer_screenshot", "image_generation_call"})
+_FILES: Final = frozenset(
+    {"input_file", "file", "document", "document_url", "container_upload", "video_url", "audio_url"}
+)
 
-_CALLS = frozenset({"tool_use", "server_tool_use", "custom_tool_call"})
+# What a call of a tool says, by its type; the answers of tools are text.
+_CALLS: Final = {
+    **dict.fromkeys(("function_call", "mcp_call"), "arguments"),
+    **dict.fromkeys(("tool_use", "server_tool_use", "mcp_tool_use", "custom_tool_call"), "input"),
+    **dict.fromkeys(("shell_call", "local_shell_call", "computer_call"), "action"),
+    "apply_patch_call": "operation",
+    "code_interpreter_call": "code",
+    "mcp_list_tools": "tools",
+}
+# Texts and parts that are not called text, content or parts.
+_OTHER_TEXTS: Final = {
+    "refusal": "refusal",
+    "thinking": "thinking",
+    "mcp_call": "output",
+    "file_search_call": "results",
+    "code_interpreter_call": "outputs",
+    "logs": "logs",
+}
+# They stand for what only the server has.
+_REFERENCES: Final = frozenset({"item_reference", "compaction"})
+_CALLS_OF_A_MESSAGE: Final = ("tool_calls", "function_call")
+_CALLS_OF_GEMINI: Final = ("functionCall", "executableCode", "codeExecutionResult")
+_DATA_OF_GEMINI: Final = ("inlineData", "inline_data", "fileData", "file_data")
 
 # Bytes of sound for one character of text, at four of them to a token.
-_BYTES_A_CHAR = 400
-_BYTES_A_CHAR_RAW = 1200
-_RAW = frozenset({"wav", "pcm16", "audio/wav", "audio/pcm"})
+_BYTES_A_CHAR: Final = 400
+_BYTES_A_CHAR_RAW: Final = 1200
+_RAW: Final = frozenset({"wav", "pcm16", "audio/wav", "audio/pcm"})
 
 _LISTS = (list, tuple)
 _NESTED = (dict, list, tuple)
@@ -79,16 +111,17 @@ class Prompt:
             caller knows better.
         chars: characters of text.
         aside: characters of what only some servers count.
-        fixed: tokens known exactly, or at a flat price.
+        fixed: tokens known exactly.
+        flat: tokens of pictures and files, at a flat price for each.
         images: pictures.
         hidden: it goes on from something that only the server has.
     """
 
-    __slots__ = ("_left", "_size", "aside", "chars", "fixed", "hidden", "images")
+    __slots__ = ("_left", "_size", "aside", "chars", "fixed", "flat", "hidden", "images")
 
     def __init__(self, size: Callable[[str], int] = len) -> None:
         self._size = size
-        self.chars = self.aside = self.fixed = self.images = 0
+        self.chars = self.aside = self.fixed = self.flat = self.images = 0
         self.hidden = False
         self._left = PIECES
 
@@ -134,50 +167,55 @@ class Prompt:
             content = item.get("parts")
         if content is not None:
             self.take(content, depth - 1)
-            if calls := item.get("tool_calls"):
-                self.weigh(calls)
+            self._around(item, depth)
             return True
         text = item.get("text")
         if isinstance(text, str):
             self.chars += self._size(text)
-        elif not self._known_part(item, item.get("type"), depth):
-            self._part_of_gemini(item)
+            return True
+        kind = item.get("type")
+        if isinstance(kind, str):
+            self._part(item, kind, depth)
+        else:
+            self._part_of_gemini(item, depth)
+        self._around(item, depth)
         return True
 
-    def _known_part(self, item: dict[Any, Any], kind: object, depth: int) -> bool:
-        """What says its type, in the languages of OpenAI and Anthropic."""
-        if not isinstance(kind, str):
-            if calls := item.get("tool_calls"):
+    def _around(self, item: dict[Any, Any], depth: int) -> None:
+        """What stands beside the content of a message: calls of tools, and what a shell said."""
+        for name in _CALLS_OF_A_MESSAGE:
+            if calls := item.get(name):
                 self.weigh(calls)
-            return False
+        if "stdout" in item:
+            self.take([item["stdout"], item.get("stderr")], depth - 1)
+        if isinstance(item.get("audio"), dict):
+            self.hidden = True  # an answer that was spoken: the server has it
+
+    def _part(self, item: dict[Any, Any], kind: str, depth: int) -> None:
+        """What says its type, in the languages of OpenAI and Anthropic."""
         if kind in _PICTURES:
-            self.images += 1
-            self.fixed += _PICTURE
-        elif kind in _FILES:
-            source = item.get("source")
-            text = source.get("data") if isinstance(source, dict) and source.get("type") == "text" else None
-            if isinstance(text, str):
-                self.chars += self._size(text)
-            else:
-                self.fixed += _FILE
-        elif kind == "input_audio":
+            self._picture(_PICTURE)
+            return
+        if kind in _FILES:
+            self._file(item.get("source"), depth)
+            return
+        if kind == "input_audio":
             sound = item.get("input_audio")
             if isinstance(sound, dict):
                 self._sound(sound.get("data"), sound.get("format"))
-        elif kind == "item_reference":
+            return
+        if kind in _REFERENCES:
             self.hidden = True
+            return
+        if kind in _CALLS:
+            self.weigh(item.get(_CALLS[kind]))
+        if kind in _OTHER_TEXTS:
+            self.take(item.get(_OTHER_TEXTS[kind]), depth - 1)
         elif kind.endswith("call_output"):
             self.take(item.get("output"), depth - 1)
-        elif kind == "function_call":
-            self.weigh(item.get("arguments"))
-        elif kind in _CALLS:
-            self.weigh(item.get("input"))
-        elif kind == "thinking":
-            self.take(item.get("thinking"), depth - 1)
-        return True
 
-    def _part_of_gemini(self, item: dict[Any, Any]) -> None:
-        for name in ("inlineData", "inline_data", "fileData", "file_data"):
+    def _part_of_gemini(self, item: dict[Any, Any], depth: int) -> None:
+        for name in _DATA_OF_GEMINI:
             data = item.get(name)
             if not isinstance(data, dict):
                 continue
@@ -185,13 +223,30 @@ class Prompt:
             if isinstance(kind, str) and kind.startswith("audio/"):
                 self._sound(data.get("data"), kind)
             elif isinstance(kind, str) and kind.startswith("image/"):
-                self.images += 1
-                self.fixed += _PICTURE_OF_GEMINI
+                self._picture(_PICTURE_OF_GEMINI)
             else:
-                self.fixed += _FILE
-        for name in ("functionCall", "functionResponse"):
+                self.flat += _FILE
+        for name in _CALLS_OF_GEMINI:
             if name in item:
                 self.weigh(item[name])
+        answer = item.get("functionResponse")
+        if isinstance(answer, dict):
+            self.weigh(answer.get("name"))
+            self.weigh(answer.get("response"))
+            # Pictures in it are no text, however long they are.
+            self.take(answer.get("parts"), depth - 1)
+
+    def _picture(self, price: int) -> None:
+        self.images += 1
+        self.flat += price
+
+    def _file(self, source: Any, depth: int) -> None:
+        """A file, or a document that is written out in its *source*."""
+        if isinstance(source, dict) and source.get("type") in ("text", "content"):
+            self.take(source.get("data"), depth - 1)
+            self.take(source.get("content"), depth - 1)
+        else:
+            self.flat += _FILE
 
     def _sound(self, data: object, form: object) -> None:
         if isinstance(data, str):

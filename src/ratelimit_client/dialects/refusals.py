@@ -7,6 +7,7 @@ nobody names a wait it is computed: until every empty dimension holds one unit a
 window of hours or days that is used up is reported and not waited out: that holds for
 the windows of a plan, for those a table calls long, and for any of five hours and more
 that is shown empty and of which nobody says when it ends. So is a limit of 0, which is that of a plan without it.
+Where a table knows when a vendor's day ends, a day that is used up lasts until then, whatever the answer asks for.
 
 Theory: a continuous bucket of a day gives back a call within seconds, however long its
 window; a fixed one gives back nothing until it steps. So only fixed windows are used up.
@@ -26,6 +27,7 @@ from .dialect import UNNAMED, Dialect, Field
 from .headers import Collected
 from .texts import TextFacts, period_s
 
+_DAY_S = 86_400.0
 HOURS_S = 18_000.0
 """Five hours: the shortest window that a plan has been seen to have."""
 
@@ -44,6 +46,7 @@ class Refusal:
         group: the group of calls that shares the limit.
         scope: whose limit it is, in the server's words.
         used_up: a window that is not waited out.
+        wait_grows: the wait is the least of the vendor.
     """
 
     readings: dict[str, Reading]
@@ -56,6 +59,7 @@ class Refusal:
     group: str | None = None
     scope: str | None = None
     used_up: bool = False
+    wait_grows: bool = False
 
 
 def until_the_plan_renews_s(table: Dialect, readings: Mapping[str, Reading], hint_s: float | None) -> float | None:
@@ -72,8 +76,9 @@ def refusal(
     text: TextFacts,
     readings: dict[str, Reading],
     hint_s: float | None,
+    now_s: float | None,
 ) -> Refusal:
-    """What a refusal says; *hint_s* is the wait it asks for."""
+    """What a refusal says; *hint_s* is the wait it asks for, *now_s* the present since 1970."""
     violation = _longest(error.violations) if error is not None else None
     window_s = (None if violation is None else _window_of(violation)) or text.window_s
     limit = text.limit if violation is None or text.limit is not None else violation.limit
@@ -81,9 +86,12 @@ def refusal(
     empty = [name for name, reading in readings.items() if reading.remaining == 0]
     unit = _unit(collected, error, text, violation, readings, empty)
     wait_s = _computed_s(table, readings, empty, unit) if hint_s is None else hint_s
+    if table.day_ends is not None and window_s == _DAY_S and now_s is not None:
+        wait_s = max(wait_s or 0.0, table.day_ends(now_s))
     return Refusal(
         readings=readings,
         wait_s=wait_s if wait_s is not None else table.least_wait_s,
+        wait_grows=wait_s is None and table.least_wait_s is not None,
         unit=_as_shown(unit, window_s, readings),
         limit=limit or None,
         used=text.used,

@@ -19,6 +19,7 @@ separators, with a tilde before an estimate, with and without a unit:
     ... exceeded token rate limit of your current pricing tier. Please retry after 33 seconds. ...
     Quota exceeded for metric: .../generate_content_free_tier_requests, limit: 20, model: M ...
     Tokens per minute limit exceeded ...    free-models-per-day    5-hour usage limit ...
+    Rate limit reached for tokens. Limit: 150000.000000 / min. ...    Expected available in 49 seconds.
     You will regain access on 2026-02-01 at 00:00 UTC.    resets at 2026-05-15T15:00:00Z
 """
 
@@ -46,7 +47,8 @@ _AMOUNT = r"([0-9]{1,18}(?:,[0-9]{3})*)(?![0-9])(?:\.0{1,9}(?![0-9]))?"
 _DECIMAL = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
 
 _BEFORE_A_WAIT = (
-    r"(?:(?:try again|retry|retrying|wait|available again)(?: (?:after|in|for|at least))?|\bresets? (?:in|after)) ~?"
+    r"(?:(?:try again|retry|retrying|wait|available again)(?: (?:after|in|for|at least))?"
+    r"|\b(?:resets?|available) (?:in|after)) ~?"
 )
 _WAIT = re.compile(rf"{_BEFORE_A_WAIT}((?:{_DECIMAL}(?:ms|us|\u00b5s|\u03bcs|ns|d|h|m|s))+)(?![a-z0-9])", _FLAGS)
 _WORDED = rf"{_DECIMAL}\s{{0,3}}{_WORDS}\b"
@@ -89,6 +91,7 @@ _ABBREVIATED = re.compile(r"(?<![A-Za-z])(R|T)P(S|M|H|D)(?![A-Za-z])", re.ASCII)
 _ON = re.compile(rf"\b(?:on|for) {_UNIT} per {_PERIODS}\b", _FLAGS)
 _LIMIT_OVER = re.compile(rf"\blimit of {_AMOUNT} per ([0-9]{{1,7}}) ?s(?:econds?)?\b", _FLAGS)
 _RATE_LIMIT_OF_A_UNIT = re.compile(r"\b(token|call|request)s? rate limit\b", _FLAGS)
+_LIMIT_FOR_A_UNIT = re.compile(r"\blimit (?:reached|exceeded) for (tokens|requests|calls|images)\b", _FLAGS)
 _REACHED_FOR = re.compile(r"\blimit reached for (?:model )?[`'\"]?([^\s`'\"]{1,200})[`'\"]? (?:in|on)\b", _FLAGS)
 _FOR_LIMIT = re.compile(r"\(for limit ([^)]{1,200})\)", _FLAGS)
 
@@ -193,7 +196,7 @@ def _unit(text: str) -> tuple[str | None, float | None]:
     window_s = _period_named_s(text)
     if found := _ABBREVIATED.search(text):
         return "requests" if found[1] == "R" else "tokens", window_s or _SPAN_S[found[2].lower()]
-    for pattern in (_RATE_LIMIT_OF_A_UNIT, _METRIC, _NUMBER_OF):
+    for pattern in (_RATE_LIMIT_OF_A_UNIT, _LIMIT_FOR_A_UNIT, _METRIC, _NUMBER_OF):
         if found := pattern.search(text):
             return _named(found[1]), window_s
     return None, window_s
@@ -209,11 +212,13 @@ def _period_named_s(text: str) -> float | None:
 
 
 def _named(words: str) -> str:
-    """A unit as headers call it: "input tokens" is input-tokens, an API call is a request."""
+    """A unit as headers call it: "input tokens" is input-tokens, an API call or a query is a request."""
     name = words.lower().replace(" ", "-").replace("_", "-")
     last = name.rpartition("-")[2]
-    if last in ("call", "calls", "request", "requests"):
-        return "requests" if last.startswith("call") or last == name else name
+    if last in ("call", "calls", "query", "queries"):
+        return "requests"
+    if last in ("request", "requests"):
+        return "requests" if last == name else name
     return f"{name}s" if last in ("token", "image") else name
 
 
