@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ratelimit_client.adapters.tiktoken import counting
 
 
@@ -46,42 +48,77 @@ class Bytes:
     def encode_ordinary(self, text):
         return list(text.encode())
 
-def encoding_for_model(model):
-    return {"gpt-4o": Characters()}[model]
+def encoding_name_for_model(model):
+    return {"gpt-4o": "characters"}[model]
 
 def get_encoding(name):
-    return {"o200k_base": Bytes()}[name]
+    print("loads", name)
+    return {"o200k_base": Bytes(), "characters": Characters()}[name]
 """
 CUT_OFF = """
-def encoding_for_model(model):
+def encoding_name_for_model(model):
+    return "o200k_base"
+
+def get_encoding(name):
     raise ConnectionError("no network")
 """
-EACH = """
-from ratelimit_client.adapters.tiktoken import counting
-counter = counting()
-print(counter("né", "gpt-4o"), counter("né", "llama"), counter("né", ""))
-"""
+DAMAGED = CUT_OFF.replace("ConnectionError", "ValueError")
+SILENT = CUT_OFF.replace('raise ConnectionError("no network")', "import threading; threading.Event().wait()")
 
 
 def test_each_model_has_its_encoding_and_others_the_newest(tmp_path: Path):
-    """As a module of the name and the functions of tiktoken knows them."""
-    (tmp_path / "tiktoken.py").write_text(STAND_IN)
-    assert said(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{EACH}") == "2 3 3"
+    """As a module of the name and the functions of tiktoken knows them; each is loaded once."""
+    program = 'counter = counting(); print(counter("né", "gpt-4o"), counter("né", "llama"), counter("né", ""))'
+    assert with_stand_in(tmp_path, STAND_IN, program) == "loads characters\nloads o200k_base\n2 3 3"
 
 
-def test_an_encoding_that_cannot_be_loaded_is_an_error_of_ours(tmp_path: Path):
-    """It names the model and what to do, at the first call that needs it."""
-    (tmp_path / "tiktoken.py").write_text(CUT_OFF)
+def test_any_number_of_models_is_counted(tmp_path: Path):
+    """Names come from users: beyond 64 they are looked up each time, and none is loaded again."""
+    program = 'counter = counting(); print(sum(counter("ab", f"model-{n}") for n in range(200)))'
+    assert with_stand_in(tmp_path, STAND_IN, program) == "loads o200k_base\n400"
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "why"),
+    [
+        (CUT_OFF, "ConnectionError"),
+        (DAMAGED, "ValueError"),
+        (SILENT, "nothing came within 0.05 s"),
+    ],
+    ids=["cut off", "damaged", "silent"],
+)
+def test_an_encoding_that_cannot_be_loaded_is_an_error_of_ours(tmp_path: Path, stand_in: str, why: str):
+    """It names the model and what to do, at the first call that needs it; the program ends though a thread waits."""
     program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "try:\n    counting(patience_s=0.05)('text', 'gpt-4o')\nexcept ConfigurationError as error:\n    print(error)\n"
+    )
+    assert with_stand_in(tmp_path, stand_in, program) == (
+        f"tiktoken cannot load its encoding o200k_base for 'gpt-4o': {why}; "
+        "let it load once with a network, or set TIKTOKEN_CACHE_DIR to where its file is"
+    )
+
+
+def test_long_texts_are_counted_in_pieces():
+    """tiktoken overflows its stack on a million spaces: what it gets at once is bounded, and nothing is left out."""
+    asked: list[int] = []
+
+    class Sizes:
+        def encode_ordinary(self, text: str, /) -> list[int]:
+            asked.append(len(text))
+            return [0] * len(text)
+
+    assert counting(Sizes())(" " * 1_000_001, "m") == 1_000_001
+    assert max(asked) == 20_000
+
+
+def with_stand_in(folder: Path, stand_in: str, program: str) -> str:
+    """What a program prints where a module of ours is found as tiktoken."""
+    (folder / "tiktoken.py").write_text(stand_in)
+    return said(
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
         "from ratelimit_client import ConfigurationError\n"
         "from ratelimit_client.adapters.tiktoken import counting\n"
-        "try:\n    counting()('text', 'gpt-4o')\n"
-        "except ConfigurationError as error:\n    print(error)\n"
-    )
-    assert said(program) == (
-        "tiktoken cannot load its encoding for 'gpt-4o': ConnectionError; "
-        "give counting() one, or let it load once with a network"
+        f"{program}"
     )
 
 

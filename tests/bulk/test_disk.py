@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ratelimit_client.bulk.disk import DISK, replace
+from ratelimit_client.bulk.disk import DISK, replace, resolved
 from tests.bulk.failing import AFTER, BEFORE, HALF, FailingDisk
 
 
@@ -64,3 +64,20 @@ def test_whatever_fails_it_is_the_old_or_the_new_and_nothing_is_left(tmp_path: P
             replace(str(path), b"newer", str(temporary), DISK)
             assert path.read_bytes() == b"newer"
             assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_link_is_followed_when_one_of_us_laid_it(tmp_path: Path) -> None:
+    """
+    Ours and root's are; another user's is an error, wherever it leads. What is no link is what it is.
+    """
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "dangling").symlink_to(tmp_path / "none")
+    somebody = {os.geteuid() + 1}
+
+    for name, leads_to in (("file", "file"), ("link", "file"), ("none", "none"), ("dangling", "none")):
+        assert resolved(str(tmp_path / name)) == str(tmp_path / leads_to)
+    for name in ("link", "dangling"):
+        with pytest.raises(PermissionError, match="another user"):
+            resolved(str(tmp_path / name), trusted=somebody)
+    assert resolved(str(tmp_path / "file"), trusted=somebody) == str(tmp_path / "file")

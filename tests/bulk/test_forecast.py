@@ -63,3 +63,13 @@ def test_the_limit_that_takes_longest_comes_first() -> None:
     assert [bound.seconds for bound in forecast.bounds({"*": per_minute(requests=30)})] == [0.0]
     assert [bound.seconds for bound in forecast.bounds({"*": per_minute(tokens=1)})] == [None]
     assert forecast.bounds({"other": per_minute(requests=1), "m": per_minute(images=1)}) == []
+
+
+def test_a_counter_counts_the_texts_of_rows() -> None:
+    """
+    Each costs what was counted and a few tokens that every call is charged.
+    """
+    forecast = Forecast(Walk(Fingerprints()), lambda text, model: 1000 if model == "gpt-4o-mini" else 0)
+    forecast.read(Line(number, 0, json.dumps(row(f"row-{number}")).encode()) for number in range(3))
+
+    assert forecast.tokens == 3 * 1008

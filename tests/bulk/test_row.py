@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelimit_client.bulk.jsonl import Line, Splitter
-from ratelimit_client.bulk.row import Flaw, Row, duplicate, glance, mark_of, read_row
+from ratelimit_client.bulk.row import Flaw, Row, counted, duplicate, glance, mark_of, read_row
+from ratelimit_client.core.estimate import Features
 
 URL = "/v1/chat/completions"
 
@@ -244,3 +245,14 @@ def test_a_glance_knows_usual_lines_and_nothing_false() -> None:
     found = glance(line(more))
     assert found is not None
     assert found[1] != read(more).id
+
+
+def test_a_counter_reads_the_body_once_more() -> None:
+    """
+    Its model and its texts; without one, or where the body cannot be read any more, characters count.
+    """
+    row = read(row_text(body={"model": "m", "messages": [{"role": "user", "content": "12345678"}], "max_tokens": 9}))
+    assert counted(row, None) is row.features
+    assert counted(row, lambda text, model: len(text) if model == "m" else 0) == Features(32, 9, 0, URL)
+    row.body = b"{"
+    assert counted(row, lambda text, model: 1) is row.features

@@ -290,5 +290,5 @@ def test_the_repr_says_the_rules() -> None:
     assert repr(estimator) == "<Estimator nothing learnt>"
     estimator.learn(Features(4000), 1, 1008)
     estimator.learn(Features(4000, endpoint="/a"), 1, 1008)
-    rule = "1.00 x chars/4 + 1.00 x max_output + 0.00 x excess + 1.00 x aside/4 + 8"
+    rule = "1.00 x chars/4 + 1.00 x max_output + 0.00 x excess + 1.00 x aside/4 + 1.00 x flat + 8"
     assert repr(estimator) == f"<Estimator any: {rule}, /a: {rule}>"

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from ratelimit_client.core.fitting import PPM, Coefficients, Evidence, clamp_fit, fits, predict, step
 
-LEAST: Coefficients = (0, 0, 0, PPM // 4, 0)
-MOST: Coefficients = (PPM, PPM, 2 * PPM, 4 * PPM, 4096 * PPM)
-START: Coefficients = (PPM, 0, PPM, PPM, 8 * PPM)
+LEAST: Coefficients = (0, 0, 0, 0, PPM // 4, 0)
+MOST: Coefficients = (PPM, PPM, 2 * PPM, 64 * PPM, 4 * PPM, 4096 * PPM)
+START: Coefficients = (PPM, 0, PPM, PPM, PPM, 8 * PPM)
 
 amounts = st.integers(0, 10**6)
-terms = st.tuples(amounts, amounts, amounts, amounts, st.integers(1, 100))
+terms = st.tuples(amounts, amounts, amounts, amounts, amounts, st.integers(1, 100))
 pieces = st.lists(
     st.builds(Evidence, terms=terms, charged=st.integers(0, 10**9), weight=st.sampled_from([1, 8])), max_size=32
 )
@@ -23,17 +23,18 @@ def pieces_of(rule: Coefficients, *rows: Coefficients) -> list[Evidence]:
 
 
 ROWS: tuple[Coefficients, ...] = (
-    (4000, 3000, 0, 1000, 4),
-    (0, 0, 900, 2000, 4),
-    (400, 0, 0, 9000, 4),
-    (8000, 7950, 3000, 50, 4),
-    (0, 0, 0, 300, 8),
+    (4000, 3000, 0, 0, 1000, 4),
+    (0, 0, 900, 3060, 2000, 4),
+    (400, 0, 0, 0, 9000, 4),
+    (8000, 7950, 3000, 0, 50, 4),
+    (0, 0, 0, 6120, 100, 4),
+    (0, 0, 0, 0, 300, 8),
 )
 
 
 def test_the_rule_is_found_from_honest_evidence() -> None:
-    """Five terms, five rows, no error: the coefficients come out to a few per cent."""
-    rule: Coefficients = (PPM // 2, 0, PPM // 4, 2 * PPM, 3 * PPM)
+    """Six terms, six rows, no error: the coefficients come out to a few per cent."""
+    rule: Coefficients = (PPM // 2, 0, PPM // 4, 3 * PPM, 2 * PPM, 3 * PPM)
     found = clamp_fit(START, pieces_of(rule, *ROWS, *ROWS), least=LEAST, most=MOST)
 
     assert all(fits(found, piece) for piece in pieces_of(rule, *ROWS))
@@ -41,16 +42,25 @@ def test_the_rule_is_found_from_honest_evidence() -> None:
 
 def test_one_lie_in_ten_moves_nothing() -> None:
     """The median, not the mean: an absurd charge leaves the rule where it was."""
-    rule: Coefficients = (0, 0, 0, PPM, 4 * PPM)
+    rule: Coefficients = (0, 0, 0, PPM, PPM, 4 * PPM)
     honest = pieces_of(rule, *ROWS, *ROWS)
     found = clamp_fit(START, [*honest, Evidence(ROWS[1], 10**6, 1)], least=LEAST, most=MOST)
 
     assert all(fits(found, piece) for piece in honest)
 
 
+def test_a_charge_of_one_outvotes_nobody() -> None:
+    """However little its text is: what was charged is held against what was expected as well."""
+    rule: Coefficients = (0, 0, 0, PPM, PPM, 3000 * PPM)
+    honest = pieces_of(rule, *ROWS)
+    found = clamp_fit(rule, [*honest, *honest, Evidence(ROWS[5], 4, 1)], least=LEAST, most=MOST)
+
+    assert all(fits(found, piece) for piece in honest)
+
+
 def test_weight_counts_like_so_many_pieces() -> None:
     """One number the server stated outweighs five that say something else."""
-    row: Coefficients = (0, 0, 0, 1000, 4)
+    row: Coefficients = (0, 0, 0, 0, 1000, 4)
     charges = {}
     for weight in (1, 8):
         found = START
@@ -64,16 +74,16 @@ def test_weight_counts_like_so_many_pieces() -> None:
 
 
 def test_a_term_nothing_speaks_of_stays() -> None:
-    """Rows without max_output and tools say nothing about their coefficients."""
-    evidence = pieces_of((0, 0, 0, 2 * PPM, 0), (0, 0, 0, 1000, 4), (0, 0, 0, 5000, 4))
+    """Rows without max_output, tools and pictures say nothing about their coefficients."""
+    evidence = pieces_of((0, 0, 0, 0, 2 * PPM, 0), (0, 0, 0, 0, 1000, 4), (0, 0, 0, 0, 5000, 4))
     found = clamp_fit(START, evidence, least=LEAST, most=MOST)
 
-    assert found[:3] == START[:3]
+    assert found[:4] == START[:4]
 
 
 def test_a_term_charged_next_to_nothing_is_not_charged() -> None:
     """Below a fiftieth a coefficient is noise and becomes 0."""
-    found = clamp_fit(START, pieces_of((PPM // 100, 0, 0, PPM, 0), *ROWS), least=LEAST, most=MOST)
+    found = clamp_fit(START, pieces_of((PPM // 100, 0, 0, PPM, PPM, 0), *ROWS), least=LEAST, most=MOST)
 
     assert found[0] == 0
 
@@ -109,7 +119,7 @@ def test_steps_arrive(now: Coefficients, aim: Coefficients, of: Coefficients) ->
 
 def test_what_fits() -> None:
     """Within a fiftieth and a unit for each call."""
-    rule: Coefficients = (0, 0, 0, PPM, 0)
+    rule: Coefficients = (0, 0, 0, 0, PPM, 0)
 
-    assert fits(rule, Evidence((0, 0, 0, 1000, 4), 1024, 1))
-    assert not fits(rule, Evidence((0, 0, 0, 1000, 4), 1030, 1))
+    assert fits(rule, Evidence((0, 0, 0, 0, 1000, 4), 1024, 1))
+    assert not fits(rule, Evidence((0, 0, 0, 0, 1000, 4), 1030, 1))

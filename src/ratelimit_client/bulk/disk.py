@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
+from collections.abc import Collection
 from typing import Final
 
 _MODE: Final = 0o600
@@ -67,6 +69,24 @@ def sync_folder(path: str, disk: Disk = DISK) -> None:
             raise
     finally:
         disk.close(fd)
+
+
+def resolved(path: str, *, trusted: Collection[int] | None = None) -> str:
+    """
+    The file that *path* leads to, for those that may be links.
+
+    Args:
+        trusted: whose links are followed; by default ours and root's. In a folder that everybody may write to
+            another user could lay a link with that name to one of our files.
+
+    Raises:
+        PermissionError: somebody else laid it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode) and found.st_uid not in ({os.geteuid(), 0} if trusted is None else trusted):
+            raise PermissionError(errno.EPERM, "it is a link that another user laid", path)
+    return os.path.realpath(path)
 
 
 def replace(path: str, text: bytes, temporary: str, disk: Disk = DISK) -> None:

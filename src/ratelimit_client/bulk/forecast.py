@@ -21,8 +21,9 @@ import attrs
 
 from ..core.estimate import Estimator
 from ..core.quota import Quota, Quotas
+from ..dialects import features
 from .jsonl import Line
-from .row import DUPLICATE, Flaw, Row
+from .row import DUPLICATE, Flaw, Row, counted
 from .walk import Step, Walk
 
 REST = "*"
@@ -63,12 +64,14 @@ class Forecast:
     """
     Args:
         walk: what is done already.
+        counter: counts the tokens of texts, if anybody does.
         demands: what is to be sent, by model.
         flaws: lines that will not be sent, by the code of their error.
         edited: rows that were edited after they had finished.
     """
 
     walk: Walk
+    counter: features.Counter | None = None
     demands: dict[str, Demand] = attrs.field(factory=dict)
     flaws: Counter[str] = attrs.field(factory=Counter)
     edited: int = 0
@@ -92,7 +95,7 @@ class Forecast:
         demand = self.demands.get(row.model)
         if demand is None:
             demand = self.demands[row.model] = Demand()
-        tokens = self._prices.price(row.features)
+        tokens = self._prices.price(counted(row, self.counter))
         demand.rows += 1
         demand.tokens += tokens
         if tokens > demand.largest:

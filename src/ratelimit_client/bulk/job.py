@@ -162,9 +162,13 @@ class Job:
         feeding.add_done_callback(lambda _: self._changed.set())
         try:
             await self._until_ended(feeding)
+        except BaseException:
+            helpers += self._unknown.looking()
+            raise
         finally:
-            await _cancelled(feeding, *helpers, *self.lanes.tasks)
             self.ended_ns = self.monotonic_ns()
+            self.lanes.drop()  # before the rows end: an ending makes room, and what is parked would begin
+            await _cancelled(feeding, *helpers, *self.lanes.tasks)
         await self._unknown.judge(all_done=self.stop is None, end=self.end)
         self.meter.see(self.engine.statistics(), now_ns=self.ended_ns)
         failure = self._crash or (None if feeding.cancelled() else feeding.exception())

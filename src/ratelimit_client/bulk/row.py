@@ -22,7 +22,7 @@ from typing import Any, Final
 import attrs
 
 from ..core.estimate import Features
-from ..dialects.features import features_of
+from ..dialects.features import Counter, features_of
 from .jsonl import LINE_CAP, Line
 from .scan import Member, NotJSON, members
 
@@ -206,6 +206,17 @@ def _row(line: Line, text: str, found: dict[str, Member], name: Member) -> Row |
         features=features_of(body.value, found["url"].value),
         carried=carried,
     )
+
+
+def counted(row: Row, counter: Counter | None) -> Features:
+    """The features of *row*, its texts counted by *counter* if there is one."""
+    if counter is None:
+        return row.features
+    try:
+        body = json.loads(row.body)
+    except (ValueError, RecursionError):  # it was read before, on a stack with more room
+        return row.features
+    return features_of(body, row.url, counter)
 
 
 def _identity(text: str, found: dict[str, Member]) -> str:

@@ -19,7 +19,7 @@ import attrs
 from ..core.quota import Quota, Quotas
 from ..core.statistics import LimiterStatistics
 from ..errors import ConfigurationError, InvalidQuota
-from .disk import replace
+from .disk import replace, resolved
 
 VERSION: Final = 1
 BELIEVED_S: Final = 86_400.0
@@ -133,5 +133,5 @@ def _read(found: Mapping[str, Any]) -> Learnt:
 def save(path: str, state: State) -> None:
     """Replace the file at *path*, as a whole, readable by its owner only."""
     text = json.dumps({"version": VERSION, "limits": [attrs.asdict(one) for one in state.limits]}, indent=1) + "\n"
-    path = os.path.realpath(path)
+    path = resolved(path)
     replace(path, text.encode(), f"{path}.{os.getpid()}.tmp")

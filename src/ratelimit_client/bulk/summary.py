@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from .disk import replace, write_all
+from .disk import replace, resolved, write_all
 from .job import Job
 from .tally import Snapshot
 from .words import duration, number, shown, window
@@ -135,8 +135,8 @@ def write_facts(path: str, facts: Mapping[str, Any]) -> None:
         OSError: it cannot be written.
     """
     text = (json.dumps(facts, indent=1) + "\n").encode()
-    found = os.path.realpath(path)
     is_device = os.path.abspath(path).startswith("/dev/")  # /dev/stdout may be a regular file
+    found = path if is_device else resolved(path)
     if not is_device and (os.path.isfile(found) or not os.path.exists(found)):
         replace(found, text, f"{found}.{os.getpid()}.tmp")
         return

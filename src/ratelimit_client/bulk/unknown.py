@@ -68,11 +68,18 @@ class UnknownModels:
         if self._looking is not None:
             if not all_done:
                 self._looking.cancel()
-            await asyncio.wait([self._looking])
+            try:
+                await asyncio.wait([self._looking])
+            finally:
+                self._looking.cancel()  # also when it is the run that is cancelled
             if not self._looking.cancelled() and (error := self._looking.exception()) is not None:
                 raise error
         if self.held and all_done:
             end(self.held[0][1].stop)
+
+    def looking(self) -> list[asyncio.Task[None]]:
+        """The look that is under way, if any: for a run that ends without being judged."""
+        return [] if self._looking is None else [self._looking]
 
     def _fail_all(self) -> None:
         held, self.held = self.held, []

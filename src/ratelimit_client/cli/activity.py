@@ -181,6 +181,7 @@ _WHYS: Final = {
 }
 
 _MODES: Final = {
+    Mode.SLOW_DOWN: "slower for a while, as the server asks",
     Mode.RAMP: "finding the pace",
     Mode.SHARING: "sharing the limit with others",
     Mode.LEARNT_RATE: "at a learnt pace",

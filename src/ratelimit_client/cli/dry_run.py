@@ -19,6 +19,7 @@ from ..bulk.source import Source
 from ..bulk.walk import Walk
 from ..errors import ConfigurationError
 from . import outlook
+from .counter import counter_of
 from .report import lines
 from .target import base_url, job_of, known_limits, new_client
 from .voice import Voice
@@ -29,11 +30,12 @@ _UNKNOWN = "a run reads the limits off the answers"
 def dry_run(options: Mapping[str, Any], voice: Voice) -> int:
     """Say what a run of *options* would do; 0, or 1 when some lines of the input cannot be sent."""
     new_client(options)
+    counter = counter_of(options, voice)
     source = Source.open(options["input"])
     try:
         if not source.regular:
             raise ConfigurationError("a dry run reads a file: save what comes through the pipe first")
-        forecast = Forecast(_walk(options, source))
+        forecast = Forecast(_walk(options, source), counter)
         with source.reading():
             forecast.read(source.lines())
     finally:

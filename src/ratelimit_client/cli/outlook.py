@@ -28,7 +28,7 @@ def table(forecast: Forecast, quotas: Mapping[str, Quotas], unknown: str) -> lis
     return [
         ("rows", _rows(forecast)),
         *_flaws(forecast),
-        ("tokens", f"about {number(forecast.tokens)}: the text and all the output that is asked for"),
+        ("tokens", f"about {number(forecast.tokens)}: {_counted_by(forecast)} and all the output that is asked for"),
         *_models(forecast),
         *_limits(bounds, unknown, forecast),
     ]
@@ -37,6 +37,10 @@ def table(forecast: Forecast, quotas: Mapping[str, Quotas], unknown: str) -> lis
 def is_well(forecast: Forecast, quotas: Mapping[str, Quotas]) -> bool:
     """Every line of the input can be sent."""
     return not forecast.flaws and not forecast.edited and not _never(forecast.bounds(quotas))
+
+
+def _counted_by(forecast: Forecast) -> str:
+    return "the text" if forecast.counter is None else "the text, counted by tiktoken,"
 
 
 def _rows(forecast: Forecast) -> str:

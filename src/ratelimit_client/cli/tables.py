@@ -14,6 +14,7 @@ import attrs
 
 from ..bulk.retry import Codes
 from ..runtime.secret import mask
+from .counter import CHARACTERS, TIKTOKEN
 from .options import (
     Option,
     address,
@@ -66,6 +67,14 @@ _STATE: Final = Option(
     flag="--state", metavar="FILE", read=text, help="begin with the limits that a run of the last 24 h learnt"
 )
 
+_COUNTER: Final = Option(
+    flag="--counter",
+    metavar="characters|tiktoken",
+    read=one_of(CHARACTERS, TIKTOKEN),
+    default=CHARACTERS,
+    help="what the tokens of a text are estimated by: a quarter of its characters, or tiktoken (characters)",
+)
+
 RUN: Final = (
     _BASE_URL,
     _QUERY,
@@ -88,6 +97,7 @@ RUN: Final = (
         help="stop when the server has not answered for so long (1h)",
     ),
     Option(flag="--priority", metavar="N", read=whole(-2, 2), default=0, help="-2 to 2, lower first (0)"),
+    _COUNTER,
     _STATE,
     Option(
         flag="--shard",
@@ -148,7 +158,7 @@ RETRY: Final = (
     *(option for option in RUN if option.flag not in _NOT_OF_RETRY),
 )
 
-ESTIMATE: Final = (_LIMIT, _BASE_URL, _STATE)
+ESTIMATE: Final = (_LIMIT, _BASE_URL, _STATE, _COUNTER)
 
 DOCTOR: Final = (
     _BASE_URL,

@@ -8,19 +8,22 @@ Nothing a server says makes a price negative or unbounded.
 Theory. Servers charge an estimate of their own at admission and hardly say how
 it is made. All the rules seen so far are sums of the same few terms,
 
-    charge  =  a x chars/4  +  b x max_output  +  e x excess  +  t x aside/4  +  c x calls  +  fixed
+    charge  =  a x chars/4  +  b x max_output  +  e x excess  +  t x aside/4  +  p x flat  +  c x calls  +  fixed
 
 where *excess* is what max_output has above chars/4: the text alone is a = 1, the
 sum of both is a = b = 1, the larger of both is a = e = 1. One ratio in place of
 these terms cannot fit calls with and without max_output: for one of them it is
 off by two orders of magnitude. *Aside* is what some servers count like text and
-others not at all: tool definitions, schemas. *Fixed* is what the caller knows
-exactly (an image, an array of token ids) and is not learnt; what a call shows
+others not at all: tool definitions, schemas. *Flat* are pictures and files at the
+price that one server takes for each; others look into them. *Fixed* is what the
+caller knows exactly (an array of token ids) and is not learnt; what a call shows
 nothing of (a conversation that the server keeps, thoughts) ends up in c.
 
 Evidence is a sum over one or many calls; ``fitting`` makes coefficients of it.
 They are the aim; prices walk there in bounded steps, because the first evidence
-may be the wrong one.
+may be the wrong one. Later on a piece that alone contradicts all others is a slip:
+it waits for a second one. A number that the server states itself ("Requested 1210")
+counts like eight readings as soon as another one agrees with it.
 
 It starts where OpenAI's document is most cautious, with max_output charged in
 full, and tools as well. Since 2025 its servers charge neither; the first answers
@@ -39,12 +42,15 @@ MEMORY = 32
 MAX_ENDPOINTS = 64
 _QUARTERS = 4  # inside, amounts are quarter units: one character is one
 
-# b, e, t, a, c: in the order in which they are asked to explain an error, the least certain first.
-_START: Coefficients = (PPM, 0, PPM, PPM, 8 * PPM)
-_LEAST: Coefficients = (0, 0, 0, PPM // 4, 0)
-_MOST: Coefficients = (PPM, PPM, 2 * PPM, 4 * PPM, 4096 * PPM)
+# b, e, t, p, a, c: in the order in which they are asked to explain an error, the least certain first.
+_START: Coefficients = (PPM, 0, PPM, PPM, PPM, 8 * PPM)
+_LEAST: Coefficients = (0, 0, 0, 0, PPM // 4, 0)
+_MOST: Coefficients = (PPM, PPM, 2 * PPM, 64 * PPM, 4 * PPM, 4096 * PPM)
 
-_STATED_WEIGHT = 8
+_READ_WEIGHT = 1
+_STATED_WEIGHT = 2
+_AGREED_WEIGHT = 8
+_SEVERAL = 4  # pieces; before there are so many, each is heeded at once
 _ABSURD = 8  # times the most that the bounds allow
 
 
@@ -56,12 +62,13 @@ class Features:
     Args:
         chars: characters of the text the server counts.
         max_output: the most tokens the answers may have together.
-        fixed: units known exactly (token ids, images).
+        fixed: units known exactly (token ids).
         endpoint: the path it goes to, each of which has its own rule; None of a
             sum over several, from which nothing can be learnt.
         excess: quarter units that max_output has above the text, of a sum the
             sum of them; computed unless given.
         aside: characters of what only some servers count (tools, schemas).
+        flat: units of what has a flat price (pictures, files), at that price.
         images: pictures, which some limits count by themselves.
     """
 
@@ -71,6 +78,7 @@ class Features:
     endpoint: str | None = ""
     excess: int = attrs.field(kw_only=True)
     aside: int = attrs.field(default=0, kw_only=True)
+    flat: int = attrs.field(default=0, kw_only=True)
     images: int = attrs.field(default=0, kw_only=True)
 
     @excess.default
@@ -85,6 +93,7 @@ class Features:
             self.endpoint if self.endpoint == other.endpoint else None,
             excess=self.excess + other.excess,
             aside=self.aside + other.aside,
+            flat=self.flat + other.flat,
             images=self.images + other.images,
         )
 
@@ -104,10 +113,30 @@ class _Rule:
         self.evidence.append(new)
         self.lessons += 1
         # What fits teaches nothing; a server that never quite fits is fitted every fourth time.
-        if not fits(self.aim, new) and (self.lessons <= MEMORY or self.lessons % 4 == 0):
+        if not fits(self.aim, new) and (self.lessons <= MEMORY or self.lessons % 4 == 0) and not self._alone():
             self.aim = clamp_fit(self.aim, self.evidence, least=_LEAST, most=_MOST)
         if self.now != self.aim:
             self.now = step(self.now, self.aim, self.evidence)
+
+    def _alone(self) -> bool:
+        """One piece among several does not fit: a slip, until a second one does not."""
+        return len(self.evidence) >= _SEVERAL and sum(not fits(self.aim, piece) for piece in self.evidence) == 1
+
+    def weigh_stated(self, terms: Coefficients, charged: int) -> int:
+        """
+        What a number that the server stated counts: much, once another is as far from what we think.
+
+        Then the other one counts as much from now on.
+        """
+        expected = max(1, predict(self.aim, terms))
+        for place, piece in enumerate(self.evidence):
+            if piece.weight > _READ_WEIGHT:
+                # charged : expected, of both, within a quarter
+                one, other = charged * max(1, predict(self.aim, piece.terms)), piece.charged * expected
+                if abs(one - other) <= max(one, other) // 4:
+                    self.evidence[place] = attrs.evolve(piece, weight=_AGREED_WEIGHT)
+                    return _AGREED_WEIGHT
+        return _STATED_WEIGHT
 
 
 @attrs.define(eq=False)
@@ -146,6 +175,7 @@ class Estimator:
             _QUARTERS * features.max_output,
             features.excess,
             features.aside,
+            _QUARTERS * features.flat,
             features.chars,
             _QUARTERS * calls,
         )
@@ -162,7 +192,7 @@ class Estimator:
         self._recent.append((charged, self._expected(features, calls)))
         learnable = max(0, _QUARTERS * (charged - features.fixed))
         before = rule.now
-        rule.learn(Evidence(terms, learnable, _STATED_WEIGHT if stated else 1))
+        rule.learn(Evidence(terms, learnable, rule.weigh_stated(terms, learnable) if stated else _READ_WEIGHT))
         if rule.now != before:
             self.version += 1
         return True
@@ -187,16 +217,18 @@ class Estimator:
     def _expected(self, features: Features, calls: int) -> int:
         """The price of so many calls together, rounded up."""
         rule = self._rules.get(features.endpoint)
-        b, e, t, a, c = rule.now if rule is not None else _START
+        b, e, t, p, a, c = rule.now if rule is not None else _START
         quarters = a * features.chars + e * features.excess + _QUARTERS * (b * features.max_output + c * calls)
         if features.aside:
             quarters += t * features.aside
+        if features.flat:
+            quarters += _QUARTERS * p * features.flat
         return features.fixed - (-quarters // (_QUARTERS * PPM))
 
     def __repr__(self) -> str:
         rules = ", ".join(
             f"{endpoint or 'any'}: {a / PPM:.2f} x chars/4 + {b / PPM:.2f} x max_output "
-            f"+ {e / PPM:.2f} x excess + {t / PPM:.2f} x aside/4 + {c / PPM:.0f}"
-            for endpoint, (b, e, t, a, c) in ((endpoint, rule.now) for endpoint, rule in self._rules.items())
+            f"+ {e / PPM:.2f} x excess + {t / PPM:.2f} x aside/4 + {p / PPM:.2f} x flat + {c / PPM:.0f}"
+            for endpoint, (b, e, t, p, a, c) in ((endpoint, rule.now) for endpoint, rule in self._rules.items())
         )
         return f"<Estimator {rules or 'nothing learnt'}>"

@@ -41,15 +41,16 @@ class Sum(NamedTuple):
     endpoint: str | None = ""
     stated: int = 0
     aside: int = 0
+    flat: int = 0
 
     @property
     def size(self) -> int:
         """How much they weigh together, in characters; a call weighs a little by itself."""
-        return self.chars + self.aside + _CHARS_A_UNIT * self.fixed + _CHARS_A_CALL * self.calls
+        return self.chars + self.aside + _CHARS_A_UNIT * (self.fixed + self.flat) + _CHARS_A_CALL * self.calls
 
     def plus(self, features: Features) -> Sum:
         """With one more call."""
-        chars, max_output, fixed, excess, calls, changes, endpoint, stated, aside = self
+        chars, max_output, fixed, excess, calls, changes, endpoint, stated, aside, flat = self
         return Sum(
             chars + features.chars,
             max_output + features.max_output,
@@ -60,6 +61,7 @@ class Sum(NamedTuple):
             features.endpoint,
             stated,
             aside + features.aside,
+            flat + features.flat,
         )
 
 
@@ -157,5 +159,6 @@ def _teach(estimator: Estimator, before: Sum, after: Sum, charged: int) -> None:
         after.endpoint,
         excess=after.excess - before.excess,
         aside=after.aside - before.aside,
+        flat=after.flat - before.flat,
     )
     estimator.learn(features, after.calls - before.calls, charged)

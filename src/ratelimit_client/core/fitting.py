@@ -1,5 +1,5 @@
 """
-Five coefficients from a handful of sums, some of which lie.
+Six coefficients from a handful of sums, some of which lie.
 
 Law of this file: integers in, integers out, inside the bounds; the same
 evidence gives the same coefficients.
@@ -25,10 +25,10 @@ import attrs
 
 PPM = 1_000_000
 
-Coefficients = tuple[int, int, int, int, int]
+Coefficients = tuple[int, int, int, int, int, int]
 """In millionths."""
 
-_TERMS = 5
+_TERMS = 6
 # Few, because each lesson goes on from the last one's result.
 _ROUNDS = 3
 _SWEEPS = 24
@@ -57,9 +57,9 @@ class Evidence:
 
 def predict(coefficients: Coefficients, terms: Coefficients) -> int:
     """What the coefficients make of the terms."""
-    c0, c1, c2, c3, c4 = coefficients
-    t0, t1, t2, t3, t4 = terms
-    return (c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3 + c4 * t4) // PPM
+    c0, c1, c2, c3, c4, c5 = coefficients
+    t0, t1, t2, t3, t4, t5 = terms
+    return (c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3 + c4 * t4 + c5 * t5) // PPM
 
 
 def fits(coefficients: Coefficients, evidence: Evidence) -> bool:
@@ -76,10 +76,10 @@ def clamp_fit(
     for _ in range(_ROUNDS):
         squares, products = _sums(best, pieces)
         best = _minimum(best, squares, products, least, most)
-    b0, b1, b2, b3, b4 = (
+    b0, b1, b2, b3, b4, b5 = (
         max(value if value >= _NEGLIGIBLE else 0, low) for value, low in zip(best, least, strict=True)
     )
-    return b0, b1, b2, b3, b4
+    return b0, b1, b2, b3, b4, b5
 
 
 def step(now: Coefficients, aim: Coefficients, pieces: Sequence[Evidence]) -> Coefficients:
@@ -99,8 +99,8 @@ def step(now: Coefficients, aim: Coefficients, pieces: Sequence[Evidence]) -> Co
             share = min(share, max(1, allowed * PPM // change))
     if share == PPM:
         return aim
-    n0, n1, n2, n3, n4 = (_part_of_the_way(n, a, share) for n, a in zip(now, aim, strict=True))
-    return n0, n1, n2, n3, n4
+    n0, n1, n2, n3, n4, n5 = (_part_of_the_way(n, a, share) for n, a in zip(now, aim, strict=True))
+    return n0, n1, n2, n3, n4, n5
 
 
 def _part_of_the_way(start: int, end: int, share: int) -> int:
@@ -114,9 +114,10 @@ def _sums(at: Coefficients, pieces: Sequence[Evidence]) -> tuple[list[list[int]]
     squares = [[0] * _TERMS for _ in range(_TERMS)]
     products = [0] * _TERMS
     for piece in pieces:
-        # Held against its text, too: or "charged 1" would outvote all that say otherwise.
-        size = max(piece.charged, piece.terms[-2] + piece.terms[-1]) + _SMALL
-        error = max(abs(piece.charged - predict(at, piece.terms)), size // _EXACT)
+        expected = predict(at, piece.terms)
+        # Held against what is expected, too: or "charged 1" would outvote all that say otherwise.
+        size = max(piece.charged, expected, piece.terms[-2] + piece.terms[-1]) + _SMALL
+        error = max(abs(piece.charged - expected), size // _EXACT)
         weight = piece.weight * _WEIGHT_SCALE // (size * error)
         for row, term in enumerate(piece.terms):
             if term:
@@ -142,5 +143,5 @@ def _minimum(
             values[row] = min(max(value, least[row]), most[row])
         if values == before:
             break
-    v0, v1, v2, v3, v4 = values
-    return v0, v1, v2, v3, v4
+    v0, v1, v2, v3, v4, v5 = values
+    return v0, v1, v2, v3, v4, v5

@@ -19,7 +19,7 @@ from ...adapters.aiohttp.reply import Reply
 from ...core.quota import Quotas
 from ...core.statistics import LimiterStatistics
 from ...runtime.calling import DEFAULT_KEY
-from ..row import Row
+from ..row import Row, counted
 
 
 @attrs.define(eq=False)
@@ -52,7 +52,7 @@ class LocalEngine:
                 row.url,
                 Content(row.body, JSON),
                 key=row.model or DEFAULT_KEY,
-                features=row.features,
+                features=counted(row, self.client.counter),
                 priority=self.priority,
                 deadline_s=self.deadline_s,
                 idempotency_key=f"{row.id}-{row.mark:016x}",

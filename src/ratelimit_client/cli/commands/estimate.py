@@ -13,6 +13,7 @@ from ...bulk.walk import Walk
 from ...errors import ConfigurationError
 from .. import outlook
 from ..args import Request
+from ..counter import counter_of
 from ..report import show
 from ..target import known_limits
 from ..voice import Voice
@@ -22,11 +23,12 @@ _UNKNOWN = 'give --limit "500 requests/min", or the --state file of a run; a run
 
 def main(request: Request, voice: Voice) -> int:
     """Show it; 0 when every line can be sent."""
+    counter = counter_of(request.options, voice)
     source = Source.open(request.options["input"])
     try:
         if not source.regular:
             raise ConfigurationError("estimate reads a file: save what comes through the pipe first")
-        forecast = Forecast(Walk(Fingerprints()))
+        forecast = Forecast(Walk(Fingerprints()), counter)
         with source.reading():
             forecast.read(source.lines())
     finally:

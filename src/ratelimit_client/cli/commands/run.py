@@ -34,6 +34,7 @@ from ...bulk.summary import Summary, summarise, write_facts
 from ...bulk.walk import Walk
 from ...errors import ConfigurationError
 from ..args import Request
+from ..counter import counter_of
 from ..dry_run import dry_run
 from ..metrics import page
 from ..options import pair_shown
@@ -73,6 +74,7 @@ def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     source = Source.open(input_)
     try:
         client = new_client(options)
+        client.counter = counter_of(options, voice)
         rows = source.count() if options["shard"] is None else None
         output, walk, words = plan(options, source, rows, voice)
         job = _job(options, source, output, client, walk, rows)
