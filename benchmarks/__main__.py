@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cpu, micro, page, race
-from .models import contention, reconciliation, second_look, storms
+from .models import contention, ramp, reconciliation, second_look, storms
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
@@ -29,11 +29,13 @@ PACKAGES = ("aiohttp", "aiolimiter", "attrs", "orjson", "prometheus-client", "te
 
 
 def models() -> dict[str, Any]:
-    """The tables of the models: reconciliation, contention, storms and the settings of the second look."""
+    """The tables of the models: reconciliation, contention, storms, the ramp and the settings of the second look."""
     return {
         "reconciliation": reconciliation.table(),
         "contention": contention.table(),
         "storms": storms.table(),
+        "ramp": ramp.table(),
+        "strays": ramp.strays(),
         "second_look": second_look.table(),
     }
 

@@ -118,11 +118,32 @@ def _models(found: dict[str, Any]) -> Iterator[str]:
         f"{refused:.3f} refusals per success, {over:.3f} of the ideal time, {lost} lost."
     )
     yield ""
+    yield from _ramp(found)
     yield "Settings in which simpler rules were caught out."
     yield ""
     settings = found["second_look"]
     settled = ((name, _short(values), other) for name, values, other in settings)
     yield from _table(("", "ours", "a simpler rule"), settled)
+
+
+def _ramp(found: dict[str, Any]) -> Iterator[str]:
+    if "ramp" not in found:
+        return
+    yield (
+        "A server that minds how fast a rate grows: a minute may hold 100 calls, or one and a half times the mean "
+        "minute of the quarter of an hour before. *Used* is the share of what somebody would get through who knows "
+        "the rule."
+    )
+    yield ""
+    rows = ((name, f"{slowed:.2f}", f"{used:.1f} %", failed) for name, slowed, used, failed in found["ramp"])
+    yield from _table(("", "slow_downs for 100 rows", "used", "rows that failed"), rows)
+    yield ""
+    strays = (f"{100 * share:g} %: {slowed:.1f} s ({reset:.1f} s)" for share, slowed, reset in found["strays"])
+    yield (
+        "9000 rows at 100 a second, a share of whose answers says slow_down by chance (or is a reset): "
+        f"{', '.join(strays)}."
+    )
+    yield ""
 
 
 def _short(values: Iterable[float]) -> str:

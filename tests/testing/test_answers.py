@@ -7,7 +7,7 @@ import pytest
 
 from ratelimit_client import per_minute
 from ratelimit_client.dialects import read
-from ratelimit_client.testing import Answer, Faults, ModelServer, RefusalText, exactly, sliced
+from ratelimit_client.testing import Answer, Faults, ModelServer, Ramp, RefusalText, exactly, sliced
 
 S = 1_000_000_000
 
@@ -32,6 +32,7 @@ def answers() -> dict[str, Answer]:
         "server error": last(1, faults=Faults(server_error=1.0)),
         "overloaded": last(1, faults=Faults(overloaded=1.0)),
         "slow down": last(1, faults=Faults(slow_down=1.0)),
+        "grew too fast": last(3, ramp=Ramp(floor=20)),
     }
 
 
@@ -43,7 +44,7 @@ def test_signals_are_what_a_reader_reads(kind: str) -> None:
     ours = answer.signals
 
     # Not in the short cut: words for people, and windows that are inferred from the numbers.
-    for name in ("status", "reason", "retryable", "retry_after_s", "unit", "limit", "used", "requested"):
+    for name in ("status", "reason", "retryable", "retry_after_s", "unit", "limit", "used", "requested", "slow_down"):
         assert getattr(ours, name) == getattr(read_, name), name
     for name in ("request_id", "organization", "project", "version", "processing_s"):
         assert getattr(ours, name) == getattr(read_, name), name

@@ -9,7 +9,8 @@ whose window it determines; else to the one whose limit equals; else where it la
 went; else to a new one with the dialect's usual window. It never removes another
 bucket: requests per minute stay in force on local accounting while a server
 shows requests per day. Beside these stand a learnt slice of a bucket, a learnt
-rate of a key without readings, and the quotas shared by all keys.
+rate of a key without readings, a pace for a server that says *slow down*, and the
+quotas shared by all keys.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .profile import Refill, ServerProfile
 from .quota import Quota
 from .readings import Lesson, Series, Snapshot, readings_of
 from .signals import Reading, Signals
+from .slowdown import SlowDown
 from .ticket import Ticket
 from .units import MAX_AMOUNT, NS, to_ns
 from .windows import infer_window_ns
@@ -69,6 +71,7 @@ class Budget:
     lines: dict[str, list[Line]] = attrs.field(factory=dict)
     debits: Debits = attrs.field(factory=Debits)
     learner: RateLearner = attrs.field(factory=RateLearner)
+    slowdown: SlowDown = attrs.field(factory=SlowDown)
     has_readings: bool = False
     by_unit: dict[str, tuple[Bucket, ...]] = attrs.field(factory=dict)
     binding: Bucket | None = None
@@ -126,6 +129,9 @@ class Budget:
                         found[line.bucket.pays].append(line.sharing.pace)
         if self.learner.bucket is not None:
             found.setdefault("requests", []).append(self.learner.bucket)
+        pace = self.slowdown.pace
+        if pace is not None and pace.pays is not None:
+            found.setdefault(pace.pays, []).append(pace)
         for bucket in self.shared:
             found.setdefault(bucket.name, []).append(bucket)
         self.by_unit = {unit: tuple(buckets) for unit, buckets in found.items()}
@@ -165,7 +171,7 @@ class Budget:
         Give *units* back to (or, negative, take them from) the buckets that the server corrects likewise,
         and those that no reading has corrected within their window. Debt ends at a whole bucket.
         """
-        read: set[int] = set()
+        read = {id(self.slowdown.pace)}  # measured by what was charged
         if unit not in self.profile.settles:
             for line in self.all_lines:
                 if line.series.read_ns is not None and now_ns - line.series.read_ns <= line.bucket.window_ns:

@@ -30,6 +30,7 @@ class Kind(enum.Enum):
     LIMIT_CHANGED = "limit_changed"
     SLICE_LEARNT = "slice_learnt"
     RATE_LEARNT = "rate_learnt"
+    SLOWED_DOWN = "slowed_down"
     OUTAGE = "outage"
     RECOVERED = "recovered"
 

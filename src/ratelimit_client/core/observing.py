@@ -4,7 +4,7 @@ What an answer does to the key it belongs to.
 Law of this file: every answer is news for the ramp and for the breaker; its
 readings correct levels; a refusal closes what it names, for as long as it says,
 and teaches one lesson. An overload is a matter of concurrency and touches no
-level.
+level; one that says *slow down* is a matter of the rate as well.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .outage import blames_server
 from .patience import hint_came, outage_began
 from .readings import Lesson
 from .signals import Reason, Signals
+from .slowdown import Refused
 from .units import NS, to_ns
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def learn_from_answer(
     used: list[tuple[Line, Lesson]] = []
     if signals.reason is not Reason.OK or state.reading_due(now_ns=now_ns):
         state.read_ns = now_ns
+        _note_let_in(state, now_ns)
         # A refusal and "too large" are both proof of a lower limit.
         proof = refused or signals.reason is Reason.TOO_LARGE
         used = _use_readings(scheduler, state, ticket, signals, proof, now_ns)
@@ -57,6 +59,8 @@ def learn_from_answer(
         state.gate_ns = max(state.gate_ns, now_ns + NS)
     elif signals.reason is Reason.OK:
         _admitted(state, ticket, now_ns)
+    elif signals.slow_down:
+        _slow_down(scheduler, state, ticket, now_ns)
     if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
     if signals.limit_group is not None and scheduler.profile.groups_share and (refused or signals.limit is not None):
@@ -192,7 +196,11 @@ def _refused(
     hint_s = signals.retry_after_s
     until_ns = now_ns
     if hint_s is not None and hint_s > 0:
-        until_ns += to_ns(hint_s) + int(SPREAD_NS * scheduler.dice())
+        wait_ns = to_ns(hint_s)
+        if signals.wait_grows:
+            last_ns = state.breaker.last_success_ns
+            wait_ns = state.least_wait.refused(wait_ns, ticket.granted_ns, last_ns, now_ns=now_ns)
+        until_ns += wait_ns + int(SPREAD_NS * scheduler.dice())
     if line is not None:
         budget.enforce(line)
         _named(scheduler, state, ticket, signals, line, until_ns, now_ns)
@@ -223,6 +231,30 @@ def _admitted(state: KeyState, ticket: Ticket, now_ns: int) -> None:
         budget.rebuild()
     elif budget.learner.bucket is not None:
         budget.learner.admitted(ticket.granted_ns, most=budget.shown_rate(), now_ns=now_ns)
+
+
+def _note_let_in(state: KeyState, now_ns: int) -> None:
+    budget, slowdown = state.budget, state.budget.slowdown
+    if now_ns >= slowdown.due_ns:
+        tokens = budget.debits.till("tokens").total
+        if slowdown.note(budget.debits.calls, tokens, now_ns=now_ns):
+            budget.rebuild()
+
+
+def _slow_down(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int) -> None:
+    """The rate grew too fast, says the server; when it says so again and again, the key gets a pace."""
+    budget = state.budget
+    if ticket.order <= budget.counts_after:
+        return  # it was counted in another ledger
+    calls, _, all_calls = ticket.mark("requests")
+    tokens, _, all_tokens = ticket.mark("tokens")
+    call = Refused(ticket.granted_ns, calls, tokens, all_calls, all_tokens)
+    debits, slowdown = budget.debits, budget.slowdown
+    if slowdown.refused(call, sent=debits.calls, busy_since_ns=debits.busy_since_ns, now_ns=now_ns):
+        budget.rebuild()
+        if slowdown.pace is not None and scheduler.wants(Kind.SLOWED_DOWN):
+            unit, rate = slowdown.pace.pays, slowdown.pace.limit
+            scheduler.emit(Kind.SLOWED_DOWN, state.name, now_ns, unit=unit, per_minute=rate)
 
 
 def _named(

@@ -31,13 +31,13 @@ def blames_server(outcome: Signals | TransportFailure) -> bool:
     """
     Whether an outcome counts towards an outage.
 
-    Server errors (5xx, 529 and the like) and faults of the way do. Refusals, the
-    call's own 4xx, an idle connection that was closed, a server we do not trust
+    Server errors (5xx, 529 and the like) and faults of the way do. Refusals, *slow
+    down* under whatever status, the call's own 4xx, an idle connection that was closed, a server we do not trust
     and errors of the caller's code do not.
     """
     if isinstance(outcome, TransportFailure):
         return outcome.may_pass and not outcome.stale
-    return outcome.status >= 500 or outcome.reason is Reason.SERVER_ERROR
+    return (outcome.status >= 500 and not outcome.slow_down) or outcome.reason is Reason.SERVER_ERROR
 
 
 @attrs.define(eq=False)

@@ -8,7 +8,8 @@ Cancellation is not an outcome and is never swallowed.
 Theory. Setbacks are of several kinds, and each is bounded by what it costs:
 
 * a *refusal* by a rate limit costs the server next to nothing and says when to
-  come back. It is no attempt; ``max_refusals`` and the deadline bound it;
+  come back. It is no attempt; ``max_refusals`` and the deadline bound it. So is
+  *slow down*, which is said of a rate;
 * a *failure* cost the server work. It is an attempt (``max_attempts``) and draws
   on the key's retry budget;
 * a failure during an *outage* is a fact about the key, not the call. It costs
@@ -281,7 +282,7 @@ _PAID = frozenset({Setback.FAILURE, Setback.FORGIVEN})
 def _classify(outcome: Outcome, history: CallHistory, policy: RetryPolicy, breaker: OutageBreaker) -> Setback:
     """Which kind of setback it is; this decides what it costs the call."""
     if isinstance(outcome, Signals):
-        if outcome.reason is Reason.RATE_LIMITED:
+        if outcome.reason is Reason.RATE_LIMITED or outcome.slow_down:
             return Setback.REFUSAL
     elif outcome.stale and not history.reconnects:
         return Setback.RECONNECT

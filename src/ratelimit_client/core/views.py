@@ -54,6 +54,8 @@ def bands(state: KeyState, *, now_ns: int) -> dict[int, BandStatistics]:
 def _mode(state: KeyState) -> Mode:
     if state.breaker.open:
         return Mode.OUTAGE
+    if state.budget.slowdown.pace is not None:
+        return Mode.SLOW_DOWN
     if state.budget.shares:
         return Mode.SHARING
     if state.budget.learner.bucket is not None:
@@ -67,9 +69,9 @@ def _buckets(state: KeyState, now_ns: int) -> dict[str, BucketStatistics]:
         for line in lines:
             label = name if len(lines) == 1 else f"{name} per {to_s(line.bucket.window_ns):g} s"
             found[label] = _bucket(line, now_ns)
-    learnt = state.budget.learner.bucket
-    if learnt is not None:
-        found[learnt.name] = _plain(learnt, now_ns)
+    for learnt in (state.budget.learner.bucket, state.budget.slowdown.pace):
+        if learnt is not None:
+            found[learnt.name] = _plain(learnt, now_ns)
     for bucket in state.budget.shared:
         found[f"shared {bucket.name}"] = _plain(bucket, now_ns)
     return found
@@ -117,7 +119,7 @@ def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, no
     """Whether a call of *cost* could go now, and what makes it wait if not. Changes nothing."""
     state = scheduler.keys.get(key)
     if state is None:
-        return Explanation(True, 0.0, None, 0, f"nothing is known of {key!r} yet: the call can go now")
+        return Explanation(True, 0.0, None, 0, f"nothing is known of {key!r:.130} yet: the call can go now")
     probe = Ticket(0, key, "", priority, cost, None, None, now_ns, state=State.RESTING)
     bucket = state.budget.never(probe)
     if bucket is not None:
@@ -166,5 +168,13 @@ def _because(state: KeyState, binding: str, now_ns: int) -> str:
             return "others are first"
     bucket = state.budget.binding
     assert bucket is not None, "a bucket made it wait"
+    if bucket is state.budget.slowdown.pace:
+        return _slowed_down(bucket, state.budget.slowdown.held_until_ns - now_ns)
     level = bucket.level(now_ns=now_ns)
     return f"{binding} hold {level:,} of {bucket.limit:,} per {to_s(bucket.window_ns):g} s"
+
+
+def _slowed_down(pace: Bucket, held_ns: int) -> str:
+    """What a server that says *slow down* leaves us."""
+    until = "growing slowly" if held_ns <= 0 else f"for another {to_s(held_ns) / 60:.0f} min, then growing slowly"
+    return f"the server asks to slow down: {pace.limit:,} {pace.pays} a minute, {until}"

@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from .enforcement import fixed as fixed
     from .enforcement import minute as minute
     from .enforcement import sliced as sliced
+    from .lies import Lies as Lies
     from .loop import Deadlock as Deadlock
     from .loop import LeftBehind as LeftBehind
     from .loop import VirtualLoop as VirtualLoop
     from .loop import run_virtual as run_virtual
     from .model_server import ModelServer as ModelServer
+    from .ramp import Ramp as Ramp
     from .serve import RemoteURL as RemoteURL
     from .serve import serve_in_process as serve_in_process
     from .showing import binding as binding
@@ -66,8 +68,10 @@ _HOMES = {
     "clock": ("ManualClock",),
     "conduct": ("Change", "Constant", "Faults", "LogNormal", "Outsiders", "Uniform"),
     "enforcement": ("Enforcement", "fixed", "minute", "sliced"),
+    "lies": ("Lies",),
     "loop": ("Deadlock", "LeftBehind", "VirtualLoop", "run_virtual"),
     "model_server": ("ModelServer",),
+    "ramp": ("Ramp",),
     "wires": ("Connect", "Route", "Wire"),
     "serve": ("RemoteURL", "serve_in_process"),
     "showing": ("binding", "honest", "longest", "own_cost", "shortest", "silent", "stale"),

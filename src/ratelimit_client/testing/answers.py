@@ -130,6 +130,10 @@ class Answer:
             self._headers = self._write_headers()
         return self._headers
 
+    def say(self, headers: dict[str, str]) -> None:
+        """Let the header fields be these; ``signals`` goes on telling the truth."""
+        self._headers = headers
+
     @property
     def body(self) -> bytes:
         """The whole body, also of an answer that will be cut short."""
@@ -176,6 +180,7 @@ class Answer:
             organization=self.organization,
             project=self.project,
             version=VERSION,
+            slow_down=self.kind == "slow_down",
             **self._told(),
         )
 

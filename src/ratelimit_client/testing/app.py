@@ -24,7 +24,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..runtime.listening import stop_listening
+from ..runtime.listening import end_serving
 from .answers import Answer, Ending
 from .model_server import Limits, ModelServer
 from .tally import Tally
@@ -91,14 +91,24 @@ class ModelApp:
             keepalive_timeout=_KEEPALIVE_S,
         )
 
+    def decide(self, request: web.BaseRequest, body: bytes, *, now_ns: int) -> Answer:
+        """What the server makes of a request that is all there; for a subclass that wants to see it."""
+        return self.server.handle(request.method, request.path, request.headers, body, now_ns=now_ns)
+
+    def headers_of(self, answer: Answer) -> dict[str, str]:
+        """The header fields to be sent; for a subclass that speaks the language of another vendor."""
+        headers = dict(answer.headers)
+        if self._wall_ns is not None:
+            headers["date"] = email.utils.formatdate(self._wall_ns() / 1e9, usegmt=True)
+        return headers
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         body = await request.read()
         if request.path == STATS_PATH:
             report = self.server.tally.report(marks="marks" in request.query)
             return web.Response(body=json.dumps(report).encode(), content_type="application/json")
-        now_ns = self._now_ns()
-        answer = self.server.handle(request.method, request.path, request.headers, body, now_ns=now_ns)
+        answer = self.decide(request, body, now_ns=self._now_ns())
         if answer.latency_ns:
             try:
                 await asyncio.sleep(answer.latency_ns / 1e9)
@@ -107,9 +117,7 @@ class ModelApp:
                 raise
         if answer.ending is Ending.RESET:
             return _reset(request)
-        headers = dict(answer.headers)
-        if self._wall_ns is not None:
-            headers["date"] = email.utils.formatdate(self._wall_ns() / 1e9, usegmt=True)
+        headers = self.headers_of(answer)
         if answer.ending is Ending.TRUNCATED:
             return await _half(request, answer, headers)
         return web.Response(status=answer.status, headers=headers, body=answer.body)
@@ -129,10 +137,11 @@ async def _half(request: web.BaseRequest, answer: Answer, headers: dict[str, str
     """Send half of the body under the length of the whole, then close."""
     response = web.StreamResponse(status=answer.status, headers=headers)
     response.content_length = len(answer.body)
-    await response.prepare(request)
-    await response.write(answer.body[: len(answer.body) // 2])
-    assert request.transport is not None  # it has just been written to
-    request.transport.close()
+    with contextlib.suppress(ConnectionResetError):  # the client has gone first
+        await response.prepare(request)
+        await response.write(answer.body[: len(answer.body) // 2])
+    if request.transport is not None:
+        request.transport.close()
     return response
 
 
@@ -171,14 +180,16 @@ async def serve_model(
     else:
         server = ModelServer(server, **options)
     runner = web.ServerRunner(ModelApp(server).aiohttp_server(), shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
+    listening: asyncio.Server | None = None
     try:
+        await runner.setup()
         assert runner.server is not None  # it was set up
-        listening = await asyncio.get_running_loop().create_server(runner.server, host, port, backlog=4096)
+        # Not serving yet: whoever is cancelled in here is to have something to close.
+        listening = await asyncio.get_running_loop().create_server(
+            runner.server, host, port, backlog=4096, start_serving=False
+        )
         address = listening.sockets[0].getsockname()
-        try:
-            yield ModelURL(f"http://{address[0]}:{address[1]}{server.base_path}", server)
-        finally:
-            await stop_listening(listening)
+        await listening.start_serving()
+        yield ModelURL(f"http://{address[0]}:{address[1]}{server.base_path}", server)
     finally:
-        await runner.cleanup()
+        await end_serving(listening, runner)

@@ -22,7 +22,6 @@ ready at one instant, which no program may depend on.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import weakref
 from collections.abc import Callable, Coroutine
@@ -70,11 +69,13 @@ class VirtualLoop(VirtualTime):
 
     ``clock`` tells the time and may be advanced by a test that wants the loop to have been
     blocked; ``net`` is the network; ``left_behind`` is what the program of `run_virtual` left.
+    A function in ``on_instant`` is called whenever all that can happen at one instant has
+    happened, so a test may look at its invariants then; it must change nothing.
     """
 
     def __init__(self, *, seed: int = 0, horizon_s: float = _HORIZON_S, max_turns: int = _MAX_TURNS) -> None:
         super().__init__(seed=seed, horizon_s=horizon_s, max_turns=max_turns)
-        self.net = VirtualNetwork(self, random.Random(f"net {seed}"))
+        self.net = VirtualNetwork(self, seed)
         self.left_behind = LeftBehind()
         self._connecting: weakref.WeakKeyDictionary[Any, tuple[tuple[str, int], Route, int]]
         self._connecting = weakref.WeakKeyDictionary()
@@ -147,10 +148,14 @@ class VirtualLoop(VirtualTime):
 
 
 def run_virtual(
-    main: Callable[[], Coroutine[Any, Any, T]], *, seed: int = 0, horizon_s: float = _HORIZON_S
+    main: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    seed: int = 0,
+    horizon_s: float = _HORIZON_S,
+    max_turns: int = _MAX_TURNS,
 ) -> tuple[T, VirtualLoop]:
     """
-    Run an async function on a `VirtualLoop` of its own.
+    Run an async function on a `VirtualLoop` of its own; the arguments are the loop's.
 
     Returns:
         What *main* returned, and the loop, closed: ``loop.elapsed_s``, ``loop.net.digest``,
@@ -160,7 +165,7 @@ def run_virtual(
         Deadlock: the program could never go on.
         RuntimeError: something failed where nobody sees it (a callback, a forgotten task).
     """
-    loop = VirtualLoop(seed=seed, horizon_s=horizon_s)
+    loop = VirtualLoop(seed=seed, horizon_s=horizon_s, max_turns=max_turns)
 
     async def tidily() -> T:
         result = await main()

@@ -34,6 +34,8 @@ from .charging import Ask, Charge, by_characters
 from .conduct import Change, Constant, Faults, Latency, Outsiders
 from .conduct import latency as as_latency
 from .enforcement import Enforcement, minute
+from .lies import Liar, Lies
+from .ramp import Ramp, RampMeter
 from .showing import Choice, Showing, binding, honest, silent
 from .showing import showing as as_showing
 from .tally import Tally
@@ -94,10 +96,12 @@ class ModelServer:
         refusal_text: how much the body of a refusal tells; BARE when the headers are silent.
         charge: tokens a call pays.
         charge_refusals: a refused call pays its request (OpenAI), or nothing.
+        lies: what the headers tell instead of the truth; see `Lies`.
         latency, refusal_latency: seconds, or what draws them.
         faults, outsiders, changes: one or several; see `Faults`, `Outsiders`, `Change`.
         quota_after: calls admitted before the account has no money left; 0: at once.
         max_in_flight: calls under way beyond which it answers 503 overloaded.
+        ramp: how fast the rate of each model may grow before it answers 429 slow_down; see `Ramp`.
         api_keys: the accepted ones; None: no key is looked at.
         organization, project: what answers name when the request names none.
         base_path: where the endpoints are, for ``handle``.
@@ -127,8 +131,10 @@ class ModelServer:
     faults: tuple[Faults, ...] = attrs.field(default=(), converter=_all_faults, kw_only=True)
     outsiders: tuple[Outsiders, ...] = attrs.field(default=(), converter=_all_outsiders, kw_only=True)
     changes: tuple[Change, ...] = attrs.field(default=(), converter=_all_changes, kw_only=True)
+    lies: Lies | None = attrs.field(default=None, kw_only=True)
     quota_after: int | None = attrs.field(default=None, kw_only=True)
     max_in_flight: int | None = attrs.field(default=None, kw_only=True)
+    ramp: Ramp | None = attrs.field(default=None, kw_only=True)
     api_keys: Collection[str] | None = attrs.field(default=None, repr=False, kw_only=True)
     organization: str | None = attrs.field(default="org-model-server", kw_only=True)
     project: str | None = attrs.field(default="proj_model_server", kw_only=True)
@@ -143,6 +149,8 @@ class ModelServer:
     _start_ns: int | None = attrs.field(init=False, default=None)
     _ends_ns: list[int] = attrs.field(init=False, factory=list)
     _due: list[Change] = attrs.field(init=False)
+    _liars: dict[str, Liar] = attrs.field(init=False, factory=dict)
+    _ramps: dict[str, RampMeter] = attrs.field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._dice = random.Random(self.seed)
@@ -198,6 +206,8 @@ class ModelServer:
 
         account = self._account(ask.model, now_ns)
         tokens = self.charge(ask)
+        if self.ramp is not None and not self._may_grow(self.ramp, account.name, tokens, now_ns):
+            return self.refuse("slow_down", ask, caller, now_ns=now_ns)
         refusal = account.too_large(1, tokens, others)
         if refusal is not None:
             account.advance(now_ns=now_ns)
@@ -206,6 +216,8 @@ class ModelServer:
         else:
             refusal = account.admit(1, tokens, others, now_ns=now_ns)
         answer = self._answer(ask, caller, account, tokens, refusal)
+        if self.ramp is not None and answer.admitted:
+            self._ramps[account.name].take(self.ramp.cost(tokens), now_ns=now_ns)
         if fault is not None and answer.admitted:
             _break(answer, fault, factor)
         answer.shown = account.shown(self.headers, tokens, others, now_ns=now_ns)
@@ -303,6 +315,15 @@ class ModelServer:
     def _quotas(self, name: str) -> Quotas:
         return self.limits.get(name) or self.limits.get("*") or Quotas()
 
+    def _may_grow(self, ramp: Ramp, name: str, tokens: int, now_ns: int) -> bool:
+        """Whether the rate of an account, this call included, grows no faster than it may."""
+        meter = self._ramps.setdefault(name, RampMeter(ramp))
+        if meter.allows(ramp.cost(tokens), now_ns=now_ns):
+            return True
+        if ramp.counts_refused:
+            meter.take(ramp.cost(tokens), now_ns=now_ns)
+        return False
+
     def _fault(self, elapsed_ns: int) -> tuple[str | None, float]:
         """What goes wrong with a call that arrives now, and how much slower it gets."""
         for faults in self.faults:
@@ -345,6 +366,11 @@ class ModelServer:
         elapsed_s = (now_ns - self._start_ns) // NS
         answer.created_s = self.epoch_s + elapsed_s
         answer.model = self._snapshot(answer.ask.model, elapsed_s)
+        if self.lies is not None and answer.group:
+            liar = self._liars.get(answer.group)
+            if liar is None:
+                liar = self._liars[answer.group] = Liar(self.lies, self._dice)
+            answer.say(liar.tell(answer.headers, elapsed_s=(now_ns - self._start_ns) / NS))
         if self.max_in_flight is not None and answer.admitted:
             heapq.heappush(self._ends_ns, now_ns + answer.latency_ns)
         self.tally.add(answer, now_ns=now_ns)

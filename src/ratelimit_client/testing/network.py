@@ -3,7 +3,9 @@ A network in memory: names, addresses, who listens where, and every byte that pa
 
 Law of this file: the network belongs to one `VirtualLoop` and has no other clock and no
 other dice. Everything that arrives anywhere enters the digest, so two runs with one
-digest did the same thing at the same instants.
+digest did the same thing at the same instants. Connections do not know of each other: in
+which order several of them were used at one instant (aiohttp closes its own in the order of
+a set) changes nothing.
 
 It plays two parts for aiohttp, through public arguments of its connector:
 
@@ -20,11 +22,11 @@ import errno
 import hashlib
 import ipaddress
 import os
-import random
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .transports import FakeSocket, Pipe, VirtualTransport
@@ -39,6 +41,47 @@ RouteChoice = Callable[[str, int, int], Route]
 _ANY = ("", "0.0.0.0", "::")
 _DATE = b"\r\nDate: "
 _DATE_CHARS = 29
+
+
+class Seen:
+    """What one end was given, as a hash, but for the dates by which aiohttp's server tells the machine's clock."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._tail = b""
+        self._left = 0
+
+    @property
+    def digest(self) -> str:
+        """Of everything so far."""
+        return self._hash.hexdigest()
+
+    def note(self, data: bytes, *, now_ns: int) -> None:
+        """Enter an arrival."""
+        self._hash.update(b"%d %d " % (now_ns, len(data)) + self._undated(data))
+
+    def _undated(self, data: bytes) -> bytes:
+        """The same with zeros for the characters of a date, which may lie across several arrivals."""
+        skipped = min(self._left, len(data))
+        self._left -= skipped
+        data = bytes(skipped) + data[skipped:]
+        at = 0
+        while (found := (self._tail + data).find(_DATE, at)) >= 0:
+            at = found + len(_DATE)
+            start = at - len(self._tail)
+            end = start + _DATE_CHARS
+            self._left = max(0, end - len(data))
+            data = data[:start] + bytes(min(_DATE_CHARS, len(data) - start)) + data[end:]
+        self._tail = (self._tail + data)[1 - len(_DATE) :]
+        return data
+
+
+@attrs.define(eq=False)
+class Cut:
+    """What waits for a host that is cut off: attempts to connect, and wires with something on them."""
+
+    attempts: list[asyncio.Future[None]] = attrs.field(factory=list)
+    pipes: list[Pipe] = attrs.field(factory=list)
 
 
 class VirtualServer(asyncio.AbstractServer):
@@ -87,23 +130,27 @@ class VirtualNetwork(AbstractResolver):
     should be 0 at the end of a tidy program.
     """
 
-    def __init__(self, loop: VirtualLoop, dice: random.Random) -> None:
+    def __init__(self, loop: VirtualLoop, seed: int) -> None:
         self.loop = loop
-        self.dice = dice
+        self.seed = seed
         self.route: RouteChoice = lambda host, port, number: Route()
         self.connections = 0
         self._open: set[VirtualTransport] = set()
         self._listeners: dict[tuple[str, int], VirtualServer] = {}
         self._addresses: dict[str, str] = {"localhost": "127.0.0.1"}
         self._ports = iter(range(49152, 65536))
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._cuts: dict[str, Cut] = {}
+        self._seen: dict[str, Seen] = {}
 
     # ---- what it saw ---------------------------------------------------------------------
 
     @property
     def digest(self) -> str:
         """A hash of all that arrived, where and when; dates in HTTP headers do not count."""
-        return self._hash.hexdigest()
+        whole = hashlib.blake2b(digest_size=16)
+        for where, seen in sorted(self._seen.items()):
+            whole.update(f"{where} {seen.digest}\n".encode())
+        return whole.hexdigest()
 
     @property
     def open_transports(self) -> int:
@@ -112,12 +159,10 @@ class VirtualNetwork(AbstractResolver):
 
     def note(self, where: str, data: bytes) -> None:
         """Enter an arrival in the digest."""
-        date = data.find(_DATE)
-        if date >= 0:
-            # aiohttp's server dates its answers by the clock of the machine.
-            start = date + len(_DATE)
-            data = data[:start] + data[start + _DATE_CHARS :]
-        self._hash.update(f"{self.loop.clock.monotonic_ns()} {where} {len(data)} ".encode() + data)
+        seen = self._seen.get(where)
+        if seen is None:
+            seen = self._seen[where] = Seen()
+        seen.note(data, now_ns=self.loop.clock.monotonic_ns())
 
     def opened(self, transport: VirtualTransport) -> None:
         """An end came up."""
@@ -168,6 +213,26 @@ class VirtualNetwork(AbstractResolver):
         """A socket for aiohttp's connector that never reaches the kernel."""
         return FakeSocket()
 
+    # ---- cutting off ---------------------------------------------------------------------
+
+    def cut_off(self, host: str) -> None:
+        """From now on nothing reaches *host* or comes from it, on connections that are open and on new ones."""
+        self._cuts.setdefault(host, Cut())
+
+    def restore(self, host: str) -> None:
+        """It is back: what was sent meanwhile arrives now, as TCP sends it again."""
+        cut = self._cuts.pop(host, None)
+        if cut is not None:
+            for attempt in cut.attempts:
+                if not attempt.done():
+                    attempt.set_result(None)
+            for pipe in cut.pipes:
+                self.loop.call_soon(pipe.release)
+
+    def cut_off_from(self, host: str) -> Cut | None:
+        """What waits until *host* is back; None: nothing cuts it off."""
+        return self._cuts.get(host)
+
     # ---- listening and connecting --------------------------------------------------------
 
     def listen(self, protocol_factory: Callable[[], Any], host: str | None, port: int | None) -> VirtualServer:
@@ -192,9 +257,13 @@ class VirtualNetwork(AbstractResolver):
         """Wait for what becomes of an attempt to connect; raises OSError when it is refused."""
         self.connections += 1
         number = self.connections
-        route = self.route(self._name_of(address[0]), address[1], number)
+        host = self._name_of(address[0])
+        route = self.route(host, address[1], number)
         if route.connect is Connect.BLACK_HOLE:
             await self.loop.create_future()
+        while (cut := self._cuts.get(host)) is not None:
+            cut.attempts.append(self.loop.create_future())
+            await cut.attempts[-1]
         round_trip_s = route.up.latency_s + route.down.latency_s
         if round_trip_s:
             await asyncio.sleep(round_trip_s)
@@ -210,7 +279,8 @@ class VirtualNetwork(AbstractResolver):
         if server is None:  # it stopped listening since
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"{os.strerror(errno.ECONNREFUSED)} at {address}")
         ours, theirs = ("127.0.0.1", 10000 + number), address
-        up, down = Pipe(self, f"{number}>", route.up), Pipe(self, f"{number}<", route.down)
+        host = self._name_of(address[0])
+        up, down = Pipe(self, f"{number}>", route.up, host), Pipe(self, f"{number}<", route.down, host)
         client, served = protocol_factory(), server.protocol_factory()
         near = VirtualTransport(self.loop, client, up, sockname=ours, peername=theirs)
         far = VirtualTransport(self.loop, served, down, sockname=theirs, peername=ours)

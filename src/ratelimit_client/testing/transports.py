@@ -14,6 +14,8 @@ TCP (the tests hold both against the same table):
 from __future__ import annotations
 
 import asyncio
+import functools
+import random
 import socket
 import struct
 from collections import deque
@@ -76,11 +78,14 @@ class FakeSocket:
 class Pipe:
     """One direction: takes bytes at one end and delivers them at the other."""
 
-    def __init__(self, net: VirtualNetwork, name: str, wire: Wire) -> None:
+    def __init__(self, net: VirtualNetwork, name: str, wire: Wire, host: str) -> None:
         self.net = net
         self.name = name
         self.wire = wire
+        self.host = host
         self.receiver: VirtualTransport
+        self._held: deque[Callable[[], None]] = deque()
+        self._dice: random.Random | None = None
         self._written = 0
         self._free_ns = 0
         self._last_ns = 0
@@ -140,9 +145,26 @@ class Pipe:
             self._free_ns += round(size * NS / wire.bytes_per_s)
         late_ns = to_ns(wire.latency_s)
         if wire.jitter_s:
-            late_ns += to_ns(self.net.dice.uniform(0.0, wire.jitter_s))
+            if self._dice is None:
+                self._dice = random.Random(f"{self.net.seed} {self.name}")
+            late_ns += to_ns(self._dice.uniform(0.0, wire.jitter_s))
         self._last_ns = max(self._last_ns, self._free_ns + late_ns)
-        self.net.loop.call_at_ns(self._last_ns, act, *args)
+        self.net.loop.call_at_ns(self._last_ns, self._there, act, *args)
+
+    def _there(self, act: Callable[..., None], *args: Any) -> None:
+        """At the far end, unless the host is cut off; then it waits, and what comes after it behind it."""
+        if self._held:
+            self._held.append(functools.partial(act, *args))
+        elif (cut := self.net.cut_off_from(self.host)) is not None:
+            self._held.append(functools.partial(act, *args))
+            cut.pipes.append(self)
+        else:
+            act(*args)
+
+    def release(self) -> None:
+        """The host is back: deliver what waited."""
+        while self._held:
+            self._held.popleft()()
 
 
 class VirtualTransport(asyncio.Transport):
