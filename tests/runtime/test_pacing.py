@@ -7,7 +7,15 @@ import asyncio
 import pytest
 from aiolimiter import AsyncLimiter
 
-from ratelimit_client import ConfigurationError, DeadlineExpiredInQueue, Limiter, WouldBlock, per_hour
+from ratelimit_client import (
+    Closed,
+    ConfigurationError,
+    DeadlineExpiredInQueue,
+    Limiter,
+    WouldBlock,
+    per_hour,
+    per_minute,
+)
 from ratelimit_client.runtime.pacing import Pacing
 from tests.runtime.servers import Scripted
 from tests.runtime.test_attempts import run
@@ -141,6 +149,29 @@ def test_drain_waits_for_those_who_are_paced() -> None:
         assert await limiter.drain()
         await asyncio.sleep(0)
         assert await call == 2
+
+    virtual(main)
+
+
+def test_a_call_that_comes_too_late_does_not_stop_those_who_wait() -> None:
+    """One that was paced while the limiter began to drain is refused; the queue goes on as its bucket fills."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        limiter = Limiter(per_minute(requests=1), pacing=1000.0)
+        began = loop.time()
+        async with limiter.permit():
+            pass
+        waiting = asyncio.create_task(limiter.call(asyncio.sleep, 0))
+        await asyncio.sleep(1)
+        draining = asyncio.create_task(limiter.drain())
+        await asyncio.sleep(1)
+        with pytest.raises(Closed):
+            await limiter.call(asyncio.sleep, 0)
+        assert await draining
+        assert waiting.done()
+        assert loop.time() - began == pytest.approx(60, abs=0.01)
+        at_rest(limiter)
 
     virtual(main)
 

@@ -11,7 +11,7 @@ import traceback
 import pytest
 
 from ratelimit_client import ConfigurationError
-from ratelimit_client.runtime.secret import Secret, mask
+from ratelimit_client.runtime.secret import Fingerprint, Secret, mask
 
 KEY = "sk-CANARY-0123456789-abcd"
 SHOWN = "sk-...abcd"
@@ -102,3 +102,14 @@ def test_it_is_not_read_piece_by_piece() -> None:
 def test_the_mask_shows_the_ends_of_long_keys_only(value: str, shown: str) -> None:
     """Half of a short password would be too much."""
     assert mask(value) == shown
+
+
+def test_a_fingerprint_tells_keys_apart_and_shows_nothing() -> None:
+    """Of the same values in the same order it is the same; and nothing that prints or copies it gets hold of it."""
+    one = Fingerprint.of([Secret(KEY), "a"])
+    others = [Fingerprint.of(values) for values in ([Secret(KEY)], ["a", KEY], [KEY + "a"], [])]
+    assert one == Fingerprint.of([KEY, "a"])
+    assert len({one, *others}) == 5
+    assert KEY.encode() not in one
+    assert {f"{one}", repr(one), str(one), repr([one])} == {"<Fingerprint>", "[<Fingerprint>]"}
+    assert pickle.loads(pickle.dumps(one)) == copy.copy(one) == b""

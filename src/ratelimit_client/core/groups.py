@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .budget import Budget
 from .lines import Line
 from .quota import Quota
+from .scopes import beside, plain
 
 if TYPE_CHECKING:
     from .keystate import KeyState
@@ -32,9 +33,9 @@ _GROUPS_MAX = 1000
 
 
 def heed_group(scheduler: Scheduler, state: KeyState, group: str, *, now_ns: int) -> None:
-    """A refusal of this key named the group of its limit."""
-    groups = scheduler.groups
-    if _is_typed(state.budget):
+    """A refusal of this key named the group of its limit, which is one of this key's scope."""
+    groups, group = scheduler.groups, beside(state.name, group)
+    if _is_typed(state.budget) or plain(state.name) in scheduler.together:
         return
     budget = groups.get(group)
     if budget is None or _is_typed(budget):
@@ -43,7 +44,7 @@ def heed_group(scheduler: Scheduler, state: KeyState, group: str, *, now_ns: int
         namesake = scheduler.keys.get(group, state)
         budget = groups[group] = (state if _is_typed(namesake.budget) else namesake).budget
     if budget is not state.budget:
-        _join(scheduler, budget, state.budget, now_ns)
+        join(scheduler, budget, state.budget, now_ns)
 
 
 def leave_group(scheduler: Scheduler, state: KeyState, quotas: Iterable[Quota], *, now_ns: int) -> None:
@@ -65,7 +66,7 @@ def _is_typed(budget: Budget) -> bool:
     return any(line.bucket.ceiling is not None for line in budget.all_lines)
 
 
-def _join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> None:
+def join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> None:
     """All keys of *other* are charged in *budget* from now on."""
     for name, lines in other.lines.items():
         for line in lines:
@@ -73,6 +74,9 @@ def _join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> N
     if budget.learner.bucket is None:
         budget.learner = other.learner
     budget.learner.begin_anew(budget.debits, now_ns=now_ns)
+    if budget.slowdown.pace is None:
+        budget.slowdown = other.slowdown
+    budget.slowdown.begin_anew(budget.debits.calls, budget.debits.till("tokens").total, now_ns=now_ns)
     budget.has_readings = budget.has_readings or other.has_readings
     budget.priors &= other.priors
     budget.counts_after = scheduler.order
@@ -83,7 +87,9 @@ def _join(scheduler: Scheduler, budget: Budget, other: Budget, now_ns: int) -> N
     for name, known in scheduler.groups.items():
         if known is other:
             scheduler.groups[name] = budget
-    members = [state for state in scheduler.keys.values() if state.budget is budget or state.budget is other]
+    # A key may have two names.
+    states = dict.fromkeys(scheduler.keys.values())
+    members = [state for state in states if state.budget is budget or state.budget is other]
     for state in members:
         state.budget = budget
         state.kin = tuple(each for each in members if each is not state)

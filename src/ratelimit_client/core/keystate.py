@@ -7,6 +7,8 @@ scheduler decides.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from .bucket import Bucket
@@ -15,7 +17,7 @@ from .concurrency import InFlightWindow
 from .cost import Cost
 from .estimate import Estimator, Features
 from .evidence import ChargeEvidence
-from .hints import SPREAD_NS, Hint, longest
+from .hints import SPREAD_NS, Hint, LeastWait, longest
 from .outage import OutageBreaker
 from .queue import FairQueue
 from .retry_budget import RetryBudget
@@ -32,6 +34,7 @@ class KeyState:
         name: the key.
         gate_ns: closed until then by a refusal that named no bucket.
         hint: of these the one that holds the longest; a pause of our own is none.
+        least_wait: what to wait when a refusal names no time and its vendor a least one.
         wake_ns: when it wants to be looked at again; None: when something happens.
         touched: it is to be looked at in the next poll.
         starved: it has calls that wait for a free slot.
@@ -51,6 +54,7 @@ class KeyState:
     evidence: ChargeEvidence = attrs.field(factory=ChargeEvidence)
     gate_ns: int = 0
     hint: Hint | None = None
+    least_wait: LeastWait = attrs.field(factory=LeastWait)
     wake_ns: int | None = None
     touched: bool = False
     starved: bool = False
@@ -141,7 +145,7 @@ class KeyState:
         budget = self.budget
         if self.queue.waiting or self.window.in_flight or budget.has_readings or budget.learner.bucket is not None:
             return True
-        if self.gate_ns > now_ns or self.breaker.open:
+        if self.gate_ns > now_ns or self.breaker.open or budget.slowdown.pace is not None:
             return True
         return any(line.bucket.level(now_ns=now_ns) < line.bucket.capacity for line in budget.all_lines)
 
@@ -168,3 +172,11 @@ class KeyState:
             pays = pays or queued > 0
         # Where nothing is paid nothing is kept back; else so few are queued that each may be asked.
         return pays and all(ticket.tenant in self.ended for ticket in self.queue.tickets())
+
+
+def worth_keeping(keys: Mapping[str, KeyState], *, now_ns: int) -> dict[str, KeyState]:
+    """Those of many keys that remember something."""
+    kept = {name: state for name, state in keys.items() if state.remembers(now_ns=now_ns)}
+    for state in kept.values():
+        state.kin = tuple(each for each in state.kin if each.name in kept)
+    return kept

@@ -155,6 +155,8 @@ class Lessons:
             return False
         self.slice.refresh(now_ns=now_ns)
         self.slice.limit = self.bucket.limit
+        # As everywhere debt ends at a whole bucket: what a large one was paid is not repaid at the rate of a small one.
+        self.slice.credits = max(self.slice.credits, -self.bucket.brim)
         if self.slice.capacity < self.bucket.limit:
             return False
         self.slice = None

@@ -44,7 +44,7 @@ def _why(state: KeyState, ticket: Ticket, now_ns: int) -> RateLimitClientError |
         return None
     waited_s = to_s(ticket.waited_ns + now_ns - ticket.queued_since_ns)
     sent = "it was not sent again" if ticket.charged else "it was not sent"
-    message = f"{why} after {waited_s:.3f} s in the queue of {ticket.key!r}: {sent}"
+    message = f"{why} after {waited_s:.3f} s in the queue of {ticket.key!r:.130}: {sent}"
     return DeadlineExpiredInQueue(message, waited_s=waited_s)
 
 

@@ -228,7 +228,7 @@ class FairQueue:
     bands: dict[int, Band] = attrs.field(factory=dict)
     waiting: int = 0
     _resting: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
-    _rests: set[Ticket] = attrs.field(factory=set)
+    _rests: dict[Ticket, None] = attrs.field(factory=dict)  # and no set: its order would be that of addresses
     _sums: dict[tuple[int, str], int] = attrs.field(factory=dict)
     _dead: int = 0
 
@@ -242,7 +242,7 @@ class FairQueue:
         self.waiting += 1
         self._count(ticket, 1)
         if ticket.not_before_ns > now_ns:
-            self._rests.add(ticket)
+            self._rests[ticket] = None
             heapq.heappush(self._resting, (ticket.not_before_ns, ticket.seq, ticket))
         else:
             self._band(ticket.priority).push(ticket)
@@ -252,7 +252,7 @@ class FairQueue:
         self.waiting -= 1
         self._count(ticket, -1)
         if ticket in self._rests:
-            self._rests.discard(ticket)
+            del self._rests[ticket]
         else:
             self.bands[ticket.priority].drop(ticket)
         self._dead += 1
@@ -296,7 +296,7 @@ class FairQueue:
         while resting and (resting[0][0] <= now_ns or resting[0][2] not in self._rests):
             at_ns, _, ticket = heapq.heappop(resting)
             if ticket in self._rests and at_ns == ticket.not_before_ns:
-                self._rests.discard(ticket)
+                del self._rests[ticket]
                 self._band(ticket.priority).push(ticket)
 
     def wakes_at_ns(self) -> int | None:

@@ -12,7 +12,7 @@ The text form reads what people write ("500 requests/min", "200k TPM", "3 per
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -233,6 +233,12 @@ def per_hour(**amounts: int) -> Quotas:
 def per_day(**amounts: int) -> Quotas:
     """Quotas of one day: ``per_day(requests=10_000)``."""
     return _per(_DAY_NS, amounts)
+
+
+def quotas_by_key(quotas: Quotas | Iterable[Quota] | Mapping[str, Quotas]) -> dict[str, Quotas]:
+    """Quotas for all keys, or by key, as a mapping with "*" for the rest."""
+    by_key = quotas if isinstance(quotas, Mapping) else {"*": Quotas(quotas)}
+    return {key: Quotas.of(each) for key, each in by_key.items()}
 
 
 def _per(window_ns: int, amounts: dict[str, int]) -> Quotas:

@@ -122,6 +122,7 @@ class Series:
     _total: int = 0
     _snap_ns: int = 0
     _reset_ns: int | None = None
+    _followed: bool = True
     _chain: int = 0
     _anchor: int = 0
     _full_in_a_row: int = 0
@@ -137,7 +138,7 @@ class Series:
         """
         if snapshot.order <= max(self.last_order, self.counts_after):
             return None
-        first = self.last_order <= self.counts_after
+        first = self.last_order <= self.counts_after or not self._followed
         if reading.limit is not None:
             # A server that counts against another limit than before does not tell what was spent meanwhile.
             first = first or (self._seen is not None and self._seen[0] != int(reading.limit))
@@ -260,12 +261,14 @@ class Series:
                 self.foreign.add(residual, span_ns, unsure, now_ns=now_ns)
         else:
             self._anchor = self._chain = exact
-        self._total, self._snap_ns = snapshot.total, snapshot.snap_ns
+        self._total, self._snap_ns, self._followed = snapshot.total, snapshot.snap_ns, self._follows()
         low = self._level_now(exact, snapshot.mark, snapshot, now_ns)
         high = self._level_now(exact + bucket.window_ns, snapshot.total, snapshot, now_ns)
         drop = bucket.credits - high
         if drop > 0 and not (self.asleep and still):
             bucket.cap_level(low, now_ns=now_ns)
+        elif first and bucket.ceiling is not None:
+            pass  # of a quota that the caller typed our own account began full: who knows of more counts another
         elif bucket.credits < low and not self.asleep and self._follows():
             bucket.set_level(low, now_ns=now_ns)
         return Lesson(drop, residual, self.asleep, exact, snapshot.snap_ns)

@@ -65,11 +65,12 @@ def asked_to_wait(ticket: Ticket, hint: Hint, *, now_ns: int) -> Throttled:
     """What to say to a caller that is not willing to wait as long as the server asks."""
     signals = hint.signals
     said = f", when it answered {signals.status}" if signals is not None else ""
-    by_id = f"; request id {signals.request_id}" if signals is not None and signals.request_id else ""
+    # Escaped, for it is a server's word, and as it is where it is harmless.
+    by_id = f"; request id {repr(signals.request_id)[1:-1]:.128}" if signals is not None and signals.request_id else ""
     waited_s = to_s(ticket.waited_ns + max(0, now_ns - ticket.queued_since_ns))
     message = (
-        f"the server asked calls of {ticket.key!r} to wait{said}: another {to_s(hint.until_ns - now_ns):.0f} s, and "
-        f"max_hint_s is {to_s(ticket.patience.hint_ns):g}. It was not sent{' again' if ticket.charged else ''}: "
+        f"the server asked calls of {ticket.key!r:.130} to wait{said}: another {to_s(hint.until_ns - now_ns):.0f} s, "
+        f"and max_hint_s is {to_s(ticket.patience.hint_ns):g}. It was not sent{' again' if ticket.charged else ''}: "
         f"call later, or allow a longer wait{by_id}"
     )
     return Throttled(
@@ -87,7 +88,7 @@ def exceeds(ticket: Ticket, bucket: Bucket) -> CostExceedsQuota:
     """What to say of a cost that no wait helps."""
     amount, window_s = ticket.amount(bucket.pays), to_s(bucket.window_ns)
     message = (
-        f"needs {amount:,} {bucket.pays}; the bucket of {ticket.key!r} holds {bucket.limit:,} per {window_s:g} s "
+        f"needs {amount:,} {bucket.pays}; the bucket of {ticket.key!r:.130} holds {bucket.limit:,} per {window_s:g} s "
         f"(from {bucket.source}), so no wait would help. It was not sent: split the request or raise the quota"
     )
     return CostExceedsQuota(message, unit=bucket.pays, cost=amount, limit=bucket.limit, window_s=window_s)

@@ -28,16 +28,18 @@ from .events import Event, Kind
 from .failure import TransportFailure
 from .groups import leave_group
 from .jitter import ArrivalJitter
-from .keystate import KeyState
+from .keystate import KeyState, worth_keeping
 from .observing import learn_from_answer, learn_from_failure, learn_from_usage
 from .patience import expire, limit
 from .profile import ServerProfile
-from .quota import Quota, Quotas
+from .quota import Quota, Quotas, quotas_by_key
 from .refusing import asked_to_wait, check_reachable, exceeds, too_late, would_block
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
+from .scopes import plain, present
 from .serving import serve
 from .signals import Signals
 from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
+from .together import Group, join_at_birth, quotas_name
 from .units import MAX_AMOUNT
 
 TURN_MAX = 256
@@ -68,6 +70,9 @@ class Scheduler:
         now_ns: the present.
     """
 
+    together: Mapping[str, Group] = {}
+    """The group of each key of which the caller says that it counts with others; to be set before the first call."""
+
     def __init__(
         self,
         *,
@@ -89,7 +94,7 @@ class Scheduler:
         self.queued = 0
         self.keys: dict[str, KeyState] = {}
         self.closed = False
-        self._quotas: dict[str, Quotas] = _by_key(quotas)
+        self._quotas: dict[str, Quotas] = quotas_by_key(quotas)
         self._shared: list[Bucket] = shared_buckets(shared, now_ns=now_ns)
         self._seq = 0
         self.order = 0
@@ -186,18 +191,24 @@ class Scheduler:
 
     def open_key(self, key: str, *, now_ns: int) -> KeyState:
         """Begin a key: its quotas, if the caller gave any, and the ramp."""
+        if (name := present(key)) != key:
+            self.keys[key] = state = self.keys.get(name) or self.open_key(name, now_ns=now_ns)
+            return state
         budget = Budget(self.profile, self._shared, dice=self.dice)
-        budget.set_quotas(self._quotas.get(key, self._quotas.get("*", Quotas())), now_ns=now_ns)
+        budget.set_quotas(self._typed(key), now_ns=now_ns)
         window = InFlightWindow(self.max_in_flight)
         window.waits_for_written = self.reports_written
         state = KeyState(key, budget, window)
         if len(self.keys) >= self._forget_at:
-            self.keys = {name: other for name, other in self.keys.items() if other.remembers(now_ns=now_ns)}
-            for other in self.keys.values():
-                other.kin = tuple(each for each in other.kin if each.name in self.keys)
+            self.keys = worth_keeping(self.keys, now_ns=now_ns)
             self._forget_at = max(_KEYS_MAX, 2 * len(self.keys))
         self.keys[key] = state
+        join_at_birth(self, state)
         return state
+
+    def _typed(self, key: str) -> Quotas:
+        """What the caller typed for a key, in whatever scope it is."""
+        return self._quotas.get(quotas_name(self.together, key), self._quotas.get("*", Quotas()))
 
     def _state_of(self, ticket: Ticket, now_ns: int) -> KeyState:
         """The key of a ticket that rests; it may have been forgotten meanwhile."""
@@ -438,18 +449,18 @@ class Scheduler:
     ) -> None:
         """Change what the caller allows, for one key, for all, or over all keys."""
         if quotas is not None:
-            given = _by_key(quotas)
+            given = quotas_by_key(quotas)
             if key is not None:
                 self._quotas[key] = given.get(key, given.get("*", Quotas()))
             else:
                 self._quotas = given
             for name, state in self.keys.items():
-                if key is None or key == name:
-                    quotas_of_key = self._quotas.get(name, self._quotas.get("*", Quotas()))
-                    if state.kin and quotas_of_key:
-                        leave_group(self, state, quotas_of_key, now_ns=now_ns)
+                if key in (None, quotas_name(self.together, name)):
+                    typed = self._typed(name)
+                    if state.kin and typed and plain(name) not in self.together:
+                        leave_group(self, state, typed, now_ns=now_ns)
                     else:
-                        state.budget.set_quotas(quotas_of_key, now_ns=now_ns)
+                        state.budget.set_quotas(typed, now_ns=now_ns)
         if shared is not None:
             self._shared[:] = shared_buckets(shared, self._shared, now_ns=now_ns)
         for state in self.keys.values():
@@ -484,8 +495,3 @@ class Scheduler:
     def next_event(self) -> Event | None:
         """The oldest event not yet taken."""
         return self._events.popleft() if self._events else None
-
-
-def _by_key(quotas: Quotas | Iterable[Quota] | Mapping[str, Quotas]) -> dict[str, Quotas]:
-    by_key = quotas if isinstance(quotas, Mapping) else {"*": Quotas(quotas)}
-    return {key: Quotas.of(each) for key, each in by_key.items()}

@@ -138,7 +138,7 @@ def _pass_by(
                 wake_ns = sooner(wake_ns, max(waits_for))
                 continue
             gone = granted < most and _let_go(scheduler, state, ticket, turn, now_ns)
-            while not gone and _hold(state, ticket, blocked, escrowed, now_ns):
+            while not gone and _hold(scheduler, state, ticket, blocked, escrowed, now_ns):
                 gone = granted < most and _let_go(scheduler, state, ticket, turn, now_ns)
             if gone:
                 granted += 1
@@ -157,7 +157,9 @@ def _blocked_at(state: KeyState, ticket: Ticket, now_ns: int) -> int | None:
     return ready_ns if ready_ns is None else max(ready_ns, now_ns + 1)
 
 
-def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[int], now_ns: int) -> bool:
+def _hold(
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[int], now_ns: int
+) -> bool:
     """
     Open the escrow of the bucket that blocks *ticket*, unless one *before* it in the order has it; True when opened.
 
@@ -174,6 +176,8 @@ def _hold(state: KeyState, ticket: Ticket, before: list[Ticket], escrowed: set[i
     if owner is ticket or (isinstance(owner, Ticket) and (owner.key != ticket.key or owner in before)):
         return False
     bucket.hold_for(ticket, ticket.amount(bucket.pays), band=ticket.priority, now_ns=now_ns)
+    if owner is not None and state.shares(bucket):
+        scheduler.agenda.touch_all()  # it held back calls of other keys that the new owner may let pass
     return True
 
 

@@ -77,6 +77,7 @@ class Sharing:
         if remaining * 1000 < bucket.limit * _MARK_PER_MILLE and now_ns - self._cut_ns >= NS:
             pace.limit = max(_least(bucket), pace.limit * 85 // 100)
             self._cut_ns = now_ns
+        pace.credits = max(pace.credits, -bucket.brim)  # debt ends at a whole bucket, also after the limit fell
 
 
 def _least(bucket: Bucket) -> int:

@@ -34,6 +34,10 @@ class DeadlineGuard:
         self.expired = True
         self._task.cancel()
 
+    def give_up(self) -> None:
+        """End the watch of a body that nobody will ever end: the task has gone on without it."""
+        self._handle.cancel()
+
     def disarm(self) -> bool:
         """
         End the watch; True when the deadline, and nothing else, cancelled the body.

@@ -25,6 +25,7 @@ from ..errors import DeadlineExpiredInQueue
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .pacing import Pacing
+from .unread import Unread
 
 
 @attrs.define(eq=False)
@@ -35,7 +36,13 @@ class Told:
     headers: Any
     dialect: Dialect | None
     wall_ns: int
+    unread: Unread | None = None
     _signals: Signals | None = None
+
+    @property
+    def seen(self) -> Signals | None:
+        """As much as was read so far; None: nothing."""
+        return self._signals
 
     @property
     def signals(self) -> Signals:
@@ -44,6 +51,8 @@ class Told:
         if found is None:
             now_s = self.wall_ns / NS
             found = dialects.read(self.status, self.headers, dialect=self.dialect or GENERIC, now_wall_s=now_s)
+            if found.unread and self.unread is not None:
+                self.unread.note(found.unread)
             self._signals = found
         return found
 
@@ -57,6 +66,7 @@ class Desk:
         dialect: how this server's headers are read; None until an answer has told.
         pacing: the smoothing of starts, or None.
         policy: what to retry, where a call says nothing else.
+        unread: what of the answers nobody understood.
     """
 
     dispatcher: Dispatcher
@@ -64,6 +74,7 @@ class Desk:
     dialect: Dialect | None
     pacing: Pacing | None
     policy: RetryPolicy
+    unread: Unread
     _sure: bool = attrs.field(init=False)
     """The dialect was given, or is a vendor's own: nothing is left to find out."""
     patience: Patience = attrs.field(init=False)
@@ -84,13 +95,16 @@ class Desk:
             if not hasattr(headers, "items"):
                 headers = list(headers)
             dialect = self._recognise(headers)
-        return dialects.read(status, headers, body, dialect=dialect, now_wall_s=self.clock.wall_ns() / NS)
+        signals = dialects.read(status, headers, body, dialect=dialect, now_wall_s=self.clock.wall_ns() / NS)
+        if signals.unread:
+            self.unread.note(signals.unread)
+        return signals
 
     def told(self, status: int, headers: Any) -> Told:
         """What a success says, to be read later if it can wait."""
         if self._sure:
-            return Told(status, headers, self.dialect, self.clock.wall_ns())
-        return Told(status, headers, None, 0, self.read(status, headers, None))
+            return Told(status, headers, self.dialect, self.clock.wall_ns(), self.unread)
+        return Told(status, headers, None, 0, None, self.read(status, headers, None))
 
     def _recognise(self, headers: Any) -> Dialect:
         """

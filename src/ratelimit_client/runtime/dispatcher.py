@@ -24,7 +24,7 @@ import asyncio
 from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVarTuple
 
 from ..core.concurrency import Ending
 from ..core.cost import Cost
@@ -42,6 +42,8 @@ from .loop_bound import LoopBound
 
 if TYPE_CHECKING:
     from .desk import Told
+
+Ts = TypeVarTuple("Ts")
 
 _GRANTED = State.GRANTED  # a look-up in an enum's class costs more than all else in a line
 
@@ -214,17 +216,17 @@ class Dispatcher(LoopBound):
         if self.waiting or self._resting or self.instruments.listening:
             self._something_changed()
 
-    def release_from_anywhere(self, ticket: Ticket) -> None:
-        """Release for a handle that was dropped: the collector may run on any thread."""
+    def from_anywhere(self, step: Callable[[*Ts], None], *args: *Ts) -> None:
+        """Take a step for a handle that was dropped: the collector may run on any thread."""
         loop = self._loop
         try:
             elsewhere = get_running_loop() is not loop
         except RuntimeError:
             elsewhere = True
-        if elsewhere and loop is not None and loop.is_running():
-            loop.call_soon_threadsafe(self.release, ticket, Ending.IGNORED)
+        if elsewhere and loop is not None and loop.is_running() and not self.abandoned:
+            loop.call_soon_threadsafe(step, *args)
         else:
-            self.release(ticket, Ending.IGNORED)
+            step(*args)
 
     def pause(self) -> None:
         """A call is held back by pacing: under way, but neither waiting nor out."""
@@ -234,7 +236,7 @@ class Dispatcher(LoopBound):
     def resume(self) -> None:
         """It goes on, or its task was cancelled there."""
         self.pausing -= 1
-        if self._resting:
+        if self._resting and not self.waiting:  # while others wait the alarm is theirs
             self._rest()
 
     def _something_changed(self) -> None:

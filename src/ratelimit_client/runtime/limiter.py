@@ -17,6 +17,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import attrs
+
 from .. import dialects
 from ..core import priors
 from ..core import views as core_views
@@ -25,7 +27,9 @@ from ..core.events import Event
 from ..core.quota import Quota, Quotas
 from ..core.retry import RetryPolicy
 from ..core.scheduler import Scheduler
+from ..core.scopes import Scopes, plain
 from ..core.statistics import BandStatistics, Explanation, LimiterStatistics
+from ..core.together import check_quotas, groups_of
 from ..core.units import to_s
 from ..dialects.dialect import Dialect
 from ..dialects.generic import GENERIC
@@ -37,7 +41,9 @@ from .desk import Desk
 from .dispatcher import Dispatcher
 from .instruments import FanOut, Instrument, as_instrument
 from .pacing import Pacing, PacingLike
+from .scoped import Scoped
 from .store import BudgetStore, InProcessStore
+from .unread import Unread
 from .views.statistics import describe
 
 QuotaLike = Quota | str | Iterable[Quota | str]
@@ -69,6 +75,9 @@ class Limiter(Calling):
             "*" for the rest. Empty: limits are learnt from answers. What is typed is
             a ceiling: an answer may lower it, never raise it.
         shared: quotas over all keys together.
+        groups: keys that count together, by the name of their group: ``{"gpt-4.1":
+            ["gpt-4.1-2025-04-14"]}``. They share one budget; its quotas are those of the
+            group's name, which is a key of the group, too.
         name: what it is called in texts and metrics.
         dialect: how this server's headers are read; "auto" finds out.
         max_in_flight: calls under way at once, over all keys. None: 2000, or the
@@ -93,6 +102,7 @@ class Limiter(Calling):
         quotas: QuotaLike | Mapping[str, QuotaLike] = (),
         *,
         shared: QuotaLike = (),
+        groups: Mapping[str, Iterable[str]] | None = None,
         name: str = "default",
         dialect: str | Dialect = "auto",
         max_in_flight: int | None = None,
@@ -113,6 +123,9 @@ class Limiter(Calling):
         self.name = name
         self._quotas = _quotas(quotas)
         self._shared = Quotas.of(shared)
+        self._groups = groups_of(groups or {})
+        check_quotas(self._groups, _by_key(self._quotas))
+        self._scopes = Scopes()
         self._max_in_flight = _in_flight(max_in_flight)
         self._max_queue = _at_least("max_queue", max_queue, 0)
         self._dialect = _dialect(dialect)
@@ -143,6 +156,7 @@ class Limiter(Calling):
             dice=self._dice,
             now_ns=self._clock.monotonic_ns(),
         )
+        scheduler.together = self._groups
         scheduler.subscribe(self._instruments.wanted())
         dispatcher = Dispatcher(scheduler, self._clock, name=self.name, instruments=self._instruments)
         desk = Desk(
@@ -151,6 +165,7 @@ class Limiter(Calling):
             dialect=self._dialect,
             pacing=self._pacing,
             policy=self._retry,
+            unread=Unread(self.name),
         )
         if self._written_told:
             desk.reports_written()
@@ -179,9 +194,12 @@ class Limiter(Calling):
         return self._desk.dispatcher.out
 
     def in_flight_of(self, key: str) -> int:
-        """Permits out for one key."""
-        state = self._desk.dispatcher.scheduler.keys.get(key)
-        return 0 if state is None else state.window.in_flight
+        """Permits out for one key, in all scopes."""
+        keys = self._desk.dispatcher.scheduler.keys
+        if self._scopes.count > 1:
+            states = [state for state in dict.fromkeys(keys.values()) if key in (state.name, plain(state.name))]
+            return sum(state.window.in_flight for state in states)
+        return keys[key].window.in_flight if key in keys else 0
 
     @property
     def next_in_s(self) -> float | None:
@@ -208,13 +226,18 @@ class Limiter(Calling):
     def statistics(self) -> LimiterStatistics:
         """What it knows, as a snapshot; may be asked from any thread."""
         scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
-        keys = {name: core_views.key_statistics(state, now_ns=now_ns) for name, state in list(scheduler.keys.items())}
-        return LimiterStatistics(name=self.name, keys=keys)
+        keys = {
+            name: core_views.key_statistics(state, now_ns=now_ns)
+            for name, state in list(scheduler.keys.items())
+            if name == state.name
+        }
+        return LimiterStatistics(name=self.name, keys=keys, unread=dict(self._desk.unread.counts))
 
     def waiting(self) -> dict[str, dict[int, BandStatistics]]:
         """What waits, by key and priority, as a snapshot; may be asked from any thread."""
         scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
-        return {name: core_views.bands(state, now_ns=now_ns) for name, state in list(scheduler.keys.items())}
+        states = list(scheduler.keys.items())
+        return {name: core_views.bands(state, now_ns=now_ns) for name, state in states if name == state.name}
 
     def explain(
         self,
@@ -227,15 +250,18 @@ class Limiter(Calling):
         """
         Whether a call could go now, when it could, and what makes it wait; ``str()`` of it is a sentence.
 
-        Nothing is charged and nothing is promised. Arguments as of ``permit``.
+        Nothing is charged and nothing is promised. What of the answers so far was not
+        understood is told beside it. Arguments as of ``permit``.
         """
-        return core_views.explain(
+        found = core_views.explain(
             self._desk.dispatcher.scheduler,
             key or DEFAULT_KEY,
             self._price(cost, tokens),
             priority=priority,
             now_ns=self._clock.monotonic_ns(),
         )
+        unread = self._desk.unread.counts
+        return attrs.evolve(found, unread=dict(unread)) if unread else found
 
     def add_instrument(self, instrument: Instrument) -> None:
         """From now on *instrument* is told what happens."""
@@ -267,18 +293,37 @@ class Limiter(Calling):
 
         Raises:
             InvalidQuota: what was typed cannot be; then nothing has changed.
+            ConfigurationError: nor can a quota of a key that counts in a group.
             WrongLoop: calls are under way on another event loop.
         """
         dispatcher = self._desk.dispatcher
         dispatcher.claim()
         given = None if quotas is None else _quotas(quotas)
         over_all = None if shared is None else Quotas.of(shared)
+        check_quotas(self._groups, [key] if key is not None else _by_key(given or {}))
         if given is not None:
             self._quotas = given if key is None else {**_by_key(self._quotas), key: _of_key(given, key)}
         if over_all is not None:
             self._shared = over_all
         dispatcher.scheduler.set_quotas(given, key=key, shared=over_all, now_ns=self._clock.monotonic_ns())
         dispatcher.turn_soon()
+
+    def scope(
+        self, origin: str, *, organization: str | None = None, project: str | None = None, credential: bytes = b""
+    ) -> Scoped:
+        """
+        A place for one client among those that use this limiter: a key's budget is that of its scope alone.
+
+        The first scope is the limiter's own, where calls belong that name none.
+
+        Args:
+            origin: scheme, host and port of the server.
+            organization, project: as the client sends them.
+            credential: what stands for the client's key until an answer names the
+                organization: its ``Fingerprint``, never the key itself.
+        """
+        caller = self._scopes.enter(origin, organization, project, credential)
+        return Scoped(self._scopes, caller, lambda: self._desk)
 
     def expect(self, key: str, quotas: QuotaLike) -> None:
         """

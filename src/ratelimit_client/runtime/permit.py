@@ -150,7 +150,8 @@ class Permit:
 
     def not_granted(self) -> None:
         """The wait ended without it: the place in the queue, or the grant that was on its way, is given back."""
-        self._desk.dispatcher.take_back(self.ticket)
+        dispatcher = self._desk.dispatcher
+        dispatcher.from_anywhere(dispatcher.take_back, self.ticket)
 
     def take_now(self) -> Self:
         """
@@ -336,7 +337,10 @@ class Permit:
         # Only one who was let in and never left: a handle that was dropped, or never entered.
         if self._place is not _OVER and self._place is not _OUTSIDE:
             self._place = _OVER
-            self._desk.dispatcher.release_from_anywhere(self.ticket)
+            dispatcher = self._desk.dispatcher
+            dispatcher.from_anywhere(dispatcher.release, self.ticket, Ending.IGNORED)
+            if isinstance(self._guard, DeadlineGuard):
+                dispatcher.from_anywhere(self._guard.give_up)
             if self._guard is not _BARE:
                 warnings.warn(f"{self!r} was never left: use it with 'async with'", ResourceWarning, stacklevel=2)
 

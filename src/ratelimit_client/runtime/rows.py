@@ -72,6 +72,7 @@ class Rows(Generic[Row, T]):
 
     __slots__ = (
         "_begun",
+        "_close_failure",
         "_closed",
         "_consumers",
         "_desk",
@@ -116,6 +117,7 @@ class Rows(Generic[Row, T]):
         self._exhausted = self._closed = False
         self.error: BaseException | None = None
         """What the source raised."""
+        self._close_failure: Exception | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._consumers: list[asyncio.Future[None]] = []
@@ -161,8 +163,11 @@ class Rows(Generic[Row, T]):
         try:
             if under_way := [task for task in self._leaving if task is not here and not task.done()]:
                 await asyncio.wait(under_way)
-            if isinstance(self._source, AsyncGenerator) and self._feeder is not here:
-                await self._source.aclose()  # one that was given its end already says nothing
+            if self._feeder is not here:
+                await self._close_source()
+            failure, self._close_failure = self._close_failure, None
+            if failure is not None:
+                raise failure
         finally:
             self._wake_consumers()
 
@@ -215,9 +220,18 @@ class Rows(Generic[Row, T]):
         finally:
             self._exhausted = True
             self._wake_consumers()
+            if self._closed:  # here, for whoever closes may be cancelled before it comes to that
+                try:
+                    await self._close_source()
+                except Exception as error:  # noqa: BLE001 - the caller's own generator: close() hands it on
+                    self._close_failure = error
         # One round of the loop, in which the last rows join the queue.
         await asyncio.sleep(0)
         self._end_input()
+
+    async def _close_source(self) -> None:
+        if isinstance(self._source, AsyncGenerator):
+            await self._source.aclose()  # one that was given its end already says nothing
 
     def _next_row(self) -> Callable[[], Awaitable[Row]]:
         """A function that awaits the next row, whichever kind of iterable they come from."""

@@ -13,9 +13,15 @@ process or a crash report that got hold of one got nothing.
 from __future__ import annotations
 
 import hmac
+import os
+from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any, NoReturn
 
 from ..errors import ConfigurationError
+
+_SALT = os.urandom(32)
+"""Fingerprints are of no use to another process: nobody can try out keys on one that got away."""
 
 _SHOWN_FROM = 16
 """Shorter values are masked whole: seven characters of fifteen would be half of the key."""
@@ -109,6 +115,29 @@ def mask(value: str) -> str:
         return "..."
     prefix = value[:3] if value[2] in "-_" else ""
     return f"{prefix}...{value[-4:]}"
+
+
+class Fingerprint(bytes):
+    """What stands for credentials where only their being the same matters; it is not shown, either."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, values: Iterable[Secret | str]) -> Fingerprint:
+        """Of all *values*, in their order."""
+        digest = blake2b(key=_SALT, digest_size=16)
+        for value in values:
+            text = value.reveal() if isinstance(value, Secret) else value
+            digest.update(blake2b(text.encode(), key=_SALT).digest())
+        return cls(digest.digest())
+
+    def __repr__(self) -> str:
+        return "<Fingerprint>"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[type[bytes], tuple[()]]:
+        return bytes, ()
 
 
 def _complaint(value: str) -> str | None:

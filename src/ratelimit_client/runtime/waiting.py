@@ -30,7 +30,8 @@ class Waiting(Coroutine[Any, Any, P], Generic[P]):
 
     def __init__(self, permit: P, turn: Awaitable[object]) -> None:
         self._permit = permit
-        self._steps: Generator[Any, Any, Any] = turn.__await__()
+        self._steps: Generator[Any, Any, Any] | None = turn.__await__()
+        """None when it is over: what becomes of the permit then is no business of this."""
 
     def __await__(self) -> Generator[Any, Any, P]:
         return self
@@ -43,10 +44,16 @@ class Waiting(Coroutine[Any, Any, P], Generic[P]):
 
     def send(self, value: Any, /) -> Any:
         """One step: what to sleep on, or StopIteration with the permit."""
+        steps = self._steps
+        if steps is None:
+            raise RuntimeError("this wait is over: ask the limiter for another permit")
         try:
-            return self._steps.send(value)
+            return steps.send(value)
         except StopIteration:
-            pass
+            self._steps = None
+        except BaseException:
+            self._steps = None
+            raise
         self._permit.begin(self._permit.ticket)
         raise StopIteration(self._permit)
 
@@ -64,5 +71,11 @@ class Waiting(Coroutine[Any, Any, P], Generic[P]):
 
     def close(self) -> None:
         """The task is gone."""
-        self._permit.not_granted()
-        self._steps.close()
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            self._permit.not_granted()
+            steps.close()
+
+    def __del__(self) -> None:
+        # Nobody awaits it, so nobody would give back what it will be granted.
+        self.close()
