@@ -24,6 +24,7 @@ _LEVELS: Mapping[Kind, int] = {
     Kind.LIMIT_CHANGED: logging.INFO,
     Kind.SLICE_LEARNT: logging.INFO,
     Kind.RATE_LEARNT: logging.INFO,
+    Kind.SLOWED_DOWN: logging.INFO,
 }
 _LONGEST = 128
 

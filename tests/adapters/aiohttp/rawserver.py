@@ -29,6 +29,8 @@ class Move(enum.Enum):
     """An orderly end: FIN."""
     RESET = "reset"
     """RST: what the system says for a process that died."""
+    HALF_CLOSE = "half-close"
+    """FIN, and the connection stays open for what the client still has to say."""
     SILENCE = "silence"
     """Nothing more, for as long as the test lasts."""
 
@@ -132,6 +134,8 @@ async def _take(step: Step, reader: asyncio.StreamReader, writer: asyncio.Stream
                 real(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             return False
+        case Move.HALF_CLOSE:
+            writer.write_eof()
         case Move.SILENCE:
             await asyncio.Event().wait()
         case _:

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from ratelimit_client import Backoff, Client, RetryPolicy, per_day
 from ratelimit_client.testing import VirtualLoop, run_virtual
+from tests import canary
 from tests.adapters.aiohttp.rawserver import RawServer
 
 T = TypeVar("T")
 
-KEY = "sk-canary-0123456789abcdef"
-OTHER_KEY = "sk-canary-fedcba9876543210"
+KEY, OTHER_KEY = canary.KEY, canary.OTHER_KEY
+
 QUICK = RetryPolicy(backoff=Backoff(base_s=0.01, cap_s=0.01), budget=1.0)
 """Retries that take no time, as often as it takes."""
 

@@ -171,12 +171,20 @@ def test_no_cookie_is_kept():
         ({"json": [1]}, "default"),
         ({"data": b'{"model": "gpt-4o"}'}, "default"),
         ({"json": {"model": "gpt-4o"}, "key": "mine"}, "mine"),
+        ({"data": {"model": "whisper-1"}, "files": {"file": b"sound"}}, "whisper-1"),
+        ({"data": {"model": "whisper-1"}}, "whisper-1"),
+        ({"data": {"model": ["whisper-1", "whisper-2"]}, "files": {"file": b"sound"}}, "default"),
+        ({"data": {"model": "whisper-1"}, "files": {"model": b"weights"}}, "default"),
+        ({"data": {"model": ""}, "files": {"file": b"sound"}}, "default"),
+        ({"data": {"model": "whisper-1"}, "files": {"file": b"sound"}, "tokens": 5}, "whisper-1"),
+        ({"data": {"model": "whisper-1"}, "files": {"file": b"sound"}, "key": "mine"}, "mine"),
+        ({"files": {"file": b"sound"}}, "default"),
         ({}, "default"),
     ],
 )
 def test_the_budget_of_a_call(arguments: dict[str, Any], key: str):
     """
-    The model of a JSON body, unless the caller names a key.
+    The model of a JSON body, or of a form if it names exactly one, unless the caller names a key.
     """
 
     async def story() -> None:
@@ -226,7 +234,7 @@ def test_a_form_and_a_counter_estimate_too():
 
     async def story() -> None:
         options: dict[str, Any] = {"quotas": per_minute(tokens=100_000, images=10), "api_key": KEY}
-        counter = {"a long word": 2000}
+        counter = {"a long word": 2000, "x" * 400: 100}
         async with (
             RawServer([answer()], [answer()]) as server,
             Client(server.url, **options) as client,

@@ -10,9 +10,9 @@ import pytest
 
 from ratelimit_client.adapters.aiohttp.credentials import Credentials
 from ratelimit_client.errors import ConfigurationError
+from tests import canary
 
-KEY = "sk-canary-0123456789abcdef"
-OTHER = "sk-canary-fedcba9876543210"
+KEY, OTHER = canary.KEY, canary.OTHER_KEY
 
 
 class Vault:

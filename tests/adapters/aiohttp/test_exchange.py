@@ -195,7 +195,8 @@ def test_a_refused_key_is_renewed_once():
         async with served([UNAUTHORIZED], [answer()], api_key=lambda: next(keys)) as (server, client):
             reply = await client.post("/v1/x", json={})
             assert reply.attempts == 1
-        assert [request.headers["authorization"][-6:] for request in server.requests] == ["abcdef", "543210"]
+        sent = [request.headers["authorization"] for request in server.requests]
+        assert sent == [f"Bearer {KEY}", f"Bearer {OTHER_KEY}"]
 
     in_virtual_time(story)
 
@@ -223,7 +224,7 @@ def test_a_second_401_is_the_end():
     """
 
     async def story() -> None:
-        keys = iter([KEY, OTHER_KEY, "sk-canary-third-0000000"])
+        keys = iter([KEY, OTHER_KEY, KEY + "-the-third"])
         async with served([UNAUTHORIZED], api_key=lambda: next(keys)) as (server, client):
             with pytest.raises(AuthenticationFailed):
                 await client.post("/v1/x", json={})
@@ -261,7 +262,8 @@ def test_a_key_that_grew_old_in_the_queue():
 
             assert 60 <= reply.queue_s <= 61
             assert asyncio.get_running_loop().time() - began <= 61
-            assert [request.headers["authorization"][-6:] for request in server.requests] == ["abcdef", "543210"]
+            sent = [request.headers["authorization"] for request in server.requests]
+            assert sent == [f"Bearer {KEY}", f"Bearer {OTHER_KEY}"]
             assert reply.attempts == 1
 
     in_virtual_time(story)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import FormData
 
-from ratelimit_client.adapters.aiohttp.payload import Content, prepare
+from ratelimit_client.adapters.aiohttp.payload import Content, Form, prepare
 from ratelimit_client.errors import ConfigurationError
 
 
@@ -102,6 +102,45 @@ def test_a_form_of_aiohttp_is_read_into_bytes():
         ("file", "a.jsonl", "application/jsonl", b"{}"),
         ("purpose", None, "text/plain", b"batch"),
     ]
+
+
+def form_of_aiohttp(*texts: tuple[str, str], file: str = "file") -> FormData:
+    form = FormData()
+    for name, text in texts:
+        form.add_field(name, text)
+    form.add_field(file, io.BytesIO(b"RIFF"), filename="a.wav", content_type="audio/wav")
+    return form
+
+
+WAV = {"file": ("a.wav", b"RIFF")}
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "files"),
+    [
+        ({"data": {"model": "m", "n": 2}}, {"model": "m", "n": "2"}, []),
+        ({"data": {"model": "m"}, "files": WAV}, {"model": "m"}, [("file", "a.wav")]),
+        ({"data": {"model": ["m"]}, "files": WAV}, {"model": "m"}, [("file", "a.wav")]),
+        ({"data": {"model": ["m", "n"]}, "files": WAV}, {"model": ["m", "n"]}, [("file", "a.wav")]),
+        ({"data": {"file": "m"}, "files": WAV}, {"file": ["m"]}, [("file", "a.wav")]),
+        ({"files": [("image[]", b"1"), ("image[]", b"2")]}, {}, [("image[]", "image[]"), ("image[]", "image[]")]),
+        ({"data": FormData({"model": "é&="})}, {"model": "é&="}, []),
+        ({"data": FormData()}, {}, []),
+        ({"data": form_of_aiohttp(("model", "m"), ('a"b', "x"))}, {"model": "m", 'a"b': "x"}, [("file", "a.wav")]),
+        ({"data": form_of_aiohttp(("model", "m"), ("model", "n"))}, {"model": ["m", "n"]}, [("file", "a.wav")]),
+        ({"data": form_of_aiohttp(("model", "m"), file="model")}, {"model": ["m"]}, [("model", "a.wav")]),
+    ],
+)
+def test_what_can_be_read_of_a_form(
+    given: dict[str, Any], fields: dict[str, str | list[str]], files: list[tuple[str, str]]
+):
+    """
+    Its texts by name, a list where a name occurs twice or is a file's too; of files their names.
+    """
+    content = made(**given)
+    assert isinstance(content, Form)
+    assert dict(content.fields) == fields
+    assert list(content.files) == files
 
 
 @pytest.mark.parametrize(

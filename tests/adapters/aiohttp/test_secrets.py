@@ -21,14 +21,18 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from ratelimit_client import Client, Limiter, RetryPolicy, Timeout, per_minute
+from ratelimit_client.adapters.prometheus import watch
 from ratelimit_client.errors import RateLimitClientError, TransportError
+from ratelimit_client.runtime.secret import Fingerprint, Secret
+from tests import canary
 from tests.adapters.aiohttp.rawserver import Move, RawServer, answer, chunked
 from tests.adapters.aiohttp.running import on_real_sockets
 
-CANARY = "sk-canary-7b1d0c5e9f3a"
-SECRET = "7b1d0c5e"
+CANARY = canary.KEY
+SECRET = canary.TOKEN[10:22]  # a piece of it
 
 ENDS: dict[str, list[Any]] = {
     "success": [answer(b'{"a":1}')],
@@ -230,6 +234,43 @@ def test_a_session_of_the_users_is_told_the_key_no_earlier():
         assert session._default_headers["Authorization"] == "Bearer theirs"
 
     on_real_sockets(story)
+
+
+def test_nothing_shows_whose_a_budget_is(log: Keeps):
+    """
+    Of clients that share a limiter, the name of a key tells the number of its scope: no key, no fingerprint of one, and
+    no organization or project, as sent or as named, in any name, text, event or metric.
+    """
+    events: list[Any] = []
+    registry = CollectorRegistry()
+    keys = [CANARY, CANARY + "-2"]
+
+    async def story() -> list[str]:
+        limiter = Limiter(on_event=events.append)
+        named = [answer(openai_organization=f"org-7b1d0c5e-{number}") for number in (1, 2, 1)]
+        shown: list[str] = []
+        async with RawServer(*([each] for each in named)) as server:
+            for key in (*keys, keys[0]):
+                options: dict[str, Any] = {"project": "proj_7b1d0c5e"} if key == keys[0] else {}
+                async with Client(server.url, api_key=key, limiter=limiter, **options) as client:
+                    watch(client, registry)
+                    await client.post("/v1/x", json={"model": "gpt-4o"})
+                    whose = vars(client._whose) | {"_standing": None}  # what is sent is no secret of the client's own
+                    shown += [repr(client), repr(whose), repr(whose["_first"]._caller)]
+        names = list(limiter.statistics().keys)
+        assert names == ["gpt-4o", "gpt-4o @2"]
+        shown += [repr(limiter), repr(vars(limiter)), repr(limiter.statistics()), repr(limiter.waiting()), *names]
+        shown += [repr(scope) for scope in limiter._scopes._sent.values()]
+        return [*shown, *(str(limiter.explain(key=name)) for name in names)]
+
+    texts = [*on_real_sockets(story), repr(events), generate_latest(registry).decode(), *log.lines]
+    fingerprints = [Fingerprint.of([Secret(key)]) for key in keys]
+    fingerprints += [Fingerprint.of([each.hex()]) for each in fingerprints]
+    secrets = [SECRET, *(str(bytes(each))[2:-1] for each in fingerprints), *(each.hex() for each in fingerprints)]
+    whole = "\n".join(texts)
+    assert "gpt-4o @2" in whole
+    assert [secret for secret in secrets if secret in whole] == []
+    assert len(set(fingerprints)) == 4
 
 
 def of_ours(error: BaseException) -> BaseException:

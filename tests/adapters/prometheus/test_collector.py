@@ -22,8 +22,8 @@ from ratelimit_client import (
 )
 from ratelimit_client.adapters.prometheus import Collector, gauge, watch
 from ratelimit_client.testing import Faults, run_virtual, serve_model
+from tests.canary import KEY, shows
 
-KEY = "sk-canary-0123456789abcdef"
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}
 PREFIX = "ratelimit_client_"
 
@@ -239,7 +239,33 @@ def test_a_family_appears_with_its_first_value():
     text = generate_latest(registry).decode()
 
     assert {key[0] for key in scraped(registry)} == {"build_info"}
-    assert "canary" not in text
+    assert not shows(text)
+
+
+def test_counts_are_of_a_model_and_levels_of_a_budget():
+    """
+    Two organizations behind one limiter: what was sent adds up, what is left does not.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> Limiter:
+        limiter = Limiter(name="mine")
+        async with (
+            serve_model(per_day(requests=120)) as url,
+            Client(url, api_key=KEY, organization="org-1", limiter=limiter) as one,
+            Client(url, api_key=KEY, organization="org-2", limiter=limiter) as two,
+        ):
+            for client in (one, two, two):
+                watch(client, registry)
+                await client.post("/chat/completions", json=CHAT)
+        return limiter
+
+    limiter, _ = run_virtual(story)
+    found = scraped(registry)
+    assert found["attempts_total", "mine", "200", "gpt-4o"] == found["requests_total", "mine", "gpt-4o", "success"] == 3
+    levels = {name[3]: value for name, value in found.items() if name[0] == "available"}
+    assert levels == {"gpt-4o": pytest.approx(119, abs=1), "gpt-4o @2": 117}
+    assert limiter.statistics().keys.keys() == levels.keys()
 
 
 def test_promtool_finds_nothing_to_say():

@@ -76,6 +76,44 @@ def test_the_page():
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    ("address", "host", "status"),
+    [
+        ("127.0.0.1:0", "127.0.0.1", 200),
+        ("127.0.0.1:0", "localhost:9464", 200),
+        ("127.0.0.1:0", "LOCALHOST.", 200),
+        ("127.0.0.1:0", "[::1]:9464", 200),
+        ("127.0.0.1:0", "metrics.localhost:9464", 200),
+        ("127.0.0.1:0", "node", 200),
+        ("127.0.0.1:0", "", 200),
+        ("127.0.0.1:0", "evil.example", 403),
+        ("127.0.0.1:0", "evil.example:9464", 403),
+        ("127.0.0.1:0", "Evil.Example.:9464", 403),
+        ("127.0.0.1:0", "127.0.0.1.evil.example", 403),
+        ("127.0.0.1:0", "localhost.evil.example", 403),
+        ("localhost:0", "localhost", 200),
+        ("localhost:0", "evil.example", 403),
+        ("0.0.0.0:0", "metrics.example", 200),
+    ],
+)
+def test_a_page_for_this_machine_answers_to_its_names(address: str, host: str, status: int):
+    """
+    A web site that points its own name to loopback reads nothing; who listens wider answers to any name.
+    """
+
+    async def story() -> None:
+        registry = CollectorRegistry()
+        watch(Limiter(name="ours"), registry)
+        async with MetricsPage(address, registry) as shown, aiohttp.ClientSession() as session:
+            assert shown.url is not None
+            port = shown.url.split(":")[2].partition("/")[0]
+            async with session.get(f"http://127.0.0.1:{port}/metrics", headers={"Host": host}) as answer:
+                assert answer.status == status
+                assert ("build_info" in await answer.text()) == (status == 200)
+
+    asyncio.run(story())
+
+
 def test_a_port_that_is_taken(caplog: pytest.LogCaptureFixture):
     """
     A warning, no page, and no error.

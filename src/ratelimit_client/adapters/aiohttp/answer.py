@@ -9,15 +9,20 @@ bytes there were, or nothing, but never an exception of aiohttp.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
+from aiohttp.hdrs import CONTENT_ENCODING, TRANSFER_ENCODING
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from .body import MOST_BYTES, BadBody, Kept
 from .watchdog import Stalled
 
+_PLAIN = ("", "chunked")
 _MOST_OF_AN_ERROR = 64 * 1024
+# Half of what its reader waits (runtime.answers): he gives up empty-handed, and what came by then may say why.
+_LONGEST_ERROR_S = 5.0
 _PAUSE_AFTER = 4 * 2**20
 
 
@@ -34,15 +39,19 @@ class Answer:
     The head of an answer, and its body on demand.
 
     It has ``status``, ``headers`` and ``read()``, which is all that ``attempt.check`` asks for.
+
+    Attributes:
+        secrets: what went out with the request and is shown to nobody, should the server quote it.
     """
 
-    __slots__ = ("_content", "_line", "headers", "status")
+    __slots__ = ("_content", "_line", "headers", "secrets", "status")
 
     def __init__(self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, line: Line) -> None:
         self.status = status
         self.headers = headers
         self._content = content
         self._line = line
+        self.secrets: Iterable[bytes] = ()
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}>"
@@ -54,7 +63,10 @@ class Answer:
         Raises:
             BadBody: it is not.
         """
-        coding = self.headers.get("Content-Encoding", "")
+        coding = self.headers.get(CONTENT_ENCODING, "")
+        packed = self.headers.get(TRANSFER_ENCODING, "")
+        if packed not in _PLAIN and packed.strip().lower() not in _PLAIN:
+            raise BadBody(f"it is packed for the way as {packed!r:.40}, which was not asked for")
         content = self._content
         if not coding and content.is_eof() and content.total_bytes <= most and content.exception() is None:
             return content.read_nowait()  # plain, and here already
@@ -80,21 +92,47 @@ class Answer:
     async def read(self) -> bytes:
         """The beginning of an error's body, as far as it can be had."""
         try:
-            kept = Kept(self.headers.get("Content-Encoding", ""), _MOST_OF_AN_ERROR)
-            try:
-                await self._fill(kept)
-                return kept.whole()
-            except BadBody as bad:
-                return bad.read or kept.sofar()
-            except (Stalled, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, RuntimeError):
-                return kept.sofar()
+            kept = Kept(self.headers.get(CONTENT_ENCODING, ""), _MOST_OF_AN_ERROR)
         except BadBody:
             return b""
+        try:
+            async with asyncio.timeout(_LONGEST_ERROR_S):
+                await self._fill(kept)
+            return self.shown(kept.whole())
+        except BadBody as bad:
+            self.drop()
+            return self.shown(bad.read or kept.sofar())
+        except (Stalled, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, RuntimeError):
+            return self.shown(kept.sofar())
+
+    def hide(self, secrets: Iterable[bytes]) -> None:
+        """Show *secrets* to nobody, should the server quote them: not of its headers, and not of its body."""
+        self.secrets = secrets
+        texts = [secret.decode("latin-1") for secret in secrets]
+        if not any(text in value for value in self.headers.values() for text in texts):
+            return
+        masked = CIMultiDict[str]()
+        for name, value in self.headers.items():
+            for text in texts:
+                value = value.replace(text, "...")
+            masked.add(name, value)
+        self.headers = CIMultiDictProxy(masked)
+
+    def shown(self, raw: bytes) -> bytes:
+        """*raw* without the secrets."""
+        for secret in self.secrets:
+            raw = raw.replace(secret, b"...")
+        return raw
 
     def close(self) -> None:
         """Give the connection back, or drop it when there is more on it than was read."""
         content = self._content
-        self._line.close_line(whole=content.is_eof() and content.exception() is None)
+        self.secrets = ()
+        self._line.close_line(whole=content.at_eof() and content.exception() is None)
+
+    def drop(self) -> None:
+        """End the connection: whoever answers so is not to be asked on it again."""
+        self._line.close_line(whole=False)
 
     async def _fill(self, kept: Kept) -> None:
         content = self._content
@@ -102,8 +140,17 @@ class Answer:
             kept.add(content.read_nowait())
             return
 
-        while not content.at_eof():
-            kept.add(await content.readany())
-            if kept.since_pause > _PAUSE_AFTER:
-                kept.since_pause = 0
-                await asyncio.sleep(0)
+        try:
+            while not content.at_eof():
+                # readany() would go on waiting after an error that came together with the end of a chunk.
+                piece, _ = await content.readchunk()
+                kept.add(piece)
+                if kept.since_pause > _PAUSE_AFTER:
+                    kept.since_pause = 0
+                    await asyncio.sleep(0)
+        except BadBody:
+            raise
+        except Exception:
+            # aiohttp tells of the end before what came before it; that it keeps what came is no promise of its.
+            kept.add(content._read_nowait(-1))
+            raise

@@ -30,6 +30,8 @@ _STEP = 2**20
 _SLICE = 16 * 1024
 # A stream of several members has something in most of them: bgzip puts up to 64 KiB in each.
 _MOST_EMPTY_MEMBERS = 64
+# Of what is too large: an excerpt is cut from it, and the reason of a refusal is looked for in it.
+_MOST_SHOWN = 16 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -125,7 +127,9 @@ class Kept:
             raise self._too_large()
 
     def _too_large(self) -> BadBody:
-        head = self._parts[0][:1024] if self._parts else b""
+        head = b""
+        while self._parts and len(head) < _MOST_SHOWN:
+            head += self._parts.pop(0)[:_MOST_SHOWN]
         self._parts.clear()
         return BadBody(f"it is larger than {self._most} bytes", head, may_pass=False)
 

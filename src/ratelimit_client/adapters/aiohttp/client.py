@@ -18,7 +18,7 @@ import asyncio
 import inspect
 import os
 import re
-from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -26,6 +26,7 @@ import aiohttp
 
 from ... import __version__
 from ...core.cost import Cost
+from ...core.estimate import Features
 from ...core.retry import RetryPolicy
 from ...dialects.dialect import Dialect
 from ...dialects.features import Counter, features_of, features_of_form, model_of
@@ -40,14 +41,18 @@ from .door import Door
 from .exchange import Call, Exchange
 from .headers import check, checked, merged, shy, standing
 from .names import Names
-from .payload import JSON, Content, as_json, prepare
+from .payload import JSON, Content, Form, as_json, prepare
 from .reply import Reply
 from .tally import Tally, outcome_of
 from .timeouts import Timeout
-from .url import OPENAI, Base, Params, endpoint
+from .url import OPENAI, Base, Params, endpoint, quiet
+from .whose import Whose
 from .wire import Wire
 
 __all__ = ["Call", "Client", "Reply", "Timeout"]
+
+KeyOf = Callable[[str, int], str]
+"""``key_of(model, tokens)``: *tokens* are those that were stated, or about those of the prompt."""
 
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -73,6 +78,8 @@ class Client:
         organization, project: default ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``.
         limiter: one to share with others; otherwise the client makes its own from
             *quotas*, *shared*, *name*, *dialect*, *max_in_flight* and *retry*.
+            Clients of one limiter that differ in origin, organization, project or key
+            have a budget each, until answers say that they are one organization's.
         retry: which outcomes a call outlives; by default what the limiter's ``retry`` says.
         quotas, shared, name, dialect, max_in_flight: as of ``Limiter``.
         timeout: for connecting and for silence; for the whole there is ``deadline``.
@@ -113,8 +120,8 @@ class Client:
             self._credentials = Credentials(os.environ.get("OPENAI_API_KEY") if api_key is None else api_key)
         finally:
             del api_key  # a traceback that shows locals shows this one
-        given = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
-        self._base = Base(given, default_query=default_query, allow_insecure=allow_insecure)
+        base_url = quiet(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+        self._base = Base(base_url, default_query=default_query, allow_insecure=allow_insecure)
         if self._base.is_openai and not self._credentials.given:
             message = f"{self._base.origin} needs a key: set OPENAI_API_KEY, or pass api_key="
             raise ConfigurationError(message)
@@ -139,11 +146,14 @@ class Client:
             )
         elif quotas or shared or max_in_flight is not None:
             raise ConfigurationError("a client with a limiter of its own takes its quotas and max_in_flight from there")
+        self._whose = Whose(limiter, self._base, self._credentials, self._standing)
         self._limiter = limiter
         limiter.reports_written()
         self._most_bytes = MOST_BYTES
         self.counter: Counter | None = None
         """Counts tokens to estimate with, ``counter(text, model) -> int``. None: by characters."""
+        self.key_of: KeyOf | None = None
+        """The key of calls that name none, made of the model and the tokens they ask with. None: the model."""
         self._names = Names()
         self._door = Door()
         self.tally = Tally()
@@ -192,7 +202,7 @@ class Client:
             data: bytes, text or form fields. *files*: name -> bytes, an open file, or
                 (file name, content[, type]).
             headers: of this call alone.
-            key: whose budget it is charged to; the ``model`` of a JSON body by default.
+            key: whose budget it is charged to; the ``model`` of a JSON body or of a form by default.
             cost, tokens: whole units it costs, if you know; otherwise it is estimated from the body.
             priority: -2 to 2, lower first. *tenant*: whom the queue shares fairly with others.
             deadline: seconds for all of it, queue and retries included.
@@ -215,12 +225,15 @@ class Client:
         shown = json
         if isinstance(json, bytes) and (key is None or not stated):
             shown = _read(json)
+        elif isinstance(content, Form):
+            shown = content.fields
         features = None
         if not stated and content is not None:
             if alone:
                 features = features_of(shown, path, self.counter)
             else:
-                features = features_of_form(data, len(content.raw), path)
+                files = content.files if isinstance(content, Form) else ()
+                features = features_of_form(shown, len(content.raw), path, files, self.counter)
         return await self.send(
             self.call(
                 method,
@@ -229,7 +242,7 @@ class Client:
                 params=params,
                 headers=headers,
                 idempotency_key=idempotency_key,
-                key=model_of(shown) if key is None else key,
+                key=self._default_key(model_of(shown), features, cost, tokens) if key is None else key,
                 cost=Cost.of(cost, tokens=tokens) if stated else None,
                 features=features,
                 priority=priority,
@@ -237,6 +250,16 @@ class Client:
                 deadline_s=deadline,
             )
         )
+
+    def _default_key(
+        self, model: str, features: Features | None, cost: Cost | Mapping[str, int] | None, tokens: int | None
+    ) -> str:
+        """Whose budget a call is charged to that names no key."""
+        if self.key_of is None:
+            return model
+        if features is not None:
+            return self.key_of(model, features.fixed + features.flat + (features.chars + features.aside) // 4)
+        return self.key_of(model, Cost.of(cost, tokens=tokens).get("tokens", 0))
 
     def call(
         self,
@@ -265,12 +288,14 @@ class Client:
             if idempotency_key is not None:
                 check("Idempotency-Key", idempotency_key)
             complete["Idempotency-Key"] = idempotency_key or name
+        own = checked(headers) if headers else None
         return Call(
             method=method,
             url=self._base.url(path, params),
             raw=None if content is None else content.raw,
-            headers=merged(complete, checked(headers)) if headers else complete,
+            headers=merged(complete, own) if own else complete,
             name=name,
+            own=own,
             policy=self._policy,
             **rest,
         )
@@ -299,9 +324,10 @@ class Client:
 
     async def _attempt(self, call: Call, left_s: float | None) -> Reply:
         credentials = self._credentials
-        exchange = Exchange(call, self._wire, credentials, self.tally, self._most_bytes)
+        scoped = self._whose.of(call.own)
+        exchange = Exchange(call, self._wire, credentials, self.tally, scoped, self._most_bytes)
         async for attempt in self._limiter.attempts(
-            call.key,
+            scoped.key(call.key),
             cost=call.cost,
             features=call.features,
             priority=call.priority,
@@ -396,6 +422,7 @@ class Client:
         self._door.shut("closed")
         if self._own_limiter:
             self._limiter.close()
+        self._credentials.stop()
         await self._wire.close()
 
     async def __aenter__(self) -> Self:
@@ -417,7 +444,10 @@ class Client:
 
     def __repr__(self) -> str:
         limiter = getattr(self, "_limiter", None)  # a traceback may ask an unfinished one
-        return f"<Client {self._base}: {limiter!r}>" if limiter is not None else "<Client, unfinished>"
+        if limiter is None:
+            return "<Client, unfinished>"
+        scope = f" @{self._whose.number}" if self._whose.number > 1 else ""
+        return f"<Client {self._base}{scope}: {limiter!r}>"
 
     async def _ask_for_key(self, left_s: float | None) -> float | None:
         """Have a fresh key within the deadline; returns the seconds that are left of it."""

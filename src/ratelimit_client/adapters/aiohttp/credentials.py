@@ -10,15 +10,17 @@ a slow vault nor a revoked key turns into a storm.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
 
-from ...errors import ConfigurationError
+from ...errors import Closed, ConfigurationError, RateLimitClientError
 from ...runtime.secret import Secret
 
 KeySource = str | Callable[[], str | Awaitable[str]]
 
+_Outcome = asyncio.Future[RateLimitClientError | None]
 _log = logging.getLogger("ratelimit_client")
 
 
@@ -46,6 +48,7 @@ class Credentials:
         self._patience_s = patience_s
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
+        self._outcome: _Outcome
         self._refused: Secret | None = None
 
     def __repr__(self) -> str:
@@ -74,6 +77,7 @@ class Credentials:
 
         Raises:
             ConfigurationError: there is no older key.
+            Closed: ``stop`` was called meanwhile.
         """
         if not self.fresh():
             await self._ask_once()
@@ -88,18 +92,35 @@ class Credentials:
         if self._ask is None or refused is None:
             return False
         if self._key == refused and self._refused != refused:
-            await self._ask_once()
+            with contextlib.suppress(Closed):  # then the refusal is how the call ended
+                await self._ask_once()
             self._refused = refused
         return self._key != refused
 
-    async def _ask_once(self) -> None:
-        if self._asking is None or self._asking.get_loop() is not asyncio.get_running_loop():
-            self._asking = asyncio.get_running_loop().create_task(self._fetch(), name="ratelimit-client-key")
-        # Shielded: one impatient caller must not take the answer away from the others.
-        await asyncio.shield(self._asking)
+    def stop(self) -> None:
+        """Ask no longer: whoever waits for the key learns that the client was closed."""
+        asking, self._asking = self._asking, None
+        if asking is not None and asking.get_loop() is asyncio.get_running_loop():
+            asking.cancel()
+            _tell(
+                self._outcome, Closed("the client was closed while the call waited for its API key; nothing was sent")
+            )
 
-    async def _fetch(self) -> None:
+    async def _ask_once(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._asking is None or self._asking.get_loop() is not loop:
+            self._outcome = outcome = loop.create_future()
+            self._asking = loop.create_task(self._fetch(outcome), name="ratelimit-client-key")
+            # Cancelled from elsewhere, maybe before it began: whoever waits must not wait for ever.
+            self._asking.add_done_callback(lambda _: outcome.cancel())
+        # Shielded: one impatient caller must not take the answer away from the others.
+        failure = await asyncio.shield(self._outcome)
+        if failure is not None:
+            raise failure
+
+    async def _fetch(self, outcome: _Outcome) -> None:
         assert self._ask is not None
+        me = asyncio.current_task()
         try:
             async with asyncio.timeout(self._patience_s):
                 self._key = _secret(await _call(self._ask))
@@ -109,8 +130,7 @@ class Credentials:
             problem = f"it gave no key within {self._patience_s:g} s"
         except asyncio.CancelledError:
             # Something inside the callable was cancelled, and nobody who waits for the key was.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if me is None or me.cancelling():
                 raise
             problem = "it was cancelled"
         except Exception as error:  # noqa: BLE001 - a provider may raise anything, and its text may hold the key
@@ -118,14 +138,23 @@ class Credentials:
         else:
             problem = ""
         finally:
-            self._asking = None
-            self._asked_at = asyncio.get_running_loop().time()
+            if self._asking is me:
+                self._asking = None
+                self._asked_at = asyncio.get_running_loop().time()
 
+        failure = None
         if problem and self._key is None:
             self._asked_at = float("-inf")
-            raise ConfigurationError(f"the api_key callable failed: {problem}; nothing was sent")
-        if problem:
+            failure = ConfigurationError(f"the api_key callable failed: {problem}; nothing was sent")
+        elif problem:
             _log.warning("the api_key callable failed (%s); the last key stays in use", problem)
+        _tell(outcome, failure)
+
+
+def _tell(outcome: _Outcome, failure: RateLimitClientError | None) -> None:
+    # A result also when it is an error: those who asked may all be gone, and then nobody would take note of it.
+    if not outcome.done():
+        outcome.set_result(failure)
 
 
 async def _call(ask: Callable[[], str | Awaitable[str]]) -> str:

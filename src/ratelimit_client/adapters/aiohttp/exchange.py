@@ -23,16 +23,20 @@ from ...core.signals import Signals
 from ...dialects.features import tokens_used
 from ...errors import Closed, ConfigurationError, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
 from ...runtime.attempts import Attempt
+from ...runtime.scoped import Scoped
 from ...runtime.secret import Secret
 from .answer import Answer
 from .body import BadBody, meaning
 from .credentials import Credentials
+from .headers import SHORTEST_KEY, secret
 from .reply import Reply
 from .tally import Tally
 from .wire import Wire
 
 _NO_BODY = frozenset({204, 205})
 _EXCERPT = 1024
+# What an excerpt is cut from, so long that no half of a header is at its end.
+_QUOTED = 4 * _EXCERPT + 8192
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +50,8 @@ class Call:
         raw: the body, or None.
         headers: all of them but the key and the name of the attempt.
         name: what its attempts are numbered after.
-        key: which budget it is charged to.
+        key: which budget it is charged to, in the scope of its sender.
+        own: the headers of this call alone; they may say that it is another's.
         cost: as the caller stated it, or None.
         features: what the body shows, where no cost was stated.
         priority, tenant: its place in the queue.
@@ -60,6 +65,7 @@ class Call:
     headers: Mapping[str, str]
     name: str
     key: str = "default"
+    own: Mapping[str, str] | None = None
     cost: Cost | None = None
     features: Features | None = None
     priority: int = 0
@@ -71,10 +77,25 @@ class Call:
 class Exchange:
     """What one call remembers between its attempts."""
 
-    __slots__ = ("_call", "_credentials", "_key", "_most", "_renewed", "_sent", "_stale", "_tally", "_why", "_wire")
+    __slots__ = (
+        "_call",
+        "_credentials",
+        "_key",
+        "_most",
+        "_renewed",
+        "_scoped",
+        "_sent",
+        "_stale",
+        "_tally",
+        "_why",
+        "_wire",
+    )
 
-    def __init__(self, call: Call, wire: Wire, credentials: Credentials, tally: Tally, most: int) -> None:
+    def __init__(
+        self, call: Call, wire: Wire, credentials: Credentials, tally: Tally, scoped: Scoped, most: int
+    ) -> None:
         self._call = call
+        self._scoped = scoped
         self._wire = wire
         self._credentials = credentials
         self._tally = tally
@@ -102,8 +123,11 @@ class Exchange:
         try:
             try:
                 answer = await self._send(attempt)
-            except (Closed, ConfigurationError):
-                attempt.unsent()
+            except BaseException as error:
+                # What a lost connection means, the attempt reads off the error: of a probe it is the answer.
+                left = not isinstance(error, Exception) and self._nothing_written(attempt)
+                if left or isinstance(error, Closed | ConfigurationError):
+                    attempt.unsent()
                 raise
             try:
                 if 200 <= answer.status < 300:
@@ -113,6 +137,8 @@ class Exchange:
                 answer.close()
         except ResponseError as error:
             self._why = str(error.reason)
+            if error.signals is not None:
+                self._scoped.heard(error.signals, attempt.ticket.granted_ns)
             if isinstance(error, QuotaExhausted):
                 self._tally.exhausted[self._call.key] += 1
             raise
@@ -135,6 +161,9 @@ class Exchange:
             written=attempt.written,
         )
 
+    def _nothing_written(self, attempt: Attempt) -> bool:
+        return attempt.ticket.written_ns is None and self._wire.tells_written(self._call.raw)
+
     def _tell_of_failure(self, error: TransportError | IncompleteResponse) -> None:
         self._why = str(error.kind)
         if isinstance(error, TransportError):
@@ -148,18 +177,28 @@ class Exchange:
             self._renewed = True
             self._why = "auth"
             return
+        answer.hide(self._secrets())
         if answer.status < 400:
+            answer.drop()  # nobody reads its body
             raise _elsewhere(answer, attempt.observe(answer.status, answer.headers))
         await attempt.check(answer)
         raise AssertionError("check raises for every answer that is no success")
 
     async def _reply(self, answer: Answer, attempt: Attempt) -> Reply:
         told = attempt.succeeded(answer.status, answer.headers)
+        if (seen := told.seen) is not None:
+            self._scoped.heard(seen, attempt.ticket.granted_ns)
         try:
             raw = await answer.whole(self._most)
             data = self._meaning(answer, raw)
         except BadBody as bad:
-            error = incomplete(bad, answer.status, told.signals.request_id)
+            raw = b""  # a traceback that shows locals shows this one
+            answer.drop()  # its length may be the lie, and then the next answer would begin within this one
+            answer.secrets = self._secrets()
+            bad.read = answer.shown(bad.read[:_QUOTED])
+            name = answer.shown((told.signals.request_id or "").encode()).decode()
+            error = incomplete(bad, answer.status, name or None)
+            del told, seen  # these as well, and they hold the headers
         else:
             reply = Reply(
                 status=answer.status,
@@ -175,6 +214,13 @@ class Exchange:
                 attempt.settle(tokens=used)
             return reply
         raise error
+
+    def _secrets(self) -> list[bytes]:
+        """What went out with the last attempt and may be in no error, even where the server quotes it."""
+        secrets = list(secret(self._call.headers))
+        if self._key is not None and len(value := self._key.reveal()) >= SHORTEST_KEY:
+            secrets.append(value.encode())
+        return secrets
 
     def _meaning(self, answer: Answer, raw: bytes) -> Any:
         method = self._call.method

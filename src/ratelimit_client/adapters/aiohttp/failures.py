@@ -41,7 +41,9 @@ class NoAnswer(Exception):
 
 
 def told(error: Exception, origin: str, idle_s: float | None) -> RateLimitClientError:
-    """The error to raise for an exception that came before the head of an answer."""
+    """The error to raise for an exception that came before the head of an answer; one of ours stays what it is."""
+    if isinstance(error, RateLimitClientError):
+        return error
     if isinstance(error, NoAnswer):
         # Most such ends are a kept-alive connection that the server had just hung up on.
         return _lost(f"{origin} closed the connection without an answer ({error.why})", stale=error.stale)
@@ -62,7 +64,7 @@ def _of_protocol(error: Exception, origin: str) -> RateLimitClientError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _unsent(f"the proxy in front of {origin} answered {error.status}", FailureKind.OTHER)
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.http_exceptions.HttpProcessingError):
-        return _lost(f"what {origin} sent is no HTTP: {_of_parser(error.message)}", FailureKind.PROTOCOL)
+        return _lost(f"what {origin} sent is no HTTP: {of_parser(error)}", FailureKind.PROTOCOL)
     if isinstance(error, aiohttp.InvalidURL | LeftOrigin):
         return ConfigurationError(f"the request was not for {origin}; nothing was sent")
     if isinstance(error, aiohttp.ClientError | OSError):
@@ -94,8 +96,9 @@ def _reason(error: Exception) -> str:
     return _plain(getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or type(inner).__name__)
 
 
-def _of_parser(message: str) -> str:
+def of_parser(error: BaseException) -> str:
     """What the parser missed, without the bytes it quotes: they may be somebody's answer."""
+    message = getattr(error, "message", "")
     return _plain(message.partition("\n")[0].partition(" b'")[0].rstrip(": "))
 
 

@@ -9,7 +9,7 @@ sentence, and not by a parser at the far end.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import ConfigurationError
@@ -18,6 +18,8 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 # RFC 9110 leaves room for more; U+2028 and Latin-1 pass aiohttp and surprise others.
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _LONGEST_VALUE = 8000
+SHORTEST_KEY = 12
+"""Servers that want no key are given words such as "EMPTY", and those may be shown."""
 
 OURS: Mapping[str, str] = {
     "authorization": "give the key as api_key=",
@@ -62,6 +64,13 @@ def shy(headers: Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
     if not headers:
         return headers
     return {name: Shy(value) if isinstance(value, str) else value for name, value in headers.items()}
+
+
+def secret(headers: Mapping[str, str]) -> Iterator[bytes]:
+    """The values among *headers* that are shown to nobody; what is shorter than a key is none."""
+    for value in headers.values():
+        if type(value) is Shy and len(value) >= SHORTEST_KEY:
+            yield value.encode()
 
 
 def checked(headers: Mapping[Any, Any] | None) -> dict[str, str]:

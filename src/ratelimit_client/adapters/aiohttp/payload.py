@@ -11,15 +11,15 @@ it empty and nobody would notice.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import attrs
-from aiohttp import FormData
+from aiohttp import FormData, MultipartWriter, content_disposition_filename, parse_content_disposition
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import Payload
+from aiohttp.payload import Payload, StringPayload
 
 from ...errors import ConfigurationError
 from . import codec
@@ -35,6 +35,20 @@ class Content:
 
     raw: bytes
     content_type: str = ""
+
+
+@attrs.frozen
+class Form(Content):
+    """
+    A form, and what of it can be read.
+
+    Args:
+        fields: text by name; a name that occurs more than once has a list of texts.
+        files: of each, the name of its field and its own.
+    """
+
+    fields: Mapping[str, str | list[str]] = attrs.field(factory=dict)
+    files: Sequence[tuple[str, str]] = ()
 
 
 async def prepare(json: Any, data: Any, files: Any) -> Content | None:
@@ -65,7 +79,8 @@ async def prepare(json: Any, data: Any, files: Any) -> Content | None:
     if isinstance(data, bytes | bytearray | memoryview):
         return Content(bytes(data))
     if isinstance(data, Mapping):
-        return Content(urlencode(list(_fields(data))).encode(), "application/x-www-form-urlencoded")
+        fields = list(_fields(data))
+        return Form(urlencode(fields).encode(), "application/x-www-form-urlencoded", _by_name(fields))
     if callable(getattr(data, "read", None)):
         return Content(_file_bytes("data", data))
 
@@ -87,7 +102,7 @@ class Pieces(Payload):
 
     aiohttp writes bytes in one go, and above 1 MiB warns that this stops the loop.
     Pieces also show how far the upload has come, which is how a server that stopped
-    reading is noticed; once it is out, aiohttp's own read timeout takes over.
+    reading is noticed.
 
     Args:
         raw: the body.
@@ -99,18 +114,13 @@ class Pieces(Payload):
         self._length = len(raw)
         self._size = self._length  # what aiohttp asks for
         self._begun = begun
-        self._written = self._looks = 0
+        self.written = 0
+        """Bytes that have gone to the transport."""
 
     @classmethod
     def fits(cls, raw: bytes) -> bool:
         """Is *raw* small enough to be written in one go?"""
         return len(raw) <= _PIECE
-
-    def moved(self) -> int:
-        """A number that changes as long as the body goes out; afterwards with every look."""
-        if self._written >= self._length:
-            self._looks += 1
-        return self._written + self._looks
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
@@ -127,34 +137,59 @@ class Pieces(Payload):
         await writer.write(raw[:_FIRST_PIECE])
         self._begun()
         for start in range(_FIRST_PIECE, len(raw), _PIECE):
-            self._written = start
+            self.written = start
             await writer.write(raw[start : start + _PIECE])
             await writer.drain()
-        self._written = self._length
+        self.written = self._length
 
 
-async def _from_form(form: FormData) -> Content:
+async def _from_form(form: FormData) -> Form:
     payload = form()
     raw = await payload.as_bytes()
-    return Content(raw, payload.headers.get("Content-Type", "") or payload.content_type)
+    kind = payload.headers.get("Content-Type", "") or payload.content_type
+    if not isinstance(payload, MultipartWriter):
+        fields = parse_qsl(raw.decode("ascii", "replace"), keep_blank_values=True)
+        return Form(raw, kind, _by_name(fields))
+
+    fields, files = [], []
+    for part, _, _ in payload:
+        _, told = parse_content_disposition(part.headers.get("Content-Disposition"))
+        name, file_name = told.get("name", ""), content_disposition_filename(told)
+        if file_name is None and isinstance(part, StringPayload):
+            fields.append((name, part.decode()))
+        else:
+            files.append((name, file_name or ""))
+    return Form(raw, kind, _by_name(fields, files), files)
 
 
-def _multipart(data: Any, files: Any) -> Content:
+def _multipart(data: Any, files: Any) -> Form:
     """RFC 7578, with names escaped as browsers do, so that no name ends its own header."""
     if data is not None and not isinstance(data, Mapping):
         raise ConfigurationError("beside files=, data= is a mapping of form fields")
 
     boundary = "rlc-" + secrets.token_hex(16)
     parts: list[bytes] = []
-    for name, text in _fields(data or {}):
+    fields = list(_fields(data or {}))
+    for name, text in fields:
         parts += _part(boundary, f'form-data; name="{_quoted(name)}"', "", text.encode())
+    named = []
     for name, given in files.items() if isinstance(files, Mapping) else files:
         file_name, raw, kind = _file(str(name), given)
         disposition = f'form-data; name="{_quoted(str(name))}"; filename="{_quoted(file_name)}"'
         parts += _part(boundary, disposition, kind, raw)
+        named.append((str(name), file_name))
 
     parts.append(f"--{boundary}--\r\n".encode())
-    return Content(b"".join(parts), f"multipart/form-data; boundary={boundary}")
+    return Form(b"".join(parts), f"multipart/form-data; boundary={boundary}", _by_name(fields, named), named)
+
+
+def _by_name(fields: Iterable[tuple[str, str]], files: Iterable[tuple[str, str]] = ()) -> dict[str, str | list[str]]:
+    """The text of each field; a list where the name occurs more than once, files counted."""
+    texts: dict[str, list[str]] = {}
+    for name, text in fields:
+        texts.setdefault(name, []).append(text)
+    shared = {name for name, _ in files}
+    return {name: found[0] if len(found) == 1 and name not in shared else found for name, found in texts.items()}
 
 
 def _part(boundary: str, disposition: str, kind: str, raw: bytes) -> tuple[bytes, bytes, bytes]:

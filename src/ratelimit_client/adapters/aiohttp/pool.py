@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -31,80 +32,18 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
+from ...errors import Closed
 from .answer import Answer
 from .credentials import Credentials
 from .failures import LeftOrigin, NoAnswer, told
+from .handler import Handler, as_new
 from .timeouts import Timeout
 from .url import Base
-from .watchdog import Stalled, Watchdog
+from .watchdog import Stalled, TaskWatch, Watchdog
 
 # Half of what aiohttp allows: a connection is idle for one to two of these when it is closed.
 _IDLE_S = 7.5
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_SWITCHING = 101
-# Enough for every server that means well: 103 may come a few times.
-_MOST_INTERIM = 100
-
-
-class Handler(ResponseHandler):
-    """
-    aiohttp's end of a connection, which can also tell whether anything moves on it.
-
-    Attributes:
-        used: it has carried a request before.
-        idle: it has been idle since the last sweep.
-        heard: how often something came on it.
-        content: the body that comes on it now.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self.used = self.idle = False
-        self.content: aiohttp.StreamReader | None = None
-        self.heard = 0
-        self._connection: Connection | None = None
-        self._pool: Pool | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Something came."""
-        self.heard += 1
-        super().data_received(data)
-
-    def belong(self, connection: Connection, pool: Pool) -> None:
-        """It is *pool*'s, and carries a request now."""
-        self._connection = connection
-        self._pool = pool
-
-    def close_line(self, *, whole: bool) -> None:
-        """The answer has ended: kept when it is *whole*, else closed. Idempotent."""
-        self.content = None
-        pool = self._pool
-        if pool is not None:
-            pool.end(self, whole)
-
-    def drop(self) -> None:
-        """Close the connection."""
-        connection, self._connection, self._pool = self._connection, None, None
-        if connection is not None:
-            connection.close()
-
-    # -- watched ------------------------------------------------------------------
-
-    def moved(self) -> int:
-        """A number that changes with every byte in or out."""
-        transport = self.transport
-        return self.heard if transport is None else self.heard - transport.get_write_buffer_size()
-
-    def alive(self) -> bool:
-        """Can more come?"""
-        return self.transport is not None and not self.transport.is_closing()
-
-    def stop(self, error: Stalled) -> None:
-        """Whoever waits for the head or the body gets *error*."""
-        if self.content is not None:
-            self.content.set_exception(error)
-        else:
-            self.set_exception(error)
 
 
 class Connector(aiohttp.TCPConnector):
@@ -128,7 +67,7 @@ class Connector(aiohttp.TCPConnector):
             if not protocol.used:
                 protocol.used = True
                 return connection
-            if not protocol.should_close:
+            if as_new(protocol):
                 self.reusing.add(req)
                 return connection
             connection.close()
@@ -185,19 +124,18 @@ class Pool:
             used = handler is not None
             if handler is None:
                 handler = await self._connect()
-            heard = handler.heard
             handler.set_response_params(
                 skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False, read_timeout=None
             )
             self._write(handler, f"{method} {url.raw_path_qs}", headers, _length(method, raw), raw or b"")
             written()
             self._dog.watch(handler)
-            message, content = await self._head(handler)
+            message, content = await handler.read()
             handler.content = content
             return Answer(message.code, message.headers, content, handler)
         except BaseException as error:
             if handler is not None:
-                used = used and handler.heard == heard
+                used = used and handler.heard == handler.began
                 handler.close_line(whole=False)
             if not isinstance(error, Exception):
                 # The frames below hold aiohttp's locals; nobody who prints this needs them.
@@ -205,15 +143,6 @@ class Pool:
                 raise
             failure = told(_as_lost(error, used), str(self._base.origin), self._idle_s)
         raise failure
-
-    async def _head(self, handler: Handler) -> tuple[Any, aiohttp.StreamReader]:
-        """The head of the final answer, after as many interim ones as anybody could want."""
-        for _ in range(_MOST_INTERIM):
-            message, content = await handler.read()
-            if not 100 <= message.code < 200 or message.code == _SWITCHING:
-                return message, content
-        problem = f"{_MOST_INTERIM} answers that are not final"
-        raise aiohttp.http_exceptions.HttpProcessingError(message=problem)
 
     def _write(self, handler: Handler, target: str, headers: Mapping[str, str], length: str, raw: bytes) -> None:
         transport = handler.transport
@@ -235,7 +164,7 @@ class Pool:
         """A kept connection that is as good as new, or None."""
         while self._kept:
             handler = self._kept.pop()
-            if handler.is_connected() and not handler.should_close:
+            if as_new(handler):
                 handler.idle = False
                 return handler
             handler.drop()
@@ -243,9 +172,12 @@ class Pool:
 
     async def _connect(self) -> Handler:
         try:
-            connection = await self.connector.connect(self._to, [], self._timeout)
+            with TaskWatch(self._dog, itertools.count().__next__):  # it has a timeout of its own; a close ends it, too
+                connection = await self.connector.connect(self._to, [], self._timeout)
         except TimeoutError:
             raise aiohttp.ConnectionTimeoutError from None
+        except Stalled:
+            raise Closed("the client was closed while it connected; nothing was sent") from None
         handler = connection.protocol
         assert isinstance(handler, Handler)
         handler.belong(connection, self)

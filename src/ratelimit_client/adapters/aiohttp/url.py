@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from yarl import URL
 
 from ...errors import ConfigurationError
+from .headers import Shy
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -30,6 +32,8 @@ Params = Mapping[str, Scalar] | Iterable[tuple[str, Scalar]]
 # What RFC 3986 allows in a path, without the query, the fragment and the backslash.
 _PATH = re.compile(r"/?[A-Za-z0-9._~!$&'()*+,;=:@%-][A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _PERCENT = re.compile(r"%(?:([0-9A-Fa-f]{2})|)")
+# A name, in any script, or an address; then perhaps a port.
+_PLACE = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _ENDPOINT = re.compile(r"/v1/[a-z0-9_/-]+")
 _REMEMBERED = 256
 
@@ -69,6 +73,11 @@ class Base:
         """Is this OpenAI's own address, where nothing works without a key?"""
         return self.origin.host == "api.openai.com"
 
+    @property
+    def default_query(self) -> list[tuple[str, str]]:
+        """The parameters of every request, which may be a key."""
+        return self._default_query
+
     def url(self, path: str, params: Params | None = None) -> URL:
         """
         The URL of *path* under this base.
@@ -104,6 +113,11 @@ class Base:
         return _with_query(url, self._default_query)
 
 
+def quiet(text: str) -> str:
+    """A base URL as it is; one with a password in it, which will be refused, in a form that no traceback shows."""
+    return Shy(text) if "@" in str(text) else text
+
+
 def endpoint(url: object) -> str:
     """
     The ``url`` field of a batch row, which must name an endpoint and nothing else.
@@ -122,19 +136,23 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    # An IPv4 address dressed up as IPv6 is loopback to some Pythons only; to us it is none.
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
 
 
 def _parsed(text: str) -> URL:
+    url = None
     try:
         url = URL(text.strip())
         problem = _problem(url) or _oddity(text)
     except (ValueError, TypeError, AttributeError):
         # The text is not shown: what is no URL may be a key pasted into the wrong place.
         problem = "it is no URL"
-    if problem:
+    if url is None or problem:
+        url = None  # a traceback that shows locals shows this one
         raise ConfigurationError(f"the base URL cannot be used: {problem}; it looks like {OPENAI}")
     return url
 
@@ -153,9 +171,19 @@ def _problem(url: URL) -> str:
 
 def _oddity(text: str) -> str:
     """What yarl would tidy away without a word, so that something else is sent than was read."""
-    path = text.partition("://")[2]
-    odd = [what for what in ("%", "//", "\\", "/.") if what in path]
-    return f"its path holds {odd[0]!r}" if odd else ""
+    text = text.strip()
+    if " " in text or not text.isprintable():
+        return "it holds a space, or a character that does not print"
+    rest = text.partition("://")[2]
+    odd = [what for what in ("%", "//", "\\", "/.") if what in rest]
+    if odd:
+        return f"its path holds {odd[0]!r}"
+    place = _PLACE.fullmatch(rest.partition("/")[0])
+    if place is None:
+        return "its host or its port is none"
+    if unicodedata.normalize("NFKC", place[1]) != place[1]:
+        return "its host holds a letter that stands for another one"
+    return ""
 
 
 def _refuse_plain_http(url: URL, allow_insecure: bool) -> None:

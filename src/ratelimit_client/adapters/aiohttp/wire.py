@@ -7,10 +7,7 @@ or an error of ours.
 
 There are two ways out. Our own connections (``pool``) take every request of
 ordinary size. A session takes the rest: everything when the user gave one, and
-large bodies. aiohttp's sessions repeat GET, PUT and DELETE by themselves when a
-kept-alive connection breaks, unseen by any limiter. The middleware below turns
-those breaks into an exception aiohttp does not recognise, so every request on the
-wire is one that was admitted.
+large bodies (``session``).
 """
 
 from __future__ import annotations
@@ -27,13 +24,13 @@ from yarl import URL
 from ...errors import Closed, RateLimitClientError
 from .answer import Answer
 from .credentials import Credentials
-from .failures import LeftOrigin, NoAnswer, told
-from .headers import Shy
+from .failures import told
 from .payload import Pieces
 from .pool import Pool
+from .session import Errand
 from .timeouts import Timeout
 from .url import Base
-from .watchdog import Stalled, TaskWatch, Watchdog
+from .watchdog import Watchdog
 
 # Pools whose event loop runs in another process or thread: closing their sockets here
 # would take them out of a selector in use there, so they are kept, untouched.
@@ -94,6 +91,10 @@ class Wire:
         if pool is not None:
             return pool.send(method, url, headers, raw, written)
         return self._through_new_pool(method, url, headers, raw, fresh, written)
+
+    def tells_written(self, raw: bytes | None) -> bool:
+        """Is ``written`` called for whatever goes out? The user's session says nothing of a request without a body."""
+        return self._given is None or bool(raw)
 
     def __del__(self) -> None:
         mine = self._pid == os.getpid()
@@ -173,27 +174,11 @@ class Wire:
         if session.closed:
             raise Closed("the session given to the client is closed; nothing was sent")
         theirs: Iterable[Any] = getattr(self._given, "_middlewares", ())
-        body = None if raw is None else Pieces(raw, written)
-        request = session.request(
-            method,
-            url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            auto_decompress=False,
-            raise_for_status=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=self._timeout.connect_s, sock_connect=None, sock_read=self._timeout.idle_s
-            ),
-            middlewares=(*theirs, self._guard),
-        )
-        if body is None:
-            response = await request
-        else:
-            with TaskWatch(self._dog, body.moved):  # a server that stops reading is silent, too
-                response = await request
-        line = _Borrowed(response, self._dog)
-        return Answer(response.status, response.headers, response.content, line)
+        errand = Errand(session, self._base, self._credentials, self._timeout, self._dog, self._reused)
+        return await errand.run(method, url, headers, raw, written, theirs)
+
+    def _reused(self, request: aiohttp.ClientRequest) -> bool:
+        return any(request in pool.connector.reusing for pool in self._pools.values())
 
     async def _told(self, answer: Coroutine[Any, Any, Answer]) -> Answer:
         """What *answer* brings, its errors in our words."""
@@ -219,52 +204,6 @@ class Wire:
                 trust_env=False,
             )
         return session
-
-    async def _guard(self, request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
-        """The last frame before aiohttp: check where it goes, add the key, and take it away again."""
-        if not self._base.owns(request.url):
-            raise LeftOrigin
-        if (key := self._credentials.key) is not None:
-            request.headers["Authorization"] = Shy(f"Bearer {key.reveal()}")
-        try:
-            response: aiohttp.ClientResponse = await handler(request)
-            return response
-        except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
-            raise
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            stale = any(request in pool.connector.reusing for pool in self._pools.values())
-            broken = NoAnswer(getattr(error, "strerror", None) or "end of stream", stale)
-        finally:
-            request.headers.popall("Authorization", None)
-        raise broken
-
-
-class _Borrowed:
-    """The connection of a response of a session, which gives it back by itself when the body has ended."""
-
-    __slots__ = ("_dog", "_response")
-
-    def __init__(self, response: aiohttp.ClientResponse, dog: Watchdog) -> None:
-        self._response = response
-        self._dog = dog
-        dog.watch(self)
-
-    def close_line(self, *, whole: bool) -> None:
-        self._dog.leave(self)
-        if not self._response.closed:
-            self._response.close()
-
-    def moved(self) -> int:
-        return self._response.content.total_bytes
-
-    def alive(self) -> bool:
-        connection, content = self._response.connection, self._response.content
-        if connection is None or content.is_eof() or content.exception() is not None:
-            return True
-        return connection.transport is not None and not connection.transport.is_closing()
-
-    def stop(self, error: Stalled) -> None:
-        self._response.content.set_exception(error)
 
 
 async def _until_the_loop_ends(pool: Pool) -> AsyncGenerator[None, None]:

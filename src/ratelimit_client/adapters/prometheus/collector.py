@@ -27,7 +27,7 @@ from prometheus_client.metrics_core import Metric
 from ... import __version__
 from ...core.statistics import BandStatistics, BucketStatistics, KeyStatistics
 from ...runtime.limiter import Limiter
-from .meter import ATTEMPT_S, Amounts, Meter, Names, cumulative
+from .meter import ATTEMPT_S, Amounts, Meter, Names, as_label, cumulative
 
 _PREFIX = "ratelimit_client_"
 _MOST_MODELS = 32
@@ -120,7 +120,7 @@ class Collector:
         for name, reads in self._others.items():
             family = GaugeMetricFamily(_PREFIX + name, _HELP[name], labels=[label for label, _ in next(iter(reads))])
             for labels, read in reads.items():
-                family.add_metric([value for _, value in labels], read())
+                family.add_metric([as_label(value) for _, value in labels], read())
             yield family
 
     def _counters(self) -> Iterator[Metric]:
@@ -225,11 +225,11 @@ class _Gauges:
         self._most("queue_oldest_wait_seconds", at, band.oldest_wait_s)
 
     def add_bucket(self, whose: tuple[str, str], bucket: BucketStatistics) -> None:
-        values = self._values
+        values, unit = self._values, as_label(bucket.unit)
         source = "learned" if bucket.source == "prior" else bucket.source  # learnt by an earlier run
-        values["limit"][*whose, bucket.unit, f"{bucket.window_s:g}", source] = bucket.limit
+        values["limit"][*whose, unit, f"{bucket.window_s:g}", source] = bucket.limit
         # Of several windows of one unit the one with the least left is the one that counts.
-        at = (*whose, bucket.unit)
+        at = (*whose, unit)
         if bucket.level <= values["available"].get(at, float("inf")):
             values["available"][at] = bucket.level
             values["foreign_usage_ratio"][at] = bucket.foreign_ratio

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 from ...core.events import Event, Kind
+from ...core.scopes import plain
 from ...core.units import NS
 
 QUEUE_S = (0.005, 0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -23,9 +24,15 @@ RATIO = (0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0)
 
 _MOST_LIMITS = 16
 _OTHER = "other"
+_LONGEST_LABEL = 128
 
 # attempts_total knows three kinds of no answer.
 _CODES = {"timeout": "timeout", "connection": "connection", "tls": "connection"}
+
+
+def as_label(text: str) -> str:
+    """*text* as a label: short, and UTF-8. A row or a server may name things as it likes, and the page has to stand."""
+    return text[:_LONGEST_LABEL].encode("utf-8", "backslashreplace").decode()
 
 
 class Names:
@@ -34,16 +41,17 @@ class Names:
     __slots__ = ("_known", "_most")
 
     def __init__(self, most: int) -> None:
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}
         self._most = most
 
     def of(self, name: str) -> str:
-        """*name*, or "other"."""
-        if name not in self._known:
+        """*name* as a label, or "other"."""
+        known = self._known.get(name)
+        if known is None:
             if len(self._known) >= self._most:
                 return _OTHER
-            self._known.add(name)
-        return name
+            known = self._known[name] = as_label(name)
+        return known
 
 
 class Amounts:
@@ -97,8 +105,8 @@ class Meter:
         }
 
     def on_event(self, event: Event) -> None:
-        """Count it."""
-        self._take[event.kind](event, self.models.of(event.key))
+        """Count it, with the other scopes of its key."""
+        self._take[event.kind](event, self.models.of(plain(event.key)))
 
     def gauge(self, name: str, labels: Mapping[str, str], read: Callable[[], float]) -> None:
         """Everything that can be looked up is looked up at the scrape."""

@@ -7,12 +7,20 @@ A page of metrics on this machine.
 Law of this file: the page is a spectator. Its port being taken is a warning, and no
 scraper, slow or hostile, gets more of the loop than one scrape takes. When it is
 closed, every connection is, also one that came at the last moment.
+
+Theory. A page on loopback is for this machine, and so is the browser on it: a web site
+can let its own name point to 127.0.0.1 and have its script read what answers (DNS
+rebinding). Such a request says in ``Host`` which name it was for. A public name has a
+dot, so on loopback a name with a dot is turned away unless it is an address or the one
+that was asked for here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
+import re
 from types import TracebackType
 from typing import Self
 
@@ -21,11 +29,16 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from ...errors import ConfigurationError
-from ...runtime.listening import stop_listening
+from ...runtime.listening import end_serving
 
 LOOPBACK = "127.0.0.1"
 
 _SLOWEST_SCRAPER_S = 10.0
+_PORT = re.compile(r":[0-9]*\Z")
+_NOT_FOR_YOU = (
+    "these metrics are for this machine and were asked for by another name; behind a proxy, let it send "
+    "Host: localhost, or name the address to listen on\n"
+)
 _log = logging.getLogger("ratelimit_client")
 
 
@@ -56,6 +69,7 @@ class MetricsPage:
         """Where it is; None when it is nowhere."""
         self._host, self._port = address_of(address)
         self._registry = registry
+        self._private = True
         self._runner: web.ServerRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -89,6 +103,7 @@ class MetricsPage:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(runner.server, self._host, self._port, start_serving=False)
         host, port = self._server.sockets[0].getsockname()[:2]
+        self._private = all(_is_loopback(each.getsockname()[0]) for each in self._server.sockets)
         await self._server.start_serving()
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
 
@@ -96,18 +111,16 @@ class MetricsPage:
         """
         Listen no more, and end every connection; an answer under way has a moment to be written. Idempotent.
 
-        Cancelled, it has stopped listening, and connections end with the event loop.
+        Cancelled, it has stopped listening; answers under way get less than a moment, or none.
         """
         runner, server = self._runner, self._server
         self._runner = self._server = self.url = None
-        try:
-            if server is not None:
-                await stop_listening(server)
-        finally:
-            if runner is not None:
-                await runner.cleanup()
+        if runner is not None:
+            await end_serving(server, runner)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._private and not self._is_ours(request.headers.get("Host", "")):
+            return web.Response(status=403, text=_NOT_FOR_YOU)
         if request.path != "/metrics":
             return web.Response(status=404, text="/metrics is what there is\n")
         if request.method not in ("GET", "HEAD"):
@@ -124,6 +137,11 @@ class MetricsPage:
                 request.transport.abort()
         return response
 
+    def _is_ours(self, host: str) -> bool:
+        """Is this ``Host`` a name of this machine, or at least none that a stranger could point here?"""
+        name = _PORT.sub("", host).strip("[]").rstrip(".").lower()
+        return "." not in name or name == self._host.lower() or name.endswith(".localhost") or _is_address(name)
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self
@@ -135,3 +153,15 @@ class MetricsPage:
 
     def __repr__(self) -> str:
         return f"<MetricsPage {self.url or 'closed'}>"
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(address: str) -> bool:
+    return _is_address(address) and ipaddress.ip_address(address).is_loopback
