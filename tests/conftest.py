@@ -1,18 +1,21 @@
 """
-Two things every test shares, and no more: the hypothesis profile of the size
-that was asked for, and the ban on skips where RLC_FORBID_SKIPS=1 (in CI, where
-every program a test could want has been installed).
+Three things every test shares, and no more: the hypothesis profile of the size
+that was asked for, the ban on skips where RLC_FORBID_SKIPS=1 (in CI, where
+every program a test could want has been installed), and the search for the API key in
+what a test leaves behind (``tests/canary.py``).
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import canary
 from tests.sizes import SCALE, SIZE
 
 # Derandomized but for the nightly run: a landing must not fail on a die, and finding new cases is the night's work.
@@ -40,9 +43,10 @@ def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
     forbid_skip(report)
+    canary.judge(item, report)
     return report
 
 
@@ -51,3 +55,38 @@ def pytest_make_collect_report() -> Generator[None, Any, Any]:
     report = yield
     forbid_skip(report)
     return report
+
+
+def pytest_sessionstart() -> None:
+    canary.listen()
+
+
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    canary.watch.warned(warning_message)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["canary"] = canary.watch.counts
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of several processes has ended: what it searched counts."""
+    canary.watch.add(getattr(node, "workeroutput", {}).get("canary", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.write_line(f"canary: {canary.watch!r}")
+
+
+@pytest.fixture
+def capfd(capfd: Any) -> Any:
+    """pytest's own; what it captured is searched as a test takes it."""
+    return canary.Heard(capfd)
+
+
+@pytest.fixture
+def capsys(capsys: Any) -> Any:
+    """The same."""
+    return canary.Heard(capsys)

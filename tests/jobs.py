@@ -21,8 +21,9 @@ from typing import Any
 
 from ratelimit_client.cli import main
 from ratelimit_client.testing import ModelServer, serve_model
+from tests import canary
 
-KEY = "sk-CANARY-5e0a1b"
+KEY = canary.KEY
 URL = "/v1/chat/completions"
 
 
@@ -109,7 +110,7 @@ def start(*arguments: str | Path, command: Sequence[str] = ("run",), **options: 
     """Start the program in a process of its own."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     words = [sys.executable, "-W", "error", "-m", "ratelimit_client", *command, *map(str, arguments)]
-    return subprocess.Popen(words, **streams)
+    return canary.Process(words, **streams)
 
 
 def wait_for(path: Path, count: int, *, within_s: float = 20.0) -> None:

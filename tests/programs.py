@@ -17,9 +17,10 @@ import attrs
 
 from ratelimit_client import Quotas
 from ratelimit_client.testing import ModelServer, serve_model
+from tests import canary
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE_KEY = "the-key-of-an-example"
+EXAMPLE_KEY = canary.KEY
 PATIENCE_S = 60.0
 
 
@@ -65,6 +66,8 @@ async def _run(arguments: tuple[str, ...], folder: Path, limits: Quotas | None, 
             process.kill()
             stdout, stderr = await process.communicate()
             stderr += f"\nkilled after {PATIENCE_S:.0f} s".encode()
+        canary.clean(stdout, "the stdout of a program")
+        canary.clean(stderr, "the stderr of a program")
         return Outcome(process.returncode or 0, stdout.decode(), stderr.decode(), url.server)
 
 

@@ -8,10 +8,11 @@ stay within what the table promises.
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
-from benchmarks.models import contention, reconciliation, second_look, storms
+from benchmarks.models import contention, ramp, reconciliation, second_look, storms
 from benchmarks.models.simulation import Client, Job, World
 from ratelimit_client.core.quota import per_minute
 from ratelimit_client.core.retry import RetryPolicy
@@ -92,6 +93,52 @@ def test_answers_of_a_minute_or_two_are_no_reason_for_a_refusal(seed: int) -> No
 
     assert refused == 0
     assert used >= 96.0
+
+
+@pytest.mark.parametrize(
+    ("setting", "slowed", "used"),
+    [
+        ({"minutes": 10}, 2.0, 88.0),
+        ({"minutes": 20, "kind": "mixed"}, 9.0, 55.0),
+        ({"minutes": 20, "clients": 2}, 6.0, 68.0),
+        ({"minutes": 20, "calm_s": 600.0}, 2.0, 65.0),
+        ({"minutes": 20, "refusal_s": 1.0}, 10.0, 65.0),
+    ],
+    ids=["cold", "mixed rows", "two processes", "a step", "slow refusals"],
+)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_rate_that_may_grow_slowly_is_kept(setting: dict[str, Any], slowed: float, used: float, seed: int) -> None:
+    """
+    Limits of thirty times what the server lets in at once: it has to say slow_down a few times, and no row is lost.
+
+    Without a pace it says so more often than it lets rows in.
+    """
+    slow_downs_percent, used_percent, failed = ramp.run(seed, **setting)
+
+    assert slow_downs_percent <= slowed
+    assert used_percent >= used
+    assert failed == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_pace_grows_by_half_in_a_quarter_of_an_hour(seed: int) -> None:
+    """
+    Held against the minute fifteen minutes ago: all of it in the first minute, and three quarters of it used.
+    """
+    slow_downs_percent, used_percent, failed = ramp.run(seed, minutes=40, compared_s=(900, 960))
+
+    assert slow_downs_percent <= 0.6
+    assert used_percent >= 70.0
+    assert failed == 0
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_stray_slow_downs_slow_nobody_down(share: float, seed: int) -> None:
+    """
+    One answer in fifty, or in twenty, says it by chance: 9000 rows at 100 a second take as long as ever.
+    """
+    assert ramp.stray(seed, share) <= 50
 
 
 WEATHER: tuple[tuple[str, dict[str, object], tuple[float, float], float], ...] = (

@@ -16,11 +16,12 @@ import attrs
 
 from ratelimit_client import Backoff, Client, Limiter, RetryPolicy, WouldBlock
 from ratelimit_client.testing import ModelServer, VirtualLoop, exactly, run_virtual
+from tests import canary
 
 T = TypeVar("T")
 
-KEY = "sk-canary-0123456789abcdef"
-OTHER_KEY = "sk-canary-fedcba9876543210"
+KEY, OTHER_KEY = canary.KEY, canary.OTHER_KEY
+
 QUICK = RetryPolicy(backoff=Backoff(base_s=0.01, cap_s=0.01), budget=1.0)
 """Retries that take no time, as often as it takes."""
 

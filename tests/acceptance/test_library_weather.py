@@ -26,6 +26,7 @@ from ratelimit_client.testing import (
     Faults,
     LogNormal,
     Outsiders,
+    Ramp,
     RefusalText,
     Uniform,
     binding,
@@ -118,6 +119,22 @@ def test_bad_weather_is_not_taken_for_overload(share: float) -> None:
         judge, ends, seconds = run(limits, 3000, latency=0.5, faults=faults, seed=seed, policy=policy)
         assert len(judge.tally.answered) == len(ends)
         assert seconds < 60
+
+
+@pytest.mark.parametrize("tokens", [0, 500])
+def test_a_server_that_minds_how_fast_a_rate_grows(tokens: int) -> None:
+    """
+    Limits of sixty times what a minute may hold at first: read off real answers, it is learnt from a few of them.
+
+    No call is lost, with the usual patience: an answer that says slow down is no failure of the call.
+    """
+    ramp = Ramp(floor=100 * (tokens or 1), unit="tokens" if tokens else "requests")
+    limits, policy = per_minute(requests=6000, tokens=6_000_000), RetryPolicy()
+    judge, ends, seconds = run(limits, 800, tokens=tokens, latency=0.5, policy=policy, ramp=ramp)
+
+    assert len(judge.tally.answered) == len(ends) == 800
+    assert judge.tally.errors["slow_down"] <= 40
+    assert 360 <= seconds <= 600
 
 
 def test_faults_by_chance_over_http() -> None:

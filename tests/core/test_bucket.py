@@ -250,3 +250,16 @@ def test_no_more_is_ever_kept_back_than_flows_back_in_a_minute(window_s: float, 
     bucket = full(86_400, window_s)
 
     assert bucket.most_reserve // bucket.window_ns == kept
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_shorter_hint_undoes_no_longer_one(order: tuple[int, int]) -> None:
+    """Calls of five wait for a minute and all others for half of one, whichever was said first."""
+    bucket = Bucket.full("tokens", 100, 60 * S, pays="tokens", now_ns=0)
+    hints = (Hint(60 * S, 5), Hint(30 * S))
+    for number in order:
+        bucket.close(hints[number], now_ns=0)
+
+    rows = [(0, 1, 30), (0, 5, 60), (40, 1, 40), (40, 5, 60), (60, 5, 60)]
+    for now_s, amount, ready_s in rows:
+        assert bucket.ready_at_ns(amount, now_ns=now_s * S) == ready_s * S

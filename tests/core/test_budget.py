@@ -35,6 +35,17 @@ def test_a_call_pays_in_every_bucket_of_its_units() -> None:
     assert one.buckets() == [(10, 60, 10), (100, 86_400, 100)]
 
 
+def test_what_flows_into_a_full_bucket_is_lost() -> None:
+    """A key that was idle for a day has one full bucket, not a day's worth of them."""
+    one = key(*per_minute(requests=60, tokens=600))
+    one.charge(tokens=100, now_ns=DAY)
+    assert one.buckets(now_ns=DAY) == [(60, 60, 59)]
+    assert one.buckets("tokens", now_ns=DAY) == [(600, 60, 500)]
+
+    one.charge(tokens=100, now_ns=DAY + S)
+    assert one.buckets("tokens", now_ns=DAY + S) == [(600, 60, 410)]
+
+
 def test_the_bucket_that_is_ready_last_binds() -> None:
     """The wait is that of the slowest, and it is known which it is."""
     one = key(*per_minute(requests=60, tokens=600))

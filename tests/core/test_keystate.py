@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.budget import Budget
 from ratelimit_client.core.concurrency import InFlightWindow
 from ratelimit_client.core.cost import Cost
@@ -44,6 +45,10 @@ def _refuse(state: KeyState) -> None:
     state.budget.learner.refused(0, 0, state.budget.debits, now_ns=0)
 
 
+def _slow(state: KeyState) -> None:
+    state.budget.slowdown.pace = Bucket.full("slow_down pace", 60, 60 * S, pays="requests", now_ns=0)
+
+
 def _close(state: KeyState) -> None:
     state.gate_ns = S
 
@@ -57,7 +62,7 @@ def _spend(state: KeyState) -> None:
     state.budget.charge(call(tokens=5), jitter_ns=0, now_ns=0)
 
 
-@pytest.mark.parametrize("happen", [_wait, _go, _read, _refuse, _close, _break, _spend])
+@pytest.mark.parametrize("happen", [_wait, _go, _read, _refuse, _slow, _close, _break, _spend])
 def test_a_key_that_something_happened_to_is_remembered(happen: Callable[[KeyState], None]) -> None:
     """A fresh one would not be as good: it would know less, or hold more."""
     state = key()

@@ -236,6 +236,23 @@ def test_a_slice_flows_at_the_rate_of_its_bucket() -> None:
     assert learnt.burst is None
 
 
+def test_what_a_slice_owes_of_better_times_is_repaid_in_a_window() -> None:
+    """
+    A call of 45 000 left it in debt; then 3 a minute are shown. Whole that debt would take ten days, so it ends at a
+    bucket of the new size.
+    """
+    learnt = Pupil.of()
+    learnt.refused(0.0, 59_000, 59_000)
+    assert learnt.lessons.slice is not None
+    learnt.lessons.slice.take(45_000, now_ns=to_ns(1))
+    learnt.bucket.resize(3, now_ns=to_ns(2))
+    learnt.lessons.slice.brim = learnt.lessons.slice.window_ns
+
+    assert not learnt.lessons.follow(now_ns=to_ns(2))
+    assert learnt.lessons.slice.level(now_ns=to_ns(2)) == -3
+    assert learnt.lessons.slice.level(now_ns=to_ns(62)) == 0
+
+
 # -- somebody else -------------------------------------------------------------
 
 

@@ -8,7 +8,9 @@ from ratelimit_client.core.estimate import Features
 from ratelimit_client.core.events import Kind
 from ratelimit_client.core.profile import Refill, ServerProfile
 from ratelimit_client.core.quota import per_minute
-from ratelimit_client.core.signals import Reading, Signals
+from ratelimit_client.core.signals import Reading, Reason, Signals
+from ratelimit_client.core.ticket import State
+from ratelimit_client.core.views import key_statistics
 
 from .driving import OPENAI, Drive, scheduler
 from .test_observing import state_of, told
@@ -97,3 +99,46 @@ def test_one_liar_among_the_answers_moves_no_price() -> None:
             drive.end(ticket, Signals(200, readings={"tokens": Reading(100_000, 99_890, 0.066)}))
 
     assert abs(state_of(drive).estimator.price(CALL) - 110) <= 3
+
+
+HONEST = Signals(200, readings={"tokens": Reading(100_000, 99_890, 0.066)})
+LIARS: dict[str, tuple[ServerProfile, Signals, int | None]] = {
+    # (server, what the liar's answer says, what it says was used)
+    "a cost of a thousand million": (OPENAI, Signals(200, unit="tokens", requested=1e9), None),
+    "a cost of one": (OPENAI, Signals(200, unit="tokens", requested=1.0), None),
+    "Requested 1000000000": (
+        OPENAI,
+        Signals(429, Reason.RATE_LIMITED, True, unit="tokens", limit=100_000.0, used=100.0, requested=1e9),
+        None,
+    ),
+    "Requested 40 times as much": (
+        OPENAI,
+        Signals(429, Reason.RATE_LIMITED, True, unit="tokens", limit=100_000.0, used=100.0, requested=4400.0),
+        None,
+    ),
+    "usage 0": (SETTLES, Signals(200), 0),
+    "usage 1": (SETTLES, Signals(200), 1),
+    "usage of a thousand million": (SETTLES, Signals(200), 10**9),
+}
+
+
+@pytest.mark.parametrize(("profile", "lie", "used"), LIARS.values(), ids=LIARS)
+def test_one_answer_in_32_that_lies_moves_no_price(profile: ServerProfile, lie: Signals, used: int | None) -> None:
+    """Two hundred answers: once learnt, the price never leaves the truth by a tenth, and the ratio is there to see."""
+    drive = drive_of(profile)
+    for number in range(200):
+        drive.to(1000.0 * number)
+        ticket = drive.ask(features=CALL)
+        assert ticket.state is State.GRANTED
+        lies = number % 32 == 5
+        if profile is SETTLES:
+            drive.machine.settle(ticket, {"tokens": used if lies and used is not None else 110}, now_ns=drive.now_ns)
+            drive.end(ticket)
+        else:
+            drive.end(ticket, lie if lies else HONEST)
+        if number >= 64:
+            assert abs(state_of(drive).estimator.price(CALL) - 110) <= 11, number
+
+    ratio = key_statistics(state_of(drive), now_ns=drive.now_ns).estimate_ratio
+    assert ratio is not None
+    assert 0.9 < ratio < 3

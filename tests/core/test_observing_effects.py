@@ -27,6 +27,20 @@ def names(drive: Drive, unit: str = "requests") -> list[str]:
     return [bucket.name for bucket in state_of(drive).budget.by_unit[unit]]
 
 
+def test_the_least_wait_of_a_vendor_grows_until_it_was_enough() -> None:
+    """A minute, two, four, and after a success a minute again; the server's own word is taken as it is."""
+    drive, waits_s = drive_of(), []
+    least = refusal(retry_after_s=60.0, wait_grows=True)
+    for signals in (least, least, refusal(retry_after_s=60.0), least, OK, least):
+        ticket = drive.ask()
+        while (wake_ns := drive.machine.next_wakeup()) is not None and drive.when(ticket) is None:
+            drive.to(wake_ns / S)
+        drive.end(ticket, signals, Ending.IGNORED)
+        waits_s.append(round(max(0, state_of(drive).gate_ns - drive.now_ns) / S))
+
+    assert waits_s == [60, 120, 60, 240, 0, 60]
+
+
 # -- the ramp, the jitter, the count -------------------------------------------
 
 

@@ -139,6 +139,12 @@ def test_whose_fault_an_outcome_is(outcome: Signals | TransportFailure, blamed: 
     assert blames_server(outcome) is blamed
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_says_slow_down_is_there(status: int) -> None:
+    """It is asked too much by us, whatever the status is: no reason to close the key."""
+    assert not blames_server(Signals(status, Reason.OVERLOADED, slow_down=True))
+
+
 def test_the_repr_tells_how_it_stands() -> None:
     """Well or not, since when, and what comes next."""
     assert repr(OutageBreaker()) == "<OutageBreaker well, 0 of 10 failures in a row>"

@@ -202,6 +202,24 @@ def test_a_server_that_counts_as_the_caller_does_may_raise_a_level() -> None:
     assert feed.series.foreign_ppm(now_ns=0) > 0
 
 
+def test_one_odd_answer_lends_nothing_to_what_the_caller_allowed() -> None:
+    """
+    600 are typed and spent, the server counts against 5000; one answer tells of a bucket of 300 that is full. It is
+    another count, so it adds nothing to ours; a second one like it does.
+    """
+    feed = Feed.of(ceiling=600)
+    shown(feed, 0.0, 5000, 4999)
+    feed.send(0.0, 598)
+
+    shown(feed, 0.0, 300, 300)
+    assert feed.level(0.0) == 0
+    shown(feed, 0.1, 5000, 4300)
+    assert feed.level(0.1) == 0
+    shown(feed, 0.2, 300, 300)
+    shown(feed, 0.3, 300, 299)
+    assert feed.level(0.3) > 290
+
+
 def test_without_a_ceiling_the_larger_bucket_is_ours() -> None:
     """The same server raises the same bucket where nobody typed a quota."""
     feed = Feed.of()

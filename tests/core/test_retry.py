@@ -67,6 +67,7 @@ class Key:
     ("outcome", "verdict"),
     [
         (refused(), Setback.REFUSAL),
+        (Signals(429, Reason.OVERLOADED, retryable=True, slow_down=True), Setback.REFUSAL),
         (BUSY, Setback.FAILURE),
         (BROKEN, Setback.FAILURE),
         (Signals(408, Reason.CLIENT_ERROR, retryable=True), Setback.FAILURE),

@@ -172,3 +172,15 @@ def test_two_greedy_clients_become_equal() -> None:
             each.marked(shared, max(0, level), 0, now_ns=second * S)
 
     assert 0.8 < pace_of(shy) / pace_of(greedy) <= 1.0
+
+
+def test_what_a_pace_owes_of_better_times_is_repaid_in_a_window() -> None:
+    """A call of 5000 left it in debt, then 60 a minute are shown: the debt ends at a bucket of that size."""
+    shared = bucket()
+    sharing = on(shared)
+    assert sharing.pace is not None
+    sharing.pace.take(5000, now_ns=S)
+    shared.resize(60, now_ns=2 * S)
+    sharing.marked(shared, 60, 0, now_ns=2 * S)
+
+    assert sharing.pace.level(now_ns=2 * S) == -60

@@ -1,0 +1,269 @@
+"""
+Bugs that were planted on purpose.
+
+Law of this file: each is the kind of mistake that a tired engineer makes in one
+line, and each breaks a promise of the README. The suite has to find all of them; one
+that is not found is a hole in the suite, not in this list.
+
+The text that is replaced has to stand in its file exactly once, so a bug that can
+no longer be planted says so.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Bug:
+    """
+    Args:
+        name: a handle.
+        breaks: the promise that no longer holds.
+        file: below src/ratelimit_client.
+        old, new: what is replaced by what.
+        tests: where the suite looks, most telling first; paths below tests/.
+        hangs: being found may mean that a test never ends.
+    """
+
+    name: str
+    breaks: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    hangs: bool = False
+
+
+BUGS = (
+    Bug(
+        "lost wake-up",
+        "a slot that comes free is given to whoever waits for it",
+        "runtime/dispatcher.py",
+        "        if self.waiting or self._resting or self.instruments.listening:\n            self._something_changed()\n",
+        "        if self._resting or self.instruments.listening:\n            self._something_changed()\n",
+        ("runtime/test_dispatcher.py", "runtime/test_limiter.py"),
+        hangs=True,
+    ),
+    Bug(
+        "reservation leaked on cancel at grant",
+        "a grant that meets a cancellation on its way is given back",
+        "runtime/waiting.py",
+        "        self._permit.not_granted()\n        self._steps.close()\n",
+        "        if self._permit.ticket.waiter is not None:\n            self._permit.not_granted()\n"
+        "        self._steps.close()\n",
+        ("runtime/test_waiting.py", "runtime/test_permit.py", "runtime"),
+        hangs=True,
+    ),
+    Bug(
+        "slot kept when the body raises",
+        "whoever gets in gets out, whatever happens between",
+        "runtime/permit.py",
+        "            ending = self._ending(error, failure)\n        finally:\n            self._release(ending)\n",
+        "            ending = self._ending(error, failure)\n        finally:\n"
+        "            if failure is None:\n                self._release(ending)\n",
+        ("runtime/test_permit.py", "runtime/test_attempts.py"),
+        hangs=True,
+    ),
+    Bug(
+        "double refund",
+        "what was not sent comes back once",
+        "core/budget.py",
+        "        ticket.marks, ticket.levels = (), None\n",
+        "        ticket.levels = None\n",
+        ("core/test_scheduler.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "settled twice",
+        "what is said again takes the place of what was said before",
+        "core/scheduler.py",
+        "            charged = before.get(unit, ticket.amount(unit))\n",
+        "            charged = ticket.amount(unit)\n",
+        ("core/test_scheduler_running.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "stale header accepted",
+        "an older snapshot never undoes a newer one",
+        "core/readings.py",
+        "        if snapshot.order <= max(self.last_order, self.counts_after):\n            return None\n",
+        "",
+        ("core/test_readings.py", "core/test_observing.py"),
+    ),
+    Bug(
+        "debits taken as arrived at once",
+        "a reading is never thought to have seen what was still on its way",
+        "core/debits.py",
+        "        settled_ns = now_ns - jitter_ns\n",
+        "        settled_ns = now_ns\n",
+        ("core/test_debits.py", "test_models.py"),
+    ),
+    Bug(
+        "reserve ignored",
+        "one per cent is kept back for what nobody foresees",
+        "core/budget.py",
+        "bucket.credits < amount * bucket.window_ns + bucket.reserve\n",
+        "bucket.credits < amount * bucket.window_ns\n",
+        ("core/test_budget.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "charge of the first unit only",
+        "a call pays in every bucket or in none",
+        "core/budget.py",
+        "        for unit, amount in ticket.cost.pairs:\n            till = tills.get(unit) or debits.till(unit)\n",
+        "        for unit, amount in ticket.cost.pairs[:1]:\n            till = tills.get(unit) or debits.till(unit)\n",
+        ("core/test_budget.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "a bucket that overflows",
+        "no window ever sees more than the limit and its refill",
+        "core/budget.py",
+        "                    if credits_ > bucket.brim:\n                        credits_ = bucket.brim\n",
+        "",
+        ("core/test_budget.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "a window that steps early",
+        "nothing of the next window is spent in this one",
+        "core/bucket.py",
+        "        if self.steps_at_ns is None or now_ns < self.steps_at_ns:\n            return\n",
+        "        if self.steps_at_ns is None or now_ns < self.steps_at_ns - self.window_ns // 50:\n            return\n",
+        ("core/test_bucket.py",),
+    ),
+    Bug(
+        "a shorter hint undoes a longer one",
+        "nobody calls before the server asked to be called",
+        "core/bucket.py",
+        "        self.gate_ns = max((each.until_ns for each in self.hints), default=0)\n",
+        "        self.gate_ns = hint.until_ns\n",
+        ("core/test_hints.py", "core/test_bucket.py"),
+    ),
+    Bug(
+        "retry before its time",
+        "an attempt never comes earlier than the server asked",
+        "core/retry.py",
+        "    return max(hint_ns, floor_ns) + int(spread_ns * dice())\n",
+        "    return hint_ns - int(spread_ns * dice())\n",
+        ("core/test_retry.py", "core"),
+    ),
+    Bug(
+        "a call sent back loses its rank",
+        "a retry stands where it stood",
+        "core/scheduler.py",
+        "        ticket.state = State.QUEUED\n        ticket.written_ns",
+        "        self._seq += 1\n        ticket.seq = self._seq\n        ticket.state = State.QUEUED\n        ticket.written_ns",
+        ("core/test_scheduler.py", "core/test_queue.py", "core"),
+    ),
+    Bug(
+        "one call too many in flight",
+        "max_in_flight is never exceeded",
+        "core/serving.py",
+        "        if scheduler.in_flight >= scheduler.max_in_flight:\n            if queue.ready:\n",
+        "        if scheduler.in_flight > scheduler.max_in_flight:\n            if queue.ready:\n",
+        ("core/test_serving.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "deadline forgotten in the queue",
+        "a call whose deadline passes in the queue leaves it then",
+        "core/scheduler.py",
+        "            check_reachable(state, ticket, now_ns)\n            self.agenda.end_at(ticket, ticket.deadline_ns)\n",
+        "            check_reachable(state, ticket, now_ns)\n",
+        ("core/test_scheduler.py", "core/test_machine.py", "core"),
+        hangs=True,
+    ),
+    Bug(
+        "the worse bands' tenth is not kept",
+        "a waiting band gets a tenth of the refill",
+        "core/serving.py",
+        "            if costs or bucket.bands is not None:\n",
+        "            if costs and bucket.bands is not None:\n",
+        ("core/test_holds.py", "core/test_serving.py", "core"),
+    ),
+    Bug(
+        "an escrow outlives its call",
+        "what was set aside for a cancelled call is everyone's again",
+        "core/scheduler.py",
+        "            for bucket in buckets:\n                bucket.drop_hold(ticket)\n",
+        "            for bucket in buckets[:0]:\n                bucket.drop_hold(ticket)\n",
+        ("core/test_serving.py", "core/test_machine.py"),
+    ),
+    Bug(
+        "a grant on the fast path counts for nobody",
+        "tenants share, however their calls came in",
+        "core/queue.py",
+        "        lane.tag = self.now_tag + share\n",
+        "        lane.tag = self.now_tag\n",
+        ("core/test_queue.py", "core/test_scheduler.py", "core"),
+    ),
+    Bug(
+        "everybody probes",
+        "in an outage one call asks and the others wait",
+        "core/outage.py",
+        "        self.next_probe_ns = now_ns + _interval_ns(self.probes)\n",
+        "        self.next_probe_ns = now_ns\n",
+        ("core/test_outage.py",),
+    ),
+    Bug(
+        "drain does not wait",
+        "drain returns when nothing is out",
+        "runtime/loop_bound.py",
+        "        return not (self.waiting or self.out or self.pausing)\n",
+        "        return not (self.waiting or self.pausing)\n",
+        ("runtime/test_loop_bound.py", "runtime/test_limiter.py", "runtime"),
+    ),
+    Bug(
+        "a cut gzip stream is a success",
+        "a body that was cut short is never a success",
+        "adapters/aiohttp/body.py",
+        "            if not self._inflate.eof:\n",
+        "            if False:\n",
+        ("adapters/aiohttp/test_body.py",),
+    ),
+    Bug(
+        "the answer to somebody else",
+        "the result of a call is the server's answer to it",
+        "adapters/aiohttp/pool.py",
+        "            if as_new(handler):\n                handler.idle = False\n                return handler\n",
+        "            if True:\n                handler.idle = False\n                return handler\n",
+        ("adapters/aiohttp/test_pool.py", "adapters/aiohttp"),
+    ),
+    Bug(
+        "the key in a copy",
+        "the key is in no pickle",
+        "runtime/secret.py",
+        "        return _masked, (self._mask,)\n",
+        "        return Secret, (self._value,)\n",
+        ("runtime/test_secret.py", "adapters/aiohttp/test_secrets.py"),
+    ),
+    Bug(
+        "torn tail kept",
+        "a journal holds whole lines only",
+        "bulk/journal.py",
+        "        disk.truncate(fd, tail.keep)\n",
+        "        pass\n",
+        ("bulk/test_journal.py",),
+    ),
+    Bug(
+        "not synced at the end",
+        "what the run says is done is on the disk",
+        "bulk/journal.py",
+        "        if self._dirty and self.durable:\n            try:\n                self.disk.sync(self.fd)\n",
+        "        if self._dirty and not self.durable:\n            try:\n                self.disk.sync(self.fd)\n",
+        ("bulk/test_journal.py", "bulk/test_disk.py"),
+    ),
+    Bug(
+        "a write that failed half-way is written twice",
+        "each row has exactly one line",
+        "bulk/journal.py",
+        "            text = text[self._arrived(end, len(text)) :]\n",
+        "            pass\n",
+        ("cli/test_disk.py",),
+    ),
+    Bug(
+        "finished rows of the errors file run again",
+        "no row is paid for twice without need",
+        "bulk/ledger.py",
+        "        self.table.record(mark, row_bits(finished.id), state)\n",
+        "        if state is State.DONE:\n            self.table.record(mark, row_bits(finished.id), state)\n",
+        ("bulk/test_ledger.py", "bulk"),
+    ),
+)
