@@ -49,10 +49,10 @@ BUGS = (
         "reservation leaked on cancel at grant",
         "a grant that meets a cancellation on its way is given back",
         "runtime/waiting.py",
-        "        self._permit.not_granted()\n        self._steps.close()\n",
-        "        if self._permit.ticket.waiter is not None:\n            self._permit.not_granted()\n"
-        "        self._steps.close()\n",
-        ("runtime/test_waiting.py", "runtime/test_permit.py", "runtime"),
+        "            self._permit.not_granted()\n            steps.close()\n",
+        "            if self._permit.ticket.waiter is not None:\n                self._permit.not_granted()\n"
+        "            steps.close()\n",
+        ("runtime/test_cancellation.py",),
         hangs=True,
     ),
     Bug(
