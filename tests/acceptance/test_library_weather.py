@@ -276,6 +276,19 @@ def test_two_quotas_behind_one_header(shows: Any, a_minute: int, a_day: int, row
     assert seconds <= 1.05 * 60 * (rows - a_minute) / a_minute + 5
 
 
+@pytest.mark.parametrize(("a_minute", "a_day", "rows"), [(60, 10_000, 600), (500, 5_000, 1_900)])
+def test_a_minute_behind_the_header_of_a_day_of_which_nobody_tells(a_minute: int, a_day: int, rows: int) -> None:
+    """
+    A refusal says "requests" and no number, the header shows those of the day: they are not taken for slices of it.
+    """
+    limits = per_minute(requests=a_minute) + per_day(requests=a_day)
+    judge, ends, seconds = run(limits, rows, latency=0.15, choice=longest, refusal_text=RefusalText.PLAIN)
+
+    assert all(isinstance(end, str) for end in ends)
+    assert times(judge) <= 0.3
+    assert seconds <= 1.3 * 60 * (rows - a_minute) / a_minute + 5
+
+
 @pytest.mark.parametrize("per_s", [5, 9])
 def test_others_in_the_same_slices(per_s: int) -> None:
     """

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ratelimit_client.adapters.aiohttp.client import Client
+from ratelimit_client.adapters.aiohttp.reply import Reply
 from ratelimit_client.bulk.engines.local import LocalEngine
 from ratelimit_client.bulk.job import Bounds, Job
 from ratelimit_client.bulk.manifest import Manifest
 from ratelimit_client.bulk.output import open_output
+from ratelimit_client.bulk.row import Row
 from ratelimit_client.bulk.source import Source
 from ratelimit_client.bulk.stops import Stop, Why
 from ratelimit_client.bulk.summary import summarise
@@ -24,7 +26,8 @@ from ratelimit_client.cli.metrics import rows as rows_in
 from ratelimit_client.cli.view import View, Watch
 from ratelimit_client.core.quota import Quota
 from ratelimit_client.core.retry import RetryPolicy
-from tests.jobs import lines, row, rows, serving, write
+from ratelimit_client.testing import run_virtual, serve_model
+from tests.jobs import KEY, lines, row, rows, serving, write
 
 
 def job_of(
@@ -235,3 +238,63 @@ def test_large_rows_and_answers_go_through(tmp_path: Path) -> None:
         asyncio.run(run())
     assert len(lines(tmp_path / "out")) == 2
     assert os.path.getsize(tmp_path / "out") > 0
+
+
+class Impatient(LocalEngine):
+    """Has the run cancelled by the end of its second row."""
+
+    running: asyncio.Task[None]
+
+    def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
+        async def ended() -> Reply:
+            try:
+                return await LocalEngine.call(self, row)
+            finally:
+                if row.custom_id == "row-1":
+                    self.running.cancel()
+
+        return ended()
+
+
+def test_cancelled_as_a_row_ends_it_begins_no_other(tmp_path: Path) -> None:
+    """
+    An ending makes room, and rows are parked; but the run is over.
+    """
+    write(tmp_path / "in", *rows(12))
+
+    async def run() -> None:
+        async with serve_model(latency=0.1) as url:
+            job = job_of(tmp_path, base_url=str(url), engine=Impatient, api_key=KEY, max_in_flight=2)
+            engine = job.engine
+            assert isinstance(engine, Impatient)
+            engine.deadline_s = 100.0  # with one, rows are parked early
+            engine.running = asyncio.create_task(job.run())
+            await asyncio.wait([engine.running])
+            assert engine.running.cancelled()
+            assert not job.lanes.tasks
+            assert job.ended_ns is not None
+            await close(job)
+
+    run_virtual(run)
+    assert sorted(line["custom_id"] for line in lines(tmp_path / "out")) == ["row-0", "row-1"]
+
+
+def test_cancelled_it_does_not_look_on(tmp_path: Path) -> None:
+    """
+    Nobody has the model, and the run looks through a long input whether another one is asked for; then it is cancelled.
+    """
+    write(tmp_path / "in", *rows(2000))
+
+    async def run() -> None:
+        async with serve_model(models=["another"]) as url:
+            job = job_of(tmp_path, base_url=str(url), engine=Impatient, api_key=KEY)
+            engine = job.engine
+            assert isinstance(engine, Impatient)
+            engine.running = asyncio.create_task(job.run())
+            await asyncio.wait([engine.running])
+            assert engine.running.cancelled()
+            (looking,) = job._unknown.looking()
+            assert looking.cancelled()
+            await close(job)
+
+    run_virtual(run)

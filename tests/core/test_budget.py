@@ -245,6 +245,16 @@ def test_else_to_a_new_one_with_the_usual_window() -> None:
     assert not one.budget.lines["requests"][0].provisional
 
 
+def test_a_window_that_was_assumed_and_then_typed_is_no_longer_assumed() -> None:
+    """Ten thousand a minute were shown, and are then typed: a reset that tells of a day makes no day of them."""
+    one = key()
+    one.read(requests=Reading(10_000, 9_989))
+    one.budget.set_quotas(per_minute(requests=10_000), now_ns=0)
+    one.read(requests=Reading(10_000, 9_988, 103.68), now_ns=1)
+
+    assert (10_000, 60) in [(limit, window) for limit, window, _ in one.buckets(now_ns=1)]
+
+
 def test_a_new_window_forgets_what_was_learnt_in_the_old_one() -> None:
     """Slices, paces and what was set aside are in the credits of a window that never was."""
     one = key()

@@ -36,6 +36,31 @@ def test_a_refusal_names_its_bucket_by_unit_then_limit_then_window() -> None:
     assert one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="images")) is None
 
 
+def test_a_day_that_has_enough_left_is_not_what_said_no() -> None:
+    """
+    The unit alone is named, and a day's limit is all that is shown: with enough left there it is a limit that nobody
+    shows. With too little, or nothing said of it, or the limit in the text, it is the day's.
+    """
+    one = key(*per_day(requests=10_000))
+    (day,) = one.budget.lines["requests"]
+    ticket = Ticket(0, "m", "", 0, Cost(3), None, None, 0)
+
+    def named(remaining: float | None, **how: float) -> Line | None:
+        readings = {"requests": Reading(10_000, remaining)}
+        signals = Signals(429, Reason.RATE_LIMITED, readings=readings, unit="requests", **how)  # type: ignore[arg-type]
+        return one.budget.named(signals, ticket)
+
+    assert named(3) is None
+    assert named(2) is day
+    assert named(None) is day
+    assert named(9_000, limit=10_000) is day
+    assert one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="requests"), ticket) is day
+
+    minute = key(*per_minute(requests=500))
+    signals = Signals(429, Reason.RATE_LIMITED, readings={"requests": Reading(500, 400)}, unit="requests")
+    assert minute.budget.named(signals, ticket) is minute.budget.lines["requests"][0]
+
+
 def test_a_refusal_that_names_nothing_may_show_what_was_missing() -> None:
     """The bucket of which less was left than the call needed; if there is none, it explains nothing."""
     one = key()

@@ -201,3 +201,15 @@ def test_the_pace_is_shown_and_explained() -> None:
     drive.ask()
     said = explain(drive.machine, "m", Cost(), now_ns=drive.now_ns)
     assert "90 requests a minute, growing slowly" in str(said)
+
+
+def test_a_call_that_pays_a_thousand_times_the_usual_holds_nobody_up_for_hours() -> None:
+    """A pace of 90 tokens a minute, and one call of 90 000: whoever comes next waits two minutes, not sixteen hours."""
+    drive = drive_of(per_minute(requests=6000, tokens=3_000_000))
+    slowed(drive, tokens=1)
+    assert state_of(drive).budget.slowdown.pace is not None
+    answer(drive, tokens=90_000)
+    went_s = drive.now_ns / S
+    answer(drive, tokens=1)
+
+    assert drive.now_ns / S - went_s <= 121

@@ -52,7 +52,7 @@ BUGS = (
         "            self._permit.not_granted()\n            steps.close()\n",
         "            if self._permit.ticket.waiter is not None:\n                self._permit.not_granted()\n"
         "            steps.close()\n",
-        ("runtime/test_cancellation.py",),
+        ("torture/test_limiter.py",),
         hangs=True,
     ),
     Bug(

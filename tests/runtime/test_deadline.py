@@ -67,3 +67,15 @@ def test_there_must_be_a_task_to_cancel() -> None:
         assert "coroutine" in await outcome
 
     virtual(main)
+
+
+def test_a_watch_that_was_given_up_cancels_nobody() -> None:
+    """The body it watched was never ended, and its task does something else."""
+
+    async def main() -> None:
+        guard = DeadlineGuard(asyncio.get_running_loop(), 1.0)
+        guard.give_up()
+        await asyncio.sleep(2.0)
+        assert not guard.expired
+
+    virtual(main)

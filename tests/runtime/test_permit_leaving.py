@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 
 import pytest
 
@@ -59,5 +61,19 @@ def test_it_can_be_shown_at_any_time() -> None:
             with pytest.raises(QueueFull):
                 await refused
             assert repr(refused) == "<Permit that was not admitted>"
+
+    virtual(main)
+
+
+def test_a_permit_that_was_dropped_inside_cancels_nobody_later() -> None:
+    """Its task has gone on to other things; a deadline that is nobody's any more does not end those."""
+
+    async def main() -> None:
+        limiter = Limiter()
+        with pytest.warns(ResourceWarning, match="was never left"):
+            await limiter.permit(deadline=1.0).__aenter__()
+            gc.collect()
+        await asyncio.sleep(2.0)
+        at_rest(limiter)
 
     virtual(main)

@@ -276,3 +276,52 @@ def forget(kept: list[object]) -> None:
     kept.clear()
     gc.collect()
     silent.disabled = False
+
+
+def test_cancelled_while_it_closes_the_rows_are_closed_all_the_same() -> None:
+    """Whoever closes may be cancelled before it comes to where rows are from; that is ended by who reads them."""
+    closed: list[bool] = []
+
+    async def rows() -> AsyncIterator[int]:
+        try:
+            for number in itertools.count():
+                yield number
+        finally:
+            await asyncio.sleep(0.1)
+            closed.append(True)
+
+    async def main() -> None:
+        limiter = Limiter(max_in_flight=1)
+        results = limiter.map(asyncio.sleep, rows())
+        assert (await anext(results)).index == 0
+        closing = asyncio.create_task(results.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        await asyncio.sleep(1.0)
+        assert closed
+        await results.close()
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_an_error_of_closing_the_rows_is_told_once() -> None:
+    """What a generator raises as it is closed comes out of close()."""
+
+    async def rows() -> AsyncIterator[int]:
+        try:
+            for number in itertools.count():
+                yield number
+        finally:
+            raise LookupError("no end")
+
+    async def main() -> None:
+        results = Limiter(max_in_flight=1).map(asyncio.sleep, rows())
+        await anext(results)
+        with pytest.raises(LookupError, match="no end"):
+            await results.close()
+        await results.close()
+
+    virtual(main)

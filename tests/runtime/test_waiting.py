@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import threading
 from collections.abc import Coroutine
 
 import pytest
@@ -110,3 +111,57 @@ def test_a_wait_that_nobody_awaits_any_more_leaves_the_queue() -> None:
         at_rest(limiter)
 
     virtual(main)
+
+
+def test_a_wait_that_was_never_awaited_leaves_the_queue() -> None:
+    """Somebody entered by hand and forgot to await: what nobody can give back is not granted."""
+
+    async def main() -> None:
+        limiter, permit = await full()
+        waiting = limiter.permit().__aenter__()
+        assert limiter.queued == 1
+        del waiting
+        assert limiter.queued == 0
+        permit.finish()
+        assert level(limiter) == 59
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_a_wait_that_is_over_has_nothing_to_give_back() -> None:
+    """Closed or collected after its turn came, it leaves the permit alone; awaited again, it says so."""
+
+    async def main() -> None:
+        limiter, permit = await full()
+        waiting = limiter.permit().__aenter__()
+        asyncio.get_running_loop().call_later(1, permit.finish)
+        permit = await waiting
+        waiting.close()
+        assert limiter.in_flight == 1
+        with pytest.raises(RuntimeError, match="this wait is over"):
+            await waiting
+        del waiting
+        assert limiter.in_flight == 1
+        permit.finish()
+        at_rest(limiter)
+
+    virtual(main)
+
+
+def test_a_wait_may_be_collected_on_any_thread() -> None:
+    """The collector runs where it likes; the queue is left on the loop that owns it."""
+
+    async def main() -> None:
+        limiter, permit = await full()
+        waitings = [limiter.permit().__aenter__()]
+        thread = threading.Thread(target=waitings.clear)
+        thread.start()
+        thread.join()
+        assert limiter.queued == 1
+        await asyncio.sleep(0)
+        assert limiter.queued == 0
+        permit.finish()
+        at_rest(limiter)
+
+    asyncio.run(main())

@@ -267,3 +267,26 @@ def test_a_connection_of_the_last_moment_is_closed(turns: int) -> None:
             assert sock.recv(1) == b""
         except ConnectionResetError:  # it was never accepted
             pass
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_cancelled_while_it_is_entered_it_does_not_listen(at: int) -> None:
+    """Wherever the cancellation comes: the port is free again."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port = found.getsockname()[1]
+
+        async def serves() -> None:
+            async with serve_model(port=port):
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(serves())
+        for _ in range(at):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        socket.create_server(("127.0.0.1", port)).close()
+
+    asyncio.run(main())

@@ -257,3 +257,101 @@ def test_a_connection_that_stays_open_is_left_behind() -> None:
         await loop.create_connection(asyncio.Protocol, "api.test", 80)
 
     assert run_virtual(main)[1].left_behind.transports == 2
+
+
+def test_a_host_that_is_cut_off_hears_everything_later() -> None:
+    """
+    What is under way waits, in both directions and in its order; an attempt to connect waits, too. Other hosts are as
+    they were. When the host is back, all of it arrives.
+    """
+    told: list[tuple[float, str, bytes]] = []
+
+    class Teller(asyncio.Protocol):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            told.append((loop_of().elapsed_s, self.name, data))
+
+    async def main() -> None:
+        loop = loop_of()
+        servers: list[Teller] = []
+
+        def accept() -> Teller:
+            servers.append(Teller("server"))
+            return servers[-1]
+
+        for host in ("api.test", "other.test"):
+            await loop.create_server(accept, host, 80)
+        near, _ = await loop.create_connection(lambda: Teller("client"), "api.test", 80)
+        other, _ = await loop.create_connection(lambda: Teller("client"), "other.test", 80)
+        loop.net.cut_off("api.test")
+        loop.net.cut_off("api.test")
+        near.write(b"one")
+        near.write(b"two")
+        servers[0].transport.write(b"back")
+        other.write(b"elsewhere")
+        late = asyncio.create_task(loop.create_connection(lambda: Teller("client"), "api.test", 80))
+        given_up = asyncio.create_task(loop.create_connection(lambda: Teller("client"), "api.test", 80))
+        await asyncio.sleep(3)
+        assert told == [(0.0, "server", b"elsewhere")]
+        assert not late.done()
+        given_up.cancel()
+        loop.net.restore("other.test")
+        loop.net.restore("api.test")
+        near.write(b"three")
+        transport, _ = await late
+        await asyncio.sleep(0)
+        assert told[1:] == [
+            (3.0, "server", b"one"),
+            (3.0, "server", b"two"),
+            (3.0, "client", b"back"),
+            (3.0, "server", b"three"),
+        ]
+        for each in (near, other, transport):
+            each.close()
+
+    run_virtual(main)
+
+
+def test_the_digest_knows_no_date_however_it_is_cut() -> None:
+    """The date of the machine in the head of an answer does not count, also across two pieces; all else does."""
+
+    def digest(head: bytes, size: int) -> str:
+        async def main() -> None:
+            loop = loop_of()
+            loop.net.route = lambda host, port, number: Route(up=Wire(max_chunk=size))
+            await loop.create_server(asyncio.Protocol, "api.test", 80)
+            transport, _ = await loop.create_connection(asyncio.Protocol, "api.test", 80)
+            transport.write(head)
+            await asyncio.sleep(1)
+
+        return run_virtual(main)[1].net.digest
+
+    head = b"HTTP/1.1 200 OK\r\nDate: %s\r\nServer: aiohttp\r\nDate: %s\r\n\r\n"
+    dates = b"Thu, 26 Nov 2026 18:28:47 GMT", b"Fri, 27 Nov 2026 07:01:02 GMT"
+    for size in (1, 7, 19, 30, 1000):
+        assert len({digest(head % (date, date), size) for date in dates}) == 1
+        assert digest(head % (dates[0], dates[1]), size) != digest(head % (dates[0], dates[1] + b"!"), size)
+
+
+def test_connections_do_not_know_of_each_other() -> None:
+    """In which order two of them are written to at one instant is nothing the digest sees, whatever their jitter."""
+
+    def digest(order: tuple[int, int]) -> str:
+        async def main() -> None:
+            loop = loop_of()
+            loop.net.route = lambda host, port, number: Route(up=Wire(jitter_s=1.0))
+            await loop.create_server(asyncio.Protocol, "api.test", 80)
+            ends = [await loop.create_connection(asyncio.Protocol, "api.test", 80) for _ in range(2)]
+            for number in order:
+                ends[number][0].write(b"%d" % number)
+            await asyncio.sleep(2)
+
+        return run_virtual(main, seed=3)[1].net.digest
+
+    assert digest((0, 1)) == digest((1, 0))

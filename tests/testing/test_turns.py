@@ -174,6 +174,68 @@ def test_a_livelock_is_told() -> None:
     loop.close()
 
 
+def test_timers_that_do_not_move_the_clock_are_a_livelock_too() -> None:
+    """A timer for this very instant, and another one when it rings, for ever."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.call_later(0, again)
+
+        again()
+        await asyncio.sleep(1)
+
+    with pytest.raises(Deadlock, match="livelock: 2000 turns"):
+        run_virtual(main, max_turns=2000)
+
+
+def test_whoever_reckons_in_floats_gets_on() -> None:
+    """An instant later than now by less than a float can tell comes all the same, as it does on a real loop."""
+
+    async def main() -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        asked, level, seen = 0, 1e-14, loop.time()
+        while level > 0:  # as leaky buckets do: so much is missing, come back when it has flowed in
+            asked += 1
+            await asyncio.get_running_loop().create_task(_at(seen + level))
+            level -= loop.time() - seen
+            seen = loop.time()
+        return asked, loop.time()
+
+    async def _at(when: float) -> None:
+        loop = asyncio.get_running_loop()
+        reached = loop.create_future()
+        loop.call_at(when, reached.set_result, None)
+        await reached
+
+    (asked, _), loop = run_virtual(main)
+    assert 100 < asked < 200
+    assert loop.elapsed_s < 1e-6
+
+
+def test_somebody_may_look_at_the_end_of_each_instant() -> None:
+    """After all that happens at it, and before the clock moves on."""
+    seen: list[tuple[float, int]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        steps = [0]
+
+        async def step(pause_s: float) -> None:
+            await asyncio.sleep(pause_s)
+            steps[0] += 1
+            await asyncio.sleep(0)
+            steps[0] += 1
+
+        loop.on_instant = lambda: seen.append((loop.elapsed_s, steps[0]))
+        await asyncio.gather(step(1), step(1), step(2.5))
+
+    run_virtual(main)
+    assert seen == [(0.0, 0), (1.0, 4)]
+
+
 def test_a_run_ends_at_its_horizon() -> None:
     """A program that ticks for ever is stopped when the virtual time it may take is over."""
 

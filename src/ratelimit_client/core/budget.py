@@ -466,8 +466,13 @@ class Budget:
                 return line
         return None
 
-    def named(self, signals: Signals) -> Line | None:
-        """The bucket a refusal names: by its unit, then by the limit or window the text tells."""
+    def named(self, signals: Signals, ticket: Ticket | None = None) -> Line | None:
+        """
+        The bucket a refusal names: by its unit, then by the limit or window the text tells.
+
+        Where only the unit is named, and a day's limit of it is all that is shown, and has enough left for the
+        refused *ticket*: then it is a limit that nobody shows. A day is not enforced by the second.
+        """
         if signals.unit is None:
             return None
         lines = self.lines.get(signals.unit, [])
@@ -480,7 +485,13 @@ class Budget:
             for line in lines:
                 if line.bucket.window_ns == to_ns(signals.window_s):
                     return line
-        return self._went.get(signals.unit, lines[0])
+        line = self._went.get(signals.unit, lines[0])
+        reading = signals.readings.get(signals.unit)
+        if ticket is not None and reading is not None and reading.remaining is not None:
+            enough = reading.remaining >= ticket.amount(line.bucket.pays)
+            if enough and line.bucket.window_ns > _LONGEST_PACE_NS:
+                return None
+        return line
 
     def enforce(self, line: Line) -> None:
         """A refusal named a dimension that was only shown so far."""

@@ -90,6 +90,7 @@ def config_bucket(quota: Quota, *, now_ns: int) -> Bucket:
 def allow(line: Line, amount: int, now_ns: int) -> None:
     """The caller allows *amount*; a server that shows less has the last word."""
     bucket = line.bucket
+    line.provisional = False  # its window was typed as well
     bucket.ceiling = amount
     shown = line.series.shown_limit
     if shown is None or shown >= amount:

@@ -192,7 +192,7 @@ def _refused(
     now_ns: int,
 ) -> None:
     budget = state.budget
-    line = budget.named(signals)
+    line = budget.named(signals, ticket)
     hint_s = signals.retry_after_s
     until_ns = now_ns
     if hint_s is not None and hint_s > 0:
@@ -235,6 +235,7 @@ def _admitted(state: KeyState, ticket: Ticket, now_ns: int) -> None:
 
 def _note_let_in(state: KeyState, now_ns: int) -> None:
     budget, slowdown = state.budget, state.budget.slowdown
+    slowdown.end_debt()
     if now_ns >= slowdown.due_ns:
         tokens = budget.debits.till("tokens").total
         if slowdown.note(budget.debits.calls, tokens, now_ns=now_ns):

@@ -82,7 +82,7 @@ class SlowDown:
     What one budget knows of such a server.
 
     Args:
-        pace: a bucket of its own, in tokens if the calls pay any, once something was learnt.
+        pace: a bucket of its own once something was learnt, in tokens if the calls pay any and were measured.
         due_ns: when ``note`` is to be told of what was let out.
         held_until_ns: the pace does not grow before.
     """
@@ -114,6 +114,11 @@ class SlowDown:
         self._asked = None
 
     # -- what was let out -----------------------------------------------------
+
+    def end_debt(self) -> None:
+        """Debt ends at what a minute brings: a call that pays a thousand times the usual holds nobody up for hours."""
+        if self.pace is not None:
+            self.pace.credits = max(self.pace.credits, -self.pace.limit * _MINUTE_NS)
 
     def note(self, calls: int, tokens: int, *, now_ns: int) -> bool:
         """So many calls and tokens were let out up to now, in all; True when the pace ended."""
@@ -183,10 +188,14 @@ class SlowDown:
 
     def _lower(self, call: Refused, since_ns: int, busy_since_ns: int, now_ns: int) -> bool:
         """It is more than chance, *since_ns* after the last cut."""
-        unit, each = ("tokens", call.tokens) if call.tokens else ("requests", max(1, call.calls))
-        had = self.pace.limit if self.pace is not None and self.pace.pays == unit else None
         last = self._net(call.granted_ns, call.all_calls, call.all_tokens)
         guessed = last.calls - self._samples[0].calls < _MEASURED or since_ns < _MINUTE_NS
+        # A guess is one of calls: thirty times what one small call pays would hold a large one back for hours.
+        unit = "tokens" if call.tokens and not guessed else "requests"
+        if guessed and self.pace is not None:
+            unit = self.pace.pays or unit
+        each = max(1, call.tokens if unit == "tokens" else call.calls)
+        had = self.pace.limit if self.pace is not None and self.pace.pays == unit else None
         if guessed and had is not None and had <= _LEAST * each:
             return False  # it does not get slower than that, and so it is no further question
         self._cuts = 1 if since_ns >= _HELD_NS else self._cuts + 1

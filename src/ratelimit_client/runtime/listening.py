@@ -1,9 +1,8 @@
 """
 The end of a server that listens.
 
-Law of this file: whoever connected before the end is told of the end, and whoever ends it
-has to wait for some turns of the loop, for a moment of grace, or, cancelled twice, for no
-grace at all; but when that is over every connection is.
+Law of this file: whoever connected before the end is told of the end. Answers under way have
+a moment, and none where whoever ends it is cancelled; when it is over, every connection is.
 """
 
 from __future__ import annotations
@@ -75,19 +74,14 @@ async def stop_listening(server: asyncio.Server) -> None:
     Close *server* so that a connection of the last moment is closed with the others.
 
     asyncio makes the transport of a connection a turn after it was accepted. When the server is closed in between, that
-    fails without a word, and the socket stays open for as long as nobody collects it. So a cancellation has to wait for
-    those few turns.
+    fails without a word, and the socket stays open for as long as nobody collects it. Cancelled, it closes at once.
     """
     loop = asyncio.get_running_loop()
-    for sock in server.sockets:
-        with contextlib.suppress(NotImplementedError):  # loops without readers accept in one piece
-            loop.remove_reader(sock.fileno())
-    cancelled = None
-    for _ in range(_TURNS_TO_BE_KNOWN):
-        try:
+    try:
+        for sock in server.sockets:
+            with contextlib.suppress(NotImplementedError):  # loops without readers accept in one piece
+                loop.remove_reader(sock.fileno())
+        for _ in range(_TURNS_TO_BE_KNOWN):
             await asyncio.sleep(0)
-        except asyncio.CancelledError as stop:
-            cancelled = stop
-    server.close()
-    if cancelled is not None:
-        raise cancelled
+    finally:
+        server.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from ratelimit_client.adapters.aiohttp.credentials import Credentials
-from ratelimit_client.errors import ConfigurationError
+from ratelimit_client.errors import Closed, ConfigurationError
 from tests import canary
 
 KEY, OTHER = canary.KEY, canary.OTHER_KEY
@@ -235,3 +236,88 @@ def test_a_vault_that_was_cancelled_inside():
             await Credentials(ask).refresh()
 
     run(story)
+
+
+def test_when_it_is_stopped_whoever_waits_is_told():
+    """
+    The vault is asked no longer, and it is asked anew when somebody wants the key again.
+    """
+    asked: list[asyncio.Task[Any] | None] = []
+
+    async def slow() -> str:
+        asked.append(asyncio.current_task())
+        await asyncio.sleep(0.01 if len(asked) > 1 else 3600)
+        return KEY
+
+    async def story() -> None:
+        credentials = Credentials(slow)
+        waiting = [asyncio.create_task(credentials.refresh()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        credentials.stop()
+        for one in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(one, Closed)
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+        credentials.stop()
+        await credentials.refresh()
+        assert revealed(credentials) == KEY
+
+    run(story)
+
+
+def test_a_refused_key_stays_refused_when_the_asking_is_stopped():
+    """
+    The call ends with what the server said of its key.
+    """
+
+    async def story() -> None:
+        vault = AsyncVault(KEY, OTHER)
+        credentials = Credentials(vault)
+        await credentials.refresh()
+        renewing = asyncio.create_task(credentials.renew(credentials.key))
+        await asyncio.sleep(0)
+        credentials.stop()
+        assert not await renewing
+
+    run(story)
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_when_the_asking_is_cancelled_from_elsewhere_nobody_waits_for_ever(turns: int):
+    """
+    Some program cancelled every task there was, also one that had not begun.
+    """
+
+    async def story() -> None:
+        credentials = Credentials(AsyncVault(KEY))
+        waiting = asyncio.create_task(credentials.refresh())
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task(), waiting}:
+            task.cancel()
+        await asyncio.wait([waiting], timeout=10)
+        assert waiting.cancelled()
+
+    run(story)
+
+
+def test_a_failure_that_nobody_waits_for_is_nobodys_error():
+    """
+    Those who asked were cancelled; the event loop has nothing to complain about.
+    """
+    complaints: list[dict[str, Any]] = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        credentials = Credentials(AsyncVault(OSError()))
+        waiting = asyncio.create_task(credentials.refresh())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gc.collect()
+
+    run(story)
+    assert not complaints

@@ -22,7 +22,7 @@ from ratelimit_client import (
     per_minute,
 )
 from ratelimit_client.adapters.aiohttp.url import Base
-from ratelimit_client.testing import serve_model
+from ratelimit_client.testing import Connect, Route, serve_model
 from tests.adapters.aiohttp.rawserver import RawServer, answer
 from tests.adapters.aiohttp.running import (
     CHAT,
@@ -290,3 +290,28 @@ def read_all(reader: int) -> bytes:
         parts.append(part)
     os.close(reader)
     return b"".join(parts)
+
+
+def test_closing_ends_calls_that_connect_or_wait_for_the_key():
+    """
+    They are told at once, not when the server or the vault gets round to it; nothing was sent, and nothing is charged.
+    """
+
+    async def vault() -> str:
+        await asyncio.sleep(3600)
+        return KEY
+
+    async def story() -> None:
+        virtual_loop().net.route = lambda *_: Route(connect=Connect.BLACK_HOLE)
+        for key in (KEY, vault):
+            client = Client("http://127.0.0.1:9", api_key=key, quotas=per_day(requests=100))
+            calls = [asyncio.create_task(client.post("/v1/x", json={})) for _ in range(2)]
+            await asyncio.sleep(1)
+            await client.close()
+            async with asyncio.timeout(0.01):
+                for end in await asyncio.gather(*calls, return_exceptions=True):
+                    assert isinstance(end, Closed)
+            assert ledger_is_even(client)
+            assert all(key.buckets["requests"].level == 100 for key in client.limiter.statistics().keys.values())
+
+    in_virtual_time(story)

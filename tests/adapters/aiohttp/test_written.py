@@ -96,3 +96,26 @@ def test_an_attempt_that_is_made_again_is_told_again():
 
 def samples(client: Client) -> list[Any]:
     return client.limiter._desk.dispatcher.scheduler.jitter._samples
+
+
+@pytest.mark.parametrize("size", [2, 300_000])
+@pytest.mark.parametrize("theirs", [False, True])
+@pytest.mark.parametrize(("after_s", "charged"), [(0.1, 0), (0.3, 1)])
+def test_cancelled_before_a_byte_was_written_it_costs_nothing(size: int, theirs: bool, after_s: float, charged: int):
+    """
+    While it connects nobody can have done its work; from the first byte on somebody may.
+    """
+
+    async def story() -> None:
+        virtual_loop().net.route = lambda host, port, number: Route.slow(0.1)
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession()) if theirs else None
+            _, client = await stack.enter_async_context(served([10.0, answer()], session=session))
+            call = asyncio.create_task(client.post("/v1/x", data=b"x" * size))
+            await asyncio.sleep(after_s)
+            call.cancel()
+            await asyncio.wait([call])
+            assert client.limiter.statistics().keys["default"].buckets["requests"].level == 1000 - charged
+        await asyncio.sleep(1)  # the ends of the connections are on their way, too
+
+    in_virtual_time(story)

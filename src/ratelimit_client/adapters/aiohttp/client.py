@@ -193,7 +193,7 @@ class Client:
         It waits its turn in the queue and is tried again as the retry policy says; a
         POST, too, so one that was cut off may be done twice unless the server knows its
         idempotency key. Cancelled in the queue it leaves no trace; cancelled in flight
-        its connection is closed, its place is free and its charge stays.
+        its connection is closed, its place is free, and it stays charged if a byte of it was written.
 
         Args:
             method: GET, POST, ...

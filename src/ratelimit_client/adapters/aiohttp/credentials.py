@@ -161,12 +161,37 @@ async def _call(ask: Callable[[], str | Awaitable[str]]) -> str:
     if inspect.iscoroutinefunction(ask):
         given = await ask()
     else:
-        given = await asyncio.to_thread(ask)
+        given = await _in_a_thread(ask)
         if inspect.isawaitable(given):
             given = await given
     if not isinstance(given, str):
         raise ConfigurationError(f"it returned a {type(given).__name__}, not text")
     return given
+
+
+async def _in_a_thread(ask: Callable[[], object]) -> object:
+    """What *ask* returns; when that is a coroutine, and nobody is there any more to await it, it is closed."""
+    brought: list[object] = []
+    left = False
+
+    def fetch() -> None:
+        brought.append(ask())
+        if left:
+            _close(brought)
+
+    try:
+        await asyncio.to_thread(fetch)
+    except asyncio.CancelledError:
+        left = True
+        _close(brought)
+        raise
+    return brought[0]
+
+
+def _close(brought: list[object]) -> None:
+    for given in brought:
+        if inspect.iscoroutine(given):
+            given.close()
 
 
 def _secret(value: str) -> Secret:

@@ -132,6 +132,8 @@ class MetricsPage:
             async with asyncio.timeout(_SLOWEST_SCRAPER_S):
                 await response.prepare(request)
                 await response.write_eof()
+        except ConnectionError:  # the scraper left, or the page was closed
+            pass
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()

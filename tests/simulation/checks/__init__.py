@@ -1,0 +1,35 @@
+"""The invariants, one class each; see docs/simulation.md for the table."""
+
+from __future__ import annotations
+
+from ..check import Check
+from .admission import FirstComeFirstServed, NobodyWaitsInVain, NoOverAdmission
+from .calls import EveryRequestMetered, InTime, ItsOwnAnswer, OneEnd, Owed
+from .learning import HeadersAreHarmless, NoEndlessPause, OldNewsRaisesNothing
+from .ledger import EverySlotOnce, FailuresChargeNothing, WhatWasNotSentComesBack
+from .rest import Counted, NoSecrets, NothingLeft
+from .retries import NotBeforeItMay, NotTooOften, OnlyProbes, WithinTheBudget
+
+ALL: tuple[type[Check], ...] = (
+    OneEnd,
+    ItsOwnAnswer,
+    InTime,
+    EveryRequestMetered,
+    Owed,
+    NoOverAdmission,
+    NobodyWaitsInVain,
+    FirstComeFirstServed,
+    EverySlotOnce,
+    WhatWasNotSentComesBack,
+    FailuresChargeNothing,
+    NotBeforeItMay,
+    NotTooOften,
+    WithinTheBudget,
+    OnlyProbes,
+    HeadersAreHarmless,
+    OldNewsRaisesNothing,
+    NoEndlessPause,
+    NothingLeft,
+    NoSecrets,
+    Counted,
+)

@@ -1,0 +1,18 @@
+"""Cancelled anywhere and in every way, a client leaves no connection, no timer and no task behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.torture.plans import SEEDS, torture
+from tests.torture.scenes_client import SCENES
+from tests.torture.trial import Scene
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_nothing_is_left(scene: Scene) -> None:
+    """Whatever it waits for (key, turn, connection, head, body, the end of others), each call has its own end."""
+    for seed in range(SEEDS):
+        report = torture(scene, seed)
+        assert report.places
+        assert report.runs > 2 * report.places
