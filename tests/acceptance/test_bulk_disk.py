@@ -60,7 +60,8 @@ def test_a_full_disk_ends_it_and_nothing_is_lost(tmp_path: Path, disk: Path) -> 
         _mount("-o", f"remount,size={64 * ROOM}", disk)
         assert run(tmp_path / "in", "-o", disk / "out") == 0
     assert sorted(names(disk / "out")) == sorted(f"row-{number}" for number in range(400))
-    assert server.tally.admitted - 400 <= 16 < paid
+    # What was out, and what had come in the turn whose write failed.
+    assert server.tally.admitted - 400 <= 2 * 16 < paid
 
 
 def test_answers_wait_in_memory_until_there_is_room(tmp_path: Path) -> None:

@@ -56,7 +56,12 @@ def test_it_is_a_program() -> None:
     """It prints its URL, serves until it is interrupted, and leaves its tally on stderr."""
     command = [sys.executable, "-m", "ratelimit_client.testing.serve", "--port", "0", "--limit", "2 requests/min"]
     with subprocess.Popen(
-        [*command, "--latency", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--latency", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
