@@ -317,6 +317,16 @@ async def attempts_left_between(limiter: Limiter, sent: Sent) -> None:
             await asyncio.sleep(0.1)
 
 
+async def attempts_entered_late(limiter: Limiter, sent: Sent) -> None:
+    """Something is awaited before an attempt is entered; from the second on that has its place already."""
+    response = Response(REFUSED, OK)
+    async for attempt in limiter.attempts():
+        await asyncio.sleep(0.1)
+        async with attempt:
+            await attempt.check(await response.fetch())
+            return
+
+
 async def call(limiter: Limiter, sent: Sent) -> None:
     response = Response(REFUSED, OK)
     await response.through(limiter.call(response.fetch))
@@ -357,6 +367,7 @@ SCENES: tuple[Scene, ...] = (
     *(beside_others(way) for way in (permit_that_tidies_up, permit_nowait, attempts_taken_back)),
     *(beside_others(way) for way in (deadline_in_the_body, deadline_at_the_end, deadline_in_the_queue)),
     *(beside_others(way, exact=False) for way in (attempts, attempts_left_between, deadline_over_attempts, limited)),
+    beside_others(attempts_entered_late, exact=False),
     *(beside_others(way, exact=False) for way in (call, call_like_aiohttp, call_like_httpx, call_with_a_slow_policy)),
     *(beside_others(way, pacing=4.0) for way in (permit, permit_awaited, deadline_in_the_body, attempts_taken_back)),
     *(beside_others(way, pacing=4.0, exact=False) for way in (attempts, call)),

@@ -108,6 +108,7 @@ class Stage:
             await self._nothing_runs_on()
         if self.plan.around is not Around.NOBODY:
             assert not task.cancelled(), "the cancellation was of an inner scope"
+            gc.collect()  # these scopes and the errors that passed through them hold each other
             self.cancelled = task.result() is _CANCELLED
             return None if self.cancelled else task.result()
         if not self.cancelled:

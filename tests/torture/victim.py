@@ -77,7 +77,12 @@ class Victim:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         self._task = asyncio.current_task()
-        steps = self.coroutine.__await__()
+        try:
+            return (yield from self._drive(self.coroutine.__await__()))
+        finally:
+            self._task = None  # the task holds its error, and that the frames which know us
+
+    def _drive(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         answer: Any = None
         failure: BaseException | None = None
         while True:
@@ -85,7 +90,8 @@ class Victim:
                 waits_for = steps.send(answer) if failure is None else steps.throw(failure)
             except StopIteration as end:
                 return end.value
-            answer = failure = None
+            finally:
+                answer = failure = None  # an error that is held here would hold this frame
             self.standstills[-1] += 1
             self._look(waits_for)
             try:

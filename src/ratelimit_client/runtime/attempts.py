@@ -18,12 +18,15 @@ there tenacity's loop runs, and its sleep is the wait in the queue. So the inner
 only while something uses it.
 
 ``attempts()`` is an iterator object and no async generator: leaving the loop early
-leaves nothing behind that would have to be closed.
+leaves nothing behind that would have to be closed. From the second on an attempt is
+handed out with its place, and only the loop holds it: where the loop is left before
+``async with`` (cancelled, say), the place is free as soon as the attempt is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +56,9 @@ class Attempt(Permit):
     attempt`` waits for its turn (the first) or has it already (all later ones).
     """
 
-    __slots__ = ("_again", "_call", "number")
+    __slots__ = ("__weakref__", "_again", "_call", "number")
+
+    _may_be_dropped = True
 
     def __init__(self, desk: Desk, ask: Ask, call: Attempts, number: int) -> None:
         super().__init__(desk, ask)
@@ -178,7 +183,9 @@ class Attempts:
         "_history",
         "_loop",
         "_next",
+        "_number",
         "_policy",
+        "_signals",
         "_ticket",
         "replayable",
         "request_id",
@@ -188,7 +195,9 @@ class Attempts:
         self._desk = desk
         self._ask = ask
         self._policy = policy
-        self._current: Attempt | None = None
+        self._current: Attempt | weakref.ref[Attempt] | None = None
+        self._number = 0
+        self._signals: Signals | None = None
         self._ticket: Ticket | None = None
         self._history: CallHistory | None = None
         self._loop: RetryLoop | None = None
@@ -214,10 +223,13 @@ class Attempts:
         """
         last = self._current
         if last is None:
-            self._current = Attempt(self._desk, self._ask, self, 1)
-            return self._current
-        if last.place is not Place.OVER:
-            raise RuntimeError(f"attempt {last.number} was not used up: use it with 'async with attempt'")
+            self._number = 1
+            self._current = attempt = Attempt(self._desk, self._ask, self, 1)
+            return attempt
+        if isinstance(last, weakref.ref):
+            last = last()
+        if last is None or last.place is not Place.OVER:
+            raise RuntimeError(f"attempt {self._number} was not used up: use it with 'async with attempt'")
         ticket = self._ticket
         if ticket is None or self._next is None:
             if self._error is not None:
@@ -229,10 +241,11 @@ class Attempts:
             # Cancelled in the queue, or with the grant on its way here.
             self._desk.dispatcher.take_back(ticket)
             raise
-        number = last.number + (self._error is not None)
+        self._number += self._error is not None
         self._error = self._next = None
-        self._current = attempt = Attempt(self._desk, self._ask, self, number)
+        attempt = Attempt(self._desk, self._ask, self, self._number)
         attempt.granted(ticket)
+        self._current = weakref.ref(attempt)
         return attempt
 
     async def _next_turn(self, ticket: Ticket) -> None:
@@ -312,6 +325,7 @@ class Attempts:
         if verdict is None:
             return False
         failed = error if isinstance(error, Exception) else None
+        self._signals = signals
         if signals is not None:
             self.request_id = signals.request_id or self.request_id
         if failed is None and signals is not None:
@@ -326,9 +340,8 @@ class Attempts:
 
     def _tell_how_it_ended(self, error: Exception, because: str, waited_s: float = 0.0) -> None:
         """Fill in what only the loop knows: how often it was tried, how long it waited, why it ends."""
-        assert self._current is not None
         assert self._ticket is not None
-        attempts, signals = self._current.number, self._current.signals
+        attempts, signals = self._number, self._signals
         waited_s = max(waited_s, to_s(self._ticket.waited_ns))
         if hasattr(error, "attempts"):
             error.attempts = attempts
@@ -346,8 +359,7 @@ class Attempts:
 
     def _expired(self, error: DeadlineExpiredInQueue) -> DeadlineExceeded:
         """In the queue, but not for the first time: it was sent before."""
-        assert self._current is not None
-        attempts = self._current.number
+        attempts = self._number
         message = (
             f"the deadline passed in the queue after {attempts} {'try' if attempts == 1 else 'tries'} and "
             f"{error.waited_s:.1f} s of waiting; the last one ended so: {self._error}"
@@ -357,4 +369,4 @@ class Attempts:
     def __repr__(self) -> str:
         if self._current is None:
             return f"<Attempts of {self._ask[0]!r}, none yet>"
-        return f"<Attempts of {self._ask[0]!r}, at number {self._current.number}>"
+        return f"<Attempts of {self._ask[0]!r}, at number {self._number}>"

@@ -83,6 +83,9 @@ class Permit:
 
     __slots__ = ("_ask", "_desk", "_guard", "_place", "_signals", "_ticket", "_told")
 
+    _may_be_dropped = False
+    """Before it was entered, without a warning."""
+
     def __init__(self, desk: Desk, ask: Ask) -> None:
         self._desk = desk
         self._ask: Ask | None = ask
@@ -335,13 +338,14 @@ class Permit:
 
     def __del__(self) -> None:
         # Only one who was let in and never left: a handle that was dropped, or never entered.
-        if self._place is not _OVER and self._place is not _OUTSIDE:
+        place = self._place
+        if place is not _OVER and place is not _OUTSIDE:
             self._place = _OVER
             dispatcher = self._desk.dispatcher
             dispatcher.from_anywhere(dispatcher.release, self.ticket, Ending.IGNORED)
             if isinstance(self._guard, DeadlineGuard):
                 dispatcher.from_anywhere(self._guard.give_up)
-            if self._guard is not _BARE:
+            if self._guard is not _BARE and not (self._may_be_dropped and place is _GRANTED):
                 warnings.warn(f"{self!r} was never left: use it with 'async with'", ResourceWarning, stacklevel=2)
 
     def __repr__(self) -> str:

@@ -415,8 +415,8 @@ class Client:
         """
         Let no further call in, fail what is queued with ``Closed``, close the connections. Idempotent.
 
-        Calls in flight end with an error at once and stay charged; ``drain`` first if
-        they matter. With a *limiter* of your own those queued fail when their turn
+        Calls inside end with an error at once, and those in flight stay charged; ``drain``
+        first if they matter. With a *limiter* of your own those queued fail when their turn
         comes. A session of yours stays open. Cancelled, call it again.
         """
         self._door.shut("closed")
