@@ -39,7 +39,7 @@ from ..core.units import to_ns, to_s
 from ..errors import Closed, DeadlineExceeded, DeadlineExpiredInQueue, ResponseError
 from .answers import error_body, response_error, sentence, status_of
 from .desk import Desk
-from .permit import Ask, Permit, Place
+from .permit import BARE, Ask, Permit, Place
 
 if TYPE_CHECKING:
     from .retrying import RetryLoop
@@ -56,14 +56,14 @@ class Attempt(Permit):
     attempt`` waits for its turn (the first) or has it already (all later ones).
     """
 
-    __slots__ = ("__weakref__", "_again", "_call", "number")
+    __slots__ = ("__weakref__", "_again", "_call", "_held", "number")
 
     _may_be_dropped = True
 
     def __init__(self, desk: Desk, ask: Ask, call: Attempts, number: int) -> None:
         super().__init__(desk, ask)
         self._call = call
-        self._again = False
+        self._again = self._held = False
         self.number = number
         """1 for the first; an attempt taken back with ``again()`` is not counted."""
 
@@ -118,6 +118,23 @@ class Attempt(Permit):
         self._again = True
         self.unsent()
 
+    def hold(self) -> None:
+        """
+        Keep the place when ``async with`` ends well: the answer has begun, and its body is still to come.
+
+            async for attempt in limiter.attempts(...):
+                async with attempt:
+                    response = await begin()
+                    await attempt.check(response)
+                    attempt.hold()
+                    return Body(response, attempt)  # and its end calls attempt.finish()
+
+        With ``async with`` its deadline ends, too, and there is no further attempt. What
+        comes later is told to ``settle`` and ``finish``; if nobody calls that, the place
+        is free when the attempt is dropped.
+        """
+        self._held = True
+
     # A permit never swallows what its body raises, and type checkers may rely on that; an attempt may.
     async def __aexit__(  # type: ignore[override]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -135,6 +152,10 @@ class Attempt(Permit):
             return False
         signals = self._signals
         if error is None and (signals is None or signals.reason is _OK):
+            if self._held:
+                self._guard = BARE
+                call.held()
+                return False
             self._release(_SUCCEEDED)
             call.over()
             return False
@@ -180,6 +201,7 @@ class Attempts:
         "_current",
         "_desk",
         "_error",
+        "_held",
         "_history",
         "_loop",
         "_next",
@@ -197,6 +219,7 @@ class Attempts:
         self._policy = policy
         self._current: Attempt | weakref.ref[Attempt] | None = None
         self._number = 0
+        self._held = False
         self._signals: Signals | None = None
         self._ticket: Ticket | None = None
         self._history: CallHistory | None = None
@@ -219,9 +242,11 @@ class Attempts:
 
         Raises:
             DeadlineExceeded: the deadline passed in the queue, after at least one try.
-            StopAsyncIteration: the attempt before succeeded.
+            StopAsyncIteration: the attempt before succeeded, or is held.
         """
         last = self._current
+        if self._held:
+            raise StopAsyncIteration
         if last is None:
             self._number = 1
             self._current = attempt = Attempt(self._desk, self._ask, self, 1)
@@ -301,6 +326,12 @@ class Attempts:
         """It succeeded, or nobody may go on."""
         self._next = self._error = None
 
+    def held(self) -> None:
+        """It succeeded, and whoever has it keeps it: it is free when he drops it."""
+        self.over()
+        self._held = True
+        self._current = None
+
     def taken_back(self, ticket: Ticket) -> None:
         """It was nothing: once more, at once."""
         self._ticket = ticket
@@ -367,6 +398,6 @@ class Attempts:
         return DeadlineExceeded(message, attempts=attempts, request_id=self.request_id)
 
     def __repr__(self) -> str:
-        if self._current is None:
+        if not self._number:
             return f"<Attempts of {self._ask[0]!r}, none yet>"
         return f"<Attempts of {self._ask[0]!r}, at number {self._number}>"

@@ -61,7 +61,7 @@ _OUTSIDE, _GRANTED, _INSIDE, _UNSENT, _OVER = Place
 _SUCCEEDED = Ending.SUCCEEDED
 _OK = Reason.OK
 
-_BARE = object()
+BARE = object()
 """In place of a guard: the call outlives the function that begins it, so there is no body to cancel."""
 
 
@@ -140,7 +140,7 @@ class Permit:
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:
-        self._guard = _BARE
+        self._guard = BARE
         return self.__aenter__().__await__()
 
     def begin(self, ticket: Ticket) -> None:
@@ -345,7 +345,7 @@ class Permit:
             dispatcher.from_anywhere(dispatcher.release, self.ticket, Ending.IGNORED)
             if isinstance(self._guard, DeadlineGuard):
                 dispatcher.from_anywhere(self._guard.give_up)
-            if self._guard is not _BARE and not (self._may_be_dropped and place is _GRANTED):
+            if self._guard is not BARE and not (self._may_be_dropped and place is _GRANTED):
                 warnings.warn(f"{self!r} was never left: use it with 'async with'", ResourceWarning, stacklevel=2)
 
     def __repr__(self) -> str:
