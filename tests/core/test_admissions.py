@@ -166,11 +166,13 @@ class Story:
             self.waiting += 1
 
     def end(self) -> None:
-        """The oldest call that is out ends: unsent, refused, or answered."""
+        """The oldest call that is out ends: unsent, which may be said twice, refused, or answered."""
         ticket = self.out.popleft()
         machine, dice, now_ns = self.machine, self.dice, self.now_ns
         chance = dice.random()
         if chance < 0.02:
+            if chance < 0.01:
+                machine.unsent(ticket, now_ns=now_ns)
             machine.cancel(ticket, now_ns=now_ns)
             for debt in self.pays(ticket.key):
                 debt.move(ticket.amount(debt.unit), now_ns)

@@ -114,7 +114,7 @@ def test_how_a_body_ended_is_told(error: Exception | None, cut: bool) -> None:
         limiter = limiter_of(max_in_flight=8)
         held = await asyncio.gather(*(begin(limiter, 200) for _ in range(8)))
         before = limiter.statistics().keys["default"].window
-        for each in held[:4]:  # one may be chance
+        for each in held[:6]:  # a few may be chance
             each.finish(error)
         after = limiter.statistics().keys["default"].window
         assert before is not None

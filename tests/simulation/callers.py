@@ -90,7 +90,8 @@ async def _inside(permit: Any, post: Post, call: Call) -> str:
         response.raise_for_status()
         text = text_of(await response.json())
     if call.quirk == "settles":
-        permit.settle(tokens=len(text) // 4)
+        permit.settle(tokens=len(text) // 2)
+        permit.settle(tokens=len(text) // 4)  # it is the last word that counts
     if call.quirk == "finishes":
         permit.finish()
     return text

@@ -267,13 +267,20 @@ class Day:
         for task in long:
             await task
 
+    async def _drain(self, of: int, timeout_s: float | None) -> None:
+        client, limiter = self.clients[of], self._at[of]
+        own = client is None or self.world.gates[of].own
+        ended = await (client or limiter).drain(timeout_s)
+        if ended and own and (limiter.queued or limiter.in_flight):
+            self.broken(Broken(f"gate {of}: it was drained, and {limiter!r}"))
+
     def _happen(self, happening: Happening) -> Coroutine[Any, Any, Any] | None:
         loop, of, value = self.loop, happening.of, happening.value
         match happening.what:
             case "quotas":
                 self._at[of].set_quotas(value)
             case "drain":
-                return (self.clients[of] or self._at[of]).drain(value)
+                return self._drain(of, value)
             case "close":
                 closing = (self.clients[of] or self._at[of]).close()
                 return closing if asyncio.iscoroutine(closing) else None

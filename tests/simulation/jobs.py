@@ -101,10 +101,11 @@ def draw(seed: int) -> Story:
 
 
 class MortalDisk(Disk):
-    """The disk of a process until it dies; afterwards nothing reaches it."""
+    """The disk of a process until it dies; afterwards nothing reaches it. ``careless``: files closed without a sync."""
 
     def __init__(self) -> None:
         self.dead = False
+        self.careless: list[str] = []
         self._files: dict[int, str] = {}
         self._synced: dict[int, int] = {}
 
@@ -146,6 +147,8 @@ class MortalDisk(Disk):
 
     def close(self, fd: int) -> None:
         if not self.dead:
+            if self._synced[fd] < os.fstat(fd).st_size:
+                self.careless.append(self._files[fd])
             del self._files[fd]
             super().close(fd)
 
@@ -226,6 +229,7 @@ class Telling:
                 job.source.close()
                 self.excused += client.tally.retries.total()  # an answer may be lost on its way, and asked for again
                 await client.close()
+            assert disk.dead or not disk.careless, f"{disk.careless} were closed and not synced"
             return not disk.dead and job.stop is None and not running.cancelled()
 
         state = random.getstate()

@@ -21,6 +21,7 @@ from tests.simulation.checks import (
     NotTooOften,
     OldNewsRaisesNothing,
     OnlyProbes,
+    OthersWaitAsWell,
     WhatWasNotSentComesBack,
 )
 from tests.simulation.day import Day
@@ -110,6 +111,17 @@ class CannotWait(Watched):
         return attrs.evolve(verdict, not_before_ns=now_ns) if isinstance(verdict, RetryAt) else verdict
 
 
+class KeepsTheWaitToItself(Watched):
+    """What a refusal asks to wait holds for the refused call alone."""
+
+    def observe(self, ticket: Any, signals: Any, *, now_ns: int) -> None:
+        super().observe(ticket, signals, now_ns=now_ns)
+        state = self.keys[ticket.key]
+        state.gate_ns = 0
+        for line in state.budget.all_lines:
+            line.bucket.gate_ns = 0
+
+
 class NeverGivesUp(Watched):
     """One more attempt, always."""
 
@@ -146,8 +158,7 @@ class BelievesOldNews(Watched):
 
     def observe(self, ticket: Any, signals: Any, *, now_ns: int) -> None:
         for line in self.keys[ticket.key].budget.all_lines:
-            if line.series.last_order > ticket.order:
-                line.bucket.set_level(line.bucket.credits + line.bucket.window_ns, now_ns=now_ns)
+            line.series.last_order = min(line.series.last_order, ticket.order - 1)
         super().observe(ticket, signals, now_ns=now_ns)
 
 
@@ -173,6 +184,7 @@ WRONG: dict[type[Watched], type[Check] | None] = {
     ServesTheLastFirst: FirstComeFirstServed,
     LetsDeadlinesPass: InTime,
     CannotWait: NotBeforeItMay,
+    KeepsTheWaitToItself: OthersWaitAsWell,
     NeverGivesUp: NotTooOften,
     AsksADeadServer: OnlyProbes,
     BelievesEverything: HeadersAreHarmless,

@@ -53,18 +53,25 @@ def _nobody(*facts: Any) -> None:
     pass
 
 
-def levels(scheduler: Scheduler, paid: Mapping[str, Iterable[Bucket]], now_ns: int) -> dict[int, tuple[Bucket, int]]:
-    """The buckets in *paid*, and the credits in each."""
+Before = dict[int, tuple[Bucket, int, int]]
+
+
+def levels(paid: Mapping[str, Iterable[Bucket]], now_ns: int) -> Before:
+    """The buckets in *paid*, the credits in each, and their windows."""
     found = {}
     for buckets in paid.values():
         for bucket in buckets:
             bucket.refresh(now_ns=now_ns)
-            found[id(bucket)] = (bucket, bucket.credits)
+            found[id(bucket)] = (bucket, bucket.credits, bucket.window_ns)
     return found
 
 
-def _moved(before: dict[int, tuple[Bucket, int]]) -> dict[int, int]:
-    return {at: bucket.credits - had for at, (bucket, had) in before.items()}
+def _moved(before: Before) -> dict[int, int]:
+    """By how much each has changed; credits of another window cannot be compared."""
+    return {
+        at: bucket.credits - had if bucket.window_ns == window_ns else 0
+        for at, (bucket, had, window_ns) in before.items()
+    }
 
 
 class Watched(Scheduler):
@@ -72,6 +79,8 @@ class Watched(Scheduler):
 
     ears: Ears
     gate: int
+    moved: Mapping[int, int] = {}
+    """By how many credits the answer that was read last moved each bucket."""
     _now_ns: int = 0
 
     def submit(self, key: str, **asked: Any) -> Any:
@@ -104,8 +113,10 @@ class Watched(Scheduler):
 
     def observe(self, ticket: Any, signals: Any, *, now_ns: int) -> None:
         used = ticket.state is State.GRANTED
+        before = levels(self.keys[ticket.key].budget.by_unit, now_ns) if used else {}
         super().observe(ticket, signals, now_ns=now_ns)
         if used:
+            self.moved = _moved(before)
             self.ears.answered(self, ticket, signals, now_ns)
 
     def failed(self, ticket: Any, failure: Any, *, now_ns: int) -> None:
@@ -114,14 +125,14 @@ class Watched(Scheduler):
 
     def unsent(self, ticket: Any, *, now_ns: int) -> None:
         charged = bool(ticket.marks)
-        before = levels(self, ticket.paid, now_ns)
+        before = levels(ticket.paid, now_ns)
         super().unsent(ticket, now_ns=now_ns)
         moved = _moved(before)
         if charged or any(moved.values()):
             self.ears.withdrawn(self, ticket, moved, now_ns)
 
     def settle(self, ticket: Any, used: Any, *, now_ns: int) -> None:
-        before = levels(self, self._state_of(ticket, now_ns).budget.by_unit, now_ns)
+        before = levels(self._state_of(ticket, now_ns).budget.by_unit, now_ns)
         had = dict(ticket.cost.pairs) | dict(ticket.settled or {})
         super().settle(ticket, used, now_ns=now_ns)
         has = dict(ticket.cost.pairs) | dict(ticket.settled or {})

@@ -8,7 +8,7 @@ from .calls import EveryRequestMetered, InTime, ItsOwnAnswer, OneEnd, Owed
 from .learning import HeadersAreHarmless, NoEndlessPause, OldNewsRaisesNothing
 from .ledger import EverySlotOnce, FailuresChargeNothing, WhatWasNotSentComesBack
 from .rest import Counted, NoSecrets, NothingLeft
-from .retries import NotBeforeItMay, NotTooOften, OnlyProbes, WithinTheBudget
+from .retries import NotBeforeItMay, NotTooOften, OnlyProbes, OthersWaitAsWell, WithinTheBudget
 
 ALL: tuple[type[Check], ...] = (
     OneEnd,
@@ -23,6 +23,7 @@ ALL: tuple[type[Check], ...] = (
     WhatWasNotSentComesBack,
     FailuresChargeNothing,
     NotBeforeItMay,
+    OthersWaitAsWell,
     NotTooOften,
     WithinTheBudget,
     OnlyProbes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from ..check import Check, Levels
 
 if TYPE_CHECKING:
     from ratelimit_client.core.bucket import Bucket
+    from ratelimit_client.core.concurrency import Ending
     from ratelimit_client.core.keystate import KeyState
     from ratelimit_client.core.quota import Quota
+    from ratelimit_client.core.signals import Signals
     from ratelimit_client.core.ticket import Ticket
 
     from ..watching import Watched
@@ -51,6 +54,8 @@ class NoOverAdmission(Check):
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._debts: dict[tuple[int, str], list[Debt]] = {}
+        self._answered: set[tuple[int, int]] = set()
+        self._perhaps: Counter[tuple[int, str, str]] = Counter()
 
     def _of(self, of: Watched, key: str) -> list[Debt]:
         found = self._debts.get((of.gate, key))
@@ -72,6 +77,8 @@ class NoOverAdmission(Check):
             debt.owed += amount * debt.window_ns
             # An estimate may be above the whole bucket: then it goes when that is full.
             most = lent + max(debt.amount, amount if ticket.features is not None else 0)
+            if bucket is not None and bucket.watched:
+                most += self._perhaps[of.gate, state.name, debt.unit]  # a header tells that they never came
             if debt.owed > most * debt.window_ns:
                 over = debt.owed / debt.window_ns - most
                 self.broken(
@@ -110,6 +117,15 @@ class NoOverAdmission(Check):
     def settled(self, of: Watched, ticket: Ticket, refund: Mapping[str, int], moved: Levels, now_ns: int) -> None:
         if any(credits_ > 0 for credits_ in moved.values()):
             self._back(of, ticket, refund, now_ns)
+
+    def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
+        self._answered.add((of.gate, ticket.order))
+
+    def released(self, of: Watched, ticket: Ticket, ending: Ending, now_ns: int) -> None:
+        """Of one that was cut off nobody knows whether the server has seen it; it stays charged."""
+        if (of.gate, ticket.order) not in self._answered:
+            for unit, amount in ticket.cost.pairs:
+                self._perhaps[of.gate, of.keys[ticket.key].name, unit] += amount
 
     def quotas_changed(self, of: Watched, now_ns: int) -> None:
         for (gate, key), debts in self._debts.items():
@@ -170,20 +186,27 @@ class NobodyWaitsInVain(Check):
 
 
 class FirstComeFirstServed(Check):
-    """I7. In one key, tenant and priority nobody is overtaken but by calls that need nothing of what he waits for."""
+    """
+    I7. In one key, tenant and priority nobody is overtaken but by calls that need nothing of what he waits for; one
+    that is sent back stands where it stood.
+    """
 
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._waiting: dict[tuple[int, str, int, str], dict[int, Ticket]] = {}
+        self._ranks: dict[Ticket, int] = {}
 
     def _lane(self, of: Watched, ticket: Ticket) -> dict[int, Ticket]:
         return self._waiting.setdefault((of.gate, ticket.key, ticket.priority, ticket.tenant), {})
 
     def submitted(self, of: Watched, ticket: Ticket, now_ns: int) -> None:
+        self._ranks[ticket] = ticket.seq
         if ticket.state.name == "QUEUED":
             self._lane(of, ticket)[ticket.seq] = ticket
 
     def requeued(self, of: Watched, ticket: Ticket, now_ns: int) -> None:
+        if self._ranks[ticket] != ticket.seq:
+            self.broken(f"gate {of.gate}: #{self._ranks[ticket]} of {ticket.key} was sent back as #{ticket.seq}")
         self._lane(of, ticket)[ticket.seq] = ticket
 
     def gone(self, of: Watched, tickets: Sequence[Ticket], now_ns: int) -> None:

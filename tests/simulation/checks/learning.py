@@ -44,26 +44,21 @@ class HeadersAreHarmless(Check):
 
 
 class OldNewsRaisesNothing(Check):
-    """I13. A success that is answered after a later one was read raises no level beyond what time does."""
+    """I13. A success that comes after the answer to a later call was read raises no level."""
 
     def __init__(self, day: Any) -> None:
         super().__init__(day)
-        self._before: dict[int, tuple[int, int]] = {}
-
-    def instant(self, now_ns: int) -> None:
-        self._before.clear()
+        self._newest: dict[tuple[int, int], int] = {}
 
     def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
-        state = of.keys[ticket.key]
-        for lines in state.budget.lines.values():
-            for line in lines:
-                bucket = line.bucket
-                had = self._before.get(id(bucket))
-                bucket.refresh(now_ns=now_ns)
-                old = had is not None and ticket.order < had[0] and signals.reason is Reason.OK
-                if old and had is not None and bucket.credits > had[1] and line.series.last_order > ticket.order:
-                    self.broken(f"gate {of.gate}: #{ticket.seq}, which is older, raised {bucket.name}")
-                self._before[id(bucket)] = (line.series.last_order, bucket.credits)
+        for line in of.keys[ticket.key].budget.all_lines:
+            bucket = line.bucket
+            at = of.gate, id(bucket)
+            newest = self._newest.get(at, -1)
+            if signals.reason is Reason.OK and ticket.order < newest and of.moved.get(id(bucket), 0) > 0:
+                self.broken(f"gate {of.gate}: #{ticket.seq}, which is older, raised {bucket.name}")
+            if line.series.last_order == ticket.order:
+                self._newest[at] = max(newest, ticket.order)
 
 
 class NoEndlessPause(Check):

@@ -52,6 +52,47 @@ class NotBeforeItMay(Check):
             self.broken(f"gate {of.gate}: #{ticket.seq} goes after its deadline")
 
 
+@attrs.frozen
+class _Asked:
+    """A server asked calls that cost so much of a unit (None: all calls) to wait."""
+
+    until_ns: int
+    unit: str | None
+    amount: int
+
+
+class OthersWaitAsWell(Check):
+    """
+    I9. What a refusal asks to wait holds for all calls of its key that cost at least as much there; of one that names
+    nothing, for every call.
+    """
+
+    def __init__(self, day: Any) -> None:
+        super().__init__(day)
+        self._asked: dict[tuple[int, str], list[_Asked]] = {}
+
+    def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
+        hint_s = signals.retry_after_s
+        if signals.reason is not Reason.RATE_LIMITED or hint_s is None or hint_s <= 0:
+            return
+        state = of.keys[ticket.key]
+        line = state.budget.named(signals, ticket)
+        unit = None if line is None else line.bucket.pays
+        asked = _Asked(now_ns + to_ns(hint_s), unit, ticket.amount(unit))
+        self._asked.setdefault((of.gate, state.name), []).append(asked)
+
+    def granted(self, of: Watched, state: KeyState, ticket: Ticket, now_ns: int) -> None:
+        for asked in self._asked.get((of.gate, state.name), ()):
+            early_ns = asked.until_ns - now_ns
+            if early_ns > 0 and (asked.unit is None or ticket.amount(asked.unit) >= max(1, asked.amount)):
+                self.broken(f"gate {of.gate}: #{ticket.seq} goes {early_ns / NS:g} s too soon, {asked}")
+
+    def quotas_changed(self, of: Watched, now_ns: int) -> None:
+        for (gate, _), asked in self._asked.items():
+            if gate == of.gate:
+                asked.clear()
+
+
 class NotTooOften(Check):
     """I9. A call fails at most ``max_attempts`` times and is refused at most ``max_refusals`` and one times."""
 
