@@ -3,6 +3,7 @@ Plant a bug in a copy of the library and see whether the suite finds it.
 
     python -m tests.planted              all of them, with the test that found each
     python -m tests.planted "torn tail kept"
+    python -m tests.planted --days 200   in how many simulated days, or bulk jobs, each is found by chance
 """
 
 from __future__ import annotations
@@ -59,9 +60,7 @@ def plant(bug: Bug, folder: Path) -> Path:
 
 def find(bug: Bug, folder: Path) -> Find | None:
     """Run the suite against the library in *folder*; None when it notices nothing."""
-    env = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "RLC_SIZE": "test"}
-    env["PYTHONDONTWRITEBYTECODE"] = "1"
-    env.pop("RLC_FORBID_SKIPS", None)
+    env = _with(folder)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
     command = [sys.executable, "-m", "pytest", *options]
     began, passed = time.monotonic(), 0
@@ -85,3 +84,30 @@ def find(bug: Bug, folder: Path) -> Find | None:
         if run.returncode != 0:
             raise RuntimeError(f"{bug.name}: the suite itself broke\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}")
     return None
+
+
+def live(folder: Path, days: int, *, jobs: bool = False) -> int | None:
+    """
+    How many simulated days it takes until one goes wrong with the library in *folder*.
+
+    Args:
+        days: so many at most; None is returned when all of them are well.
+        jobs: bulk jobs, and no days.
+    """
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "0", "--days", str(days), "--until-wrong"]
+    run = subprocess.run(
+        [*command, *(["--job"] if jobs else [])],
+        cwd=ROOT, env=_with(folder), capture_output=True, text=True, timeout=_PATIENCE_S, check=False,
+    )  # fmt: skip
+    wrong = re.search(r"^(?:seed|job) (\d+): ", run.stdout, re.MULTILINE)
+    if wrong is None and run.returncode != 0:
+        raise RuntimeError(f"the simulation itself broke\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}")
+    return None if wrong is None else int(wrong[1]) + 1
+
+
+def _with(folder: Path) -> dict[str, str]:
+    """The environment of a process that imports the library from *folder*."""
+    env = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "RLC_SIZE": "test"}
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env.pop("RLC_FORBID_SKIPS", None)
+    return env

@@ -4,6 +4,7 @@ Replay a day.
     python -m tests.simulation --seed 1234             # run it; what is wrong, if anything
     python -m tests.simulation --seed 1234 --tell      # with everything that happens
     python -m tests.simulation --seed 1 --days 500     # many days, from that seed on
+    python -m tests.simulation --seed 1 --days 500 --until-wrong
     python -m tests.simulation --seed 7 --job          # a bulk job over several lives
 """
 
@@ -28,12 +29,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=1, help="so many, from the seed on")
     parser.add_argument("--tell", action="store_true", help="print the world and everything that happens")
     parser.add_argument("--job", action="store_true", help="a bulk job in the place of a day")
+    parser.add_argument(
+        "--until-wrong", action="store_true", help="the first day that goes wrong is the last"
+    )
     parser.add_argument("--digest", action="store_true", help="print the digest of each day and nothing else")
     arguments = parser.parse_args(argv)
     wrong = 0
     ends: Counter[str] = Counter()
     began = time.process_time()
     for seed in range(arguments.seed, arguments.seed + arguments.days):
+        if wrong and arguments.until_wrong:
+            break
         if arguments.job:
             wrong += _job(seed, tell=arguments.tell)
             continue
