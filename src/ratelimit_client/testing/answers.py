@@ -29,6 +29,7 @@ from .account import Refusal
 from .charging import Ask
 from .endpoints import ENDPOINTS, Facts
 from .showing import Shown
+from .streaming import STREAMS, Stream
 
 _MS = 1_000_000
 
@@ -39,6 +40,10 @@ class Ending(enum.Enum):
     WHOLE = "whole"
     TRUNCATED = "truncated"
     RESET = "reset"
+    STREAM_ERROR = "stream_error"
+    """Of a stream: the second half is an error."""
+    UNFINISHED = "unfinished"
+    """Of a stream: it ends well as HTTP, and nothing says that it has come to its end."""
     LEFT = "left"
     """The client was gone before it came, so nothing of it was sent."""
 
@@ -87,6 +92,8 @@ class Answer:
         kind: None for a success, else the kind of error.
         decided_ns: the instant of the decision.
         latency_ns: from the arrival of the request to the first byte of the answer.
+        stream: it comes in events; None: in one piece.
+        streaming_ns: from the first event to the last.
         ending: how it ends on the wire.
         charged: tokens the call was charged; 0 when it was not admitted.
         refusal: why a limit refused it, or None.
@@ -99,6 +106,8 @@ class Answer:
     kind: ErrorKind | None = None
     decided_ns: int = 0
     latency_ns: int = 0
+    stream: Stream | None = None
+    streaming_ns: int = 0
     ending: Ending = Ending.WHOLE
     charged: int = 0
     admitted: bool = False
@@ -136,10 +145,29 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """The whole body, also of an answer that will be cut short."""
+        """The whole body, also of an answer that will be cut short; of a stream all of its events."""
         if self._body is None:
-            self._body = json.dumps(self.json(), separators=(",", ":")).encode()
+            if self.in_events:
+                self._body = b"".join(self.events())
+            else:
+                self._body = json.dumps(self.json(), separators=(",", ":")).encode()
         return self._body
+
+    @property
+    def in_events(self) -> bool:
+        """It is a stream, and not an error that came before it began."""
+        return self.stream is not None and self.kind is None
+
+    def events(self) -> list[bytes]:
+        """The events that are sent, each with its empty line; for streams."""
+        assert self.stream is not None
+        write, break_off = STREAMS[self.ask.endpoint]
+        events = list(write(self.json(), self.stream))
+        if self.ending in _HALVES:
+            events = events[: len(events) // 2]
+        if self.ending is Ending.STREAM_ERROR:
+            events.append(break_off(error_body("server_error")))
+        return events
 
     def json(self) -> dict[str, Any]:
         """The body before it is written."""
@@ -222,7 +250,7 @@ class Answer:
             headers[f"x-ratelimit-reset-{each.unit}"] = format_duration(each.reset_ns // _MS / 1000)
         if self.wait_s is not None and self.retry_headers:
             headers.update(refusal_headers(self.wait_s))
-        headers["content-type"] = "application/json"
+        headers["content-type"] = "text/event-stream; charset=utf-8" if self.in_events else "application/json"
         return headers
 
     def _error(self) -> dict[str, Any]:
@@ -255,6 +283,7 @@ def _reading(shown: Shown) -> Reading:
     return Reading(float(shown.limit), float(shown.remaining), shown.reset_ns // _MS / 1000)
 
 
+_HALVES = frozenset({Ending.TRUNCATED, Ending.STREAM_ERROR, Ending.UNFINISHED})
 _RETRYABLE = frozenset({"rate_limit", "slow_down", "overloaded", "server_error"})
 _REASONS: dict[str, Reason] = {
     "rate_limit": Reason.RATE_LIMITED,

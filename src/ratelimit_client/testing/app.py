@@ -118,9 +118,32 @@ class ModelApp:
         if answer.ending is Ending.RESET:
             return _reset(request)
         headers = self.headers_of(answer)
+        if answer.in_events:
+            return await self._tell(request, answer, headers)
         if answer.ending is Ending.TRUNCATED:
             return await _half(request, answer, headers)
         return web.Response(status=answer.status, headers=headers, body=answer.body)
+
+    async def _tell(self, request: web.BaseRequest, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
+        """Send the events of a stream, evenly in time."""
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        response.enable_chunked_encoding()
+        events = answer.events()
+        pause_s = answer.streaming_ns / 1e9 / max(1, len(events) - 1)
+        try:
+            await response.prepare(request)
+            if not pause_s:
+                await response.write(b"".join(events))
+            for at, event in enumerate(events if pause_s else ()):
+                if at:
+                    await asyncio.sleep(pause_s)
+                await response.write(event)
+        except (asyncio.CancelledError, ConnectionResetError):  # the client is gone, or this server is
+            self.server.left(answer)
+            raise
+        if answer.ending is Ending.TRUNCATED and request.transport is not None:
+            request.transport.close()  # without the chunk that says "this was all"
+        return response
 
 
 def _reset(request: web.BaseRequest) -> web.StreamResponse:

@@ -75,6 +75,9 @@ def latency(value: float | Latency) -> Latency:
     return Constant(value) if isinstance(value, int | float) else value
 
 
+_FAULTS = ("server_error", "overloaded", "slow_down", "reset", "truncated", "slow", "stream_error", "unfinished")
+
+
 @attrs.frozen(kw_only=True)
 class Faults:
     """
@@ -87,6 +90,8 @@ class Faults:
         reset: admitted and charged, then the connection is reset without an answer.
         truncated: admitted and charged; the answer breaks off in the middle of its body.
         slow: the answer takes *slow_factor* times as long.
+        stream_error: of a stream: an error in its middle; of other answers nothing.
+        unfinished: of a stream: it ends in its middle, as if that were all; of other answers nothing.
         from_s, until_s: when, in seconds after the first call.
     """
 
@@ -96,19 +101,21 @@ class Faults:
     reset: float = 0.0
     truncated: float = 0.0
     slow: float = 0.0
+    stream_error: float = 0.0
+    unfinished: float = 0.0
     slow_factor: float = 10.0
     from_s: float = 0.0
     until_s: float = math.inf
 
     def __attrs_post_init__(self) -> None:
-        chances = (self.server_error, self.overloaded, self.slow_down, self.reset, self.truncated, self.slow)
+        chances = [getattr(self, name) for name in _FAULTS]
         if min(chances) < 0 or sum(chances) > 1 + 1e-9:
             raise ValueError(f"probabilities lie between 0 and 1 and add up to at most 1, not {sum(chances):g}")
 
     def draw(self, dice: random.Random) -> str | None:
         """The name of the fault that happens now, or None."""
         chance = dice.random()
-        for name in ("server_error", "overloaded", "slow_down", "reset", "truncated", "slow"):
+        for name in _FAULTS:
             chance -= getattr(self, name)
             if chance < 0:
                 return name

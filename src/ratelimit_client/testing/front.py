@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .answers import NOBODY, Answer, Caller
 from .charging import Ask
 from .endpoints import ENDPOINTS, BadRequest, write_model
+from .streaming import STREAMS, Stream
 
 if TYPE_CHECKING:
     from .model_server import ModelServer
@@ -45,8 +46,7 @@ def handle(
         parsed = _parse(body)
         caller = _caller(headers, parsed, body)
         ask = endpoint.read(parsed)
-        if parsed.get("stream"):
-            raise BadRequest("This server does not stream: leave 'stream' out.", "stream")
+        stream = _stream(parsed, name)
     except BadRequest as error:
         return server.refuse(
             "invalid_request", _NOTHING_ASKED, caller, message=str(error), param=error.param, now_ns=now_ns
@@ -54,7 +54,7 @@ def handle(
     if not endpoint.metered:
         return server.pass_unmetered(ask, caller, None, now_ns=now_ns)
     pictures = {"images": ask.images, "input-images": ask.images} if ask.images else {}
-    return server.decide(ask, caller, others=pictures, now_ns=now_ns)
+    return server.decide(ask, caller, others=pictures, stream=stream, now_ns=now_ns)
 
 
 def mark_of(parsed: Mapping[str, Any], body: bytes) -> str:
@@ -74,6 +74,19 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise BadRequest("We could not parse the JSON body of your request.")
     return parsed
+
+
+def _stream(parsed: Mapping[str, Any], endpoint: str) -> Stream | None:
+    """How the caller wants the answer to come."""
+    wanted = parsed.get("stream")
+    if not wanted:
+        return None
+    if wanted is not True:
+        raise BadRequest("Invalid type for 'stream': expected a boolean.", "stream")
+    if endpoint not in STREAMS:
+        raise BadRequest(f"Unrecognized request argument supplied: stream ({endpoint} does not stream).", "stream")
+    options = parsed.get("stream_options")
+    return Stream(usage=isinstance(options, dict) and options.get("include_usage") is True)
 
 
 def _caller(headers: Mapping[str, str], parsed: Mapping[str, Any], body: bytes) -> Caller:

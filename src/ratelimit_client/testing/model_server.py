@@ -38,6 +38,7 @@ from .lies import Liar, Lies
 from .ramp import Ramp, RampMeter
 from .showing import Choice, Showing, binding, honest, silent
 from .showing import showing as as_showing
+from .streaming import Stream
 from .tally import Tally
 
 Limits = Quota | str | Iterable[Quota | str] | Mapping[str, Any] | None
@@ -46,6 +47,7 @@ Limits = Quota | str | Iterable[Quota | str] | Mapping[str, Any] | None
 Snapshots = Mapping[str, str | Sequence[tuple[float, str]]]
 
 _NO_OTHERS: Mapping[str, int] = {}
+_OF_STREAMS = frozenset({"stream_error", "unfinished"})
 
 
 def _by_key(limits: Limits) -> dict[str, Quotas]:
@@ -98,6 +100,7 @@ class ModelServer:
         charge_refusals: a refused call pays its request (OpenAI), or nothing.
         lies: what the headers tell instead of the truth; see `Lies`.
         latency, refusal_latency: seconds, or what draws them.
+        streaming: seconds from the first event of a stream to its last, or what draws them.
         faults, outsiders, changes: one or several; see `Faults`, `Outsiders`, `Change`.
         quota_after: calls admitted before the account has no money left; 0: at once.
         max_in_flight: calls under way beyond which it answers 503 overloaded.
@@ -128,6 +131,7 @@ class ModelServer:
     charge_refusals: bool = attrs.field(default=True, kw_only=True)
     latency: Latency = attrs.field(default=Constant(0.0), converter=as_latency, kw_only=True)
     refusal_latency: Latency = attrs.field(default=Constant(0.005), converter=as_latency, kw_only=True)
+    streaming: Latency = attrs.field(default=Constant(0.0), converter=as_latency, kw_only=True)
     faults: tuple[Faults, ...] = attrs.field(default=(), converter=_all_faults, kw_only=True)
     outsiders: tuple[Outsiders, ...] = attrs.field(default=(), converter=_all_outsiders, kw_only=True)
     changes: tuple[Change, ...] = attrs.field(default=(), converter=_all_changes, kw_only=True)
@@ -188,7 +192,13 @@ class ModelServer:
         return front.handle(self, method, path, headers, body, now_ns=now_ns)
 
     def decide(
-        self, ask: Ask, caller: Caller = NOBODY, *, others: Mapping[str, int] = _NO_OTHERS, now_ns: int
+        self,
+        ask: Ask,
+        caller: Caller = NOBODY,
+        *,
+        others: Mapping[str, int] = _NO_OTHERS,
+        stream: Stream | None = None,
+        now_ns: int,
     ) -> Answer:
         """Decide a metered call that arrives now: everything about its answer but the waiting."""
         elapsed_ns = self._arrive(now_ns)
@@ -216,6 +226,8 @@ class ModelServer:
         else:
             refusal = account.admit(1, tokens, others, now_ns=now_ns)
         answer = self._answer(ask, caller, account, tokens, refusal)
+        if stream is not None and answer.admitted:
+            answer.stream, answer.streaming_ns = stream, self.streaming.draw_ns(self._dice)
         if self.ramp is not None and answer.admitted:
             self._ramps[account.name].take(self.ramp.cost(tokens), now_ns=now_ns)
         if fault is not None and answer.admitted:
@@ -262,7 +274,7 @@ class ModelServer:
         What was charged stays charged; its place among ``max_in_flight`` is free again,
         and the tally counts no success. To be told at most once of an answer.
         """
-        ends_ns = answer.decided_ns + answer.latency_ns
+        ends_ns = answer.decided_ns + answer.latency_ns + answer.streaming_ns
         if answer.admitted and ends_ns in self._ends_ns:
             self._ends_ns.remove(ends_ns)
             heapq.heapify(self._ends_ns)
@@ -372,7 +384,7 @@ class ModelServer:
                 liar = self._liars[answer.group] = Liar(self.lies, self._dice)
             answer.say(liar.tell(answer.headers, elapsed_s=(now_ns - self._start_ns) / NS))
         if self.max_in_flight is not None and answer.admitted:
-            heapq.heappush(self._ends_ns, now_ns + answer.latency_ns)
+            heapq.heappush(self._ends_ns, now_ns + answer.latency_ns + answer.streaming_ns)
         self.tally.add(answer, now_ns=now_ns)
         return answer
 
@@ -395,5 +407,5 @@ def _break(answer: Answer, fault: str, factor: float) -> None:
         answer.kind, answer.status = "server_error", STATUS["server_error"]
     elif fault == "slow":
         answer.latency_ns = round(answer.latency_ns * factor)
-    else:
+    elif answer.stream is not None or fault not in _OF_STREAMS:
         answer.ending = Ending(fault)
