@@ -76,9 +76,9 @@ BUGS = (
     Bug(
         "settled twice",
         "what is said again takes the place of what was said before",
-        "core/scheduler.py",
-        "            charged = before.get(unit, ticket.amount(unit))\n",
-        "            charged = ticket.amount(unit)\n",
+        "core/settling.py",
+        "        charged = before.get(unit, ticket.amount(unit))\n",
+        "        charged = ticket.amount(unit)\n",
         ("core/test_scheduler_running.py", "core/test_machine.py"),
     ),
     Bug(

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from .bucket import Bucket
 from .events import Kind
 from .failure import TransportFailure
@@ -22,6 +24,7 @@ from .patience import hint_came, outage_began
 from .readings import Lesson
 from .signals import Reason, Signals
 from .slowdown import Refused
+from .ticket import State
 from .units import NS, to_ns
 
 if TYPE_CHECKING:
@@ -33,24 +36,54 @@ if TYPE_CHECKING:
 _FOREIGN_MAX_PPM = 100_000
 
 
-def learn_from_answer(
-    scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int
-) -> None:
+def learn_from_answer(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
     """Use everything one answer says."""
-    window = state.window
-    window.answered(now_ns=now_ns)
+    state.window.answered(now_ns=now_ns)
     _tell_breaker(scheduler, state, signals, now_ns)
-    refused = signals.reason is Reason.RATE_LIMITED
     used: list[tuple[Line, Lesson]] = []
     if signals.reason is not Reason.OK or state.reading_due(now_ns=now_ns):
         state.read_ns = now_ns
         _note_let_in(state, now_ns)
-        # A refusal and "too large" are both proof of a lower limit.
-        proof = refused or signals.reason is Reason.TOO_LARGE
-        used = _use_readings(scheduler, state, ticket, signals, proof, now_ns)
+        used = _use_readings(scheduler, state, ticket, signals, now_ns)
+    if signals.reason is Reason.RATE_LIMITED:
+        state.window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
+    _heed(scheduler, state, ticket, signals, used, now_ns)
+    if ticket.features is not None and (used or signals.requested is not None):
+        had = state.estimator.evidences
+        _estimate(state, ticket, signals, used, now_ns)
+        _tell_estimate(scheduler, state, had, now_ns)
+    if scheduler.wants(Kind.ANSWERED):
+        latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
+        scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)
+
+
+def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
+    """
+    Use what a server says after the head of an answer: an error inside a stream, limits in an event.
+
+    Its numbers are those of the moment in which it was said, and of no use for measuring the way.
+    """
+    if ticket.state is State.GRANTED:  # there was no head
+        ticket.state = State.ANSWERED
+        state.window.answered(now_ns=now_ns)
+    _tell_breaker(scheduler, state, signals, now_ns)
+    said_now = attrs.evolve(signals, processing_s=0.0)
+    used = _read_levels(scheduler, state, ticket, said_now, now_ns)
+    _heed(scheduler, state, ticket, signals, used, now_ns)
+
+
+def _heed(
+    scheduler: Scheduler,
+    state: KeyState,
+    ticket: Ticket,
+    signals: Signals,
+    used: list[tuple[Line, Lesson]],
+    now_ns: int,
+) -> None:
+    """Draw the conclusions of what was said, beyond its numbers."""
+    refused = signals.reason is Reason.RATE_LIMITED
     if refused:
         state.refused += 1
-        window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
         _refused(scheduler, state, ticket, signals, used, now_ns)
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
@@ -68,13 +101,6 @@ def learn_from_answer(
     if refused:
         for member in (state, *state.kin):
             hint_came(scheduler, member, now_ns)
-    if ticket.features is not None and (used or signals.requested is not None):
-        had = state.estimator.evidences
-        _estimate(state, ticket, signals, used, now_ns)
-        _tell_estimate(scheduler, state, had, now_ns)
-    if scheduler.wants(Kind.ANSWERED):
-        latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
-        scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)
 
 
 def learn_from_usage(scheduler: Scheduler, state: KeyState, ticket: Ticket, tokens: int, *, now_ns: int) -> None:
@@ -92,14 +118,22 @@ def _tell_estimate(scheduler: Scheduler, state: KeyState, had: int, now_ns: int)
 
 
 def _use_readings(
-    scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, refused: bool, now_ns: int
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, now_ns: int
 ) -> list[tuple[Line, Lesson]]:
     """Correct levels by what the answer shows, and draw the conclusions for slices, shares and the ramp."""
     if signals.processing_s is not None and (way_ns := now_ns - ticket.granted_ns - to_ns(signals.processing_s)) > 0:
         # What the server did not spend on it, it spent on the way or before the door.
         scheduler.jitter.add(way_ns)
+    return _read_levels(scheduler, state, ticket, signals, now_ns)
+
+
+def _read_levels(
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, now_ns: int
+) -> list[tuple[Line, Lesson]]:
+    # A refusal and "too large" are both proof of a lower limit.
+    proof = signals.reason in (Reason.RATE_LIMITED, Reason.TOO_LARGE)
     jitter_ns = scheduler.jitter.ns
-    used = state.budget.read(ticket, signals, refused=refused, jitter_ns=jitter_ns, now_ns=now_ns)
+    used = state.budget.read(ticket, signals, refused=proof, jitter_ns=jitter_ns, now_ns=now_ns)
     for line, _ in used:
         _read(scheduler, state, ticket, line, now_ns)
     if used:
@@ -211,9 +245,7 @@ def _refused(
         if budget.explained(ticket, signals) is not None:
             return
     own, _, total = ticket.mark("requests")
-    if budget.learner.refused(
-        ticket.granted_ns, total - own, budget.debits, most=budget.shown_rate(), now_ns=now_ns
-    ):
+    if budget.learner.refused(ticket.granted_ns, total - own, budget.debits, most=budget.shown_rate(), now_ns=now_ns):
         budget.rebuild()
         if until_ns == now_ns:
             state.gate_ns = max(state.gate_ns, budget.learner.resumes_ns)
@@ -280,9 +312,7 @@ def _named(
         predicted = known if known is not None else bucket.level(now_ns=now_ns)
     in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
     had = lessons.slice
-    lessons.refused(
-        amount, predicted, in_slice, known, order=ticket.order, granted_ns=ticket.granted_ns, now_ns=now_ns
-    )
+    lessons.refused(amount, predicted, in_slice, known, order=ticket.order, granted_ns=ticket.granted_ns, now_ns=now_ns)
     if known is None:
         bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
     if until_ns > now_ns:
@@ -299,9 +329,7 @@ def _too_large(state: KeyState, signals: Signals, now_ns: int) -> None:
         line.bucket.firm = True
 
 
-def _estimate(
-    state: KeyState, ticket: Ticket, signals: Signals, used: list[tuple[Line, Lesson]], now_ns: int
-) -> None:
+def _estimate(state: KeyState, ticket: Ticket, signals: Signals, used: list[tuple[Line, Lesson]], now_ns: int) -> None:
     """What the server charged, as far as this answer shows it."""
     assert ticket.features is not None
     if signals.requested is not None and signals.unit == "tokens":

@@ -29,7 +29,7 @@ from .failure import TransportFailure
 from .groups import leave_group
 from .jitter import ArrivalJitter
 from .keystate import KeyState, worth_keeping
-from .observing import learn_from_answer, learn_from_failure, learn_from_usage
+from .observing import learn_from_answer, learn_from_event, learn_from_failure
 from .patience import expire, limit
 from .profile import ServerProfile
 from .quota import Quota, Quotas, quotas_by_key
@@ -37,10 +37,10 @@ from .refusing import asked_to_wait, check_reachable, exceeds, too_late, would_b
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .scopes import plain, present
 from .serving import serve
+from .settling import settle
 from .signals import Signals
 from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
 from .together import Group, join_at_birth, quotas_name
-from .units import MAX_AMOUNT
 
 TURN_MAX = 256
 # A look-up in an enum's class costs more than all else in a line.
@@ -341,6 +341,13 @@ class Scheduler:
             if state.kin:
                 self.agenda.touch_all()
 
+    def heard(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
+        """Something was said after the head of an answer, or without one."""
+        if ticket.state is _GRANTED or ticket.state is _ANSWERED:
+            state = self.keys[ticket.key]
+            learn_from_event(self, state, ticket, signals, now_ns=now_ns)
+            self._moved(state)
+
     def failed(self, ticket: Ticket, failure: TransportFailure, *, now_ns: int) -> None:
         """It went out and no usable answer came."""
         state = self._state_of(ticket, now_ns)
@@ -360,23 +367,8 @@ class Scheduler:
     def settle(self, ticket: Ticket, used: Mapping[str, int], *, now_ns: int) -> None:
         """What the call used; it moves a level only where the server settles too, and always fairness."""
         state = self._state_of(ticket, now_ns)
-        # An amount that cannot be is not believed; what is said again takes the place of what was said before.
-        used = {unit: actual for unit, actual in used.items() if 0 <= actual <= MAX_AMOUNT}
-        before = ticket.settled or {}
-        for unit, actual in used.items():
-            charged = before.get(unit, ticket.amount(unit))
-            if actual != charged:
-                state.budget.settle(unit, charged - actual, now_ns=now_ns)
-                self._moved(state)
-        if "tokens" in used and "tokens" not in before:
-            learn_from_usage(self, state, ticket, used["tokens"], now_ns=now_ns)
-        ticket.settled = {**before, **used}
-        if ticket.share:
-            share = state.budget.share_of({**dict(ticket.cost.pairs), **used}.items())
-            state.queue.correct(ticket, share - ticket.share)
-            ticket.share = share
-        if self._wanted and Kind.SETTLED in self._wanted:
-            self.emit(Kind.SETTLED, state.name, now_ns, charged=ticket.amount("tokens"), **dict(used))
+        if settle(self, state, ticket, used, now_ns=now_ns):
+            self._moved(state)
 
     def release(self, ticket: Ticket, ending: Ending, *, now_ns: int) -> None:
         """The slot is free. The ticket rests until it is sent back or forgotten."""

@@ -187,6 +187,12 @@ class Dispatcher(LoopBound):
         if self.waiting:
             self.turn_soon()
 
+    def heard(self, ticket: Ticket, signals: Signals) -> None:
+        """Something more was said than the head of an answer."""
+        self.scheduler.heard(ticket, signals, now_ns=self._now_ns())
+        if self.waiting:
+            self.turn_soon()
+
     def succeeded(self, ticket: Ticket, told: Told) -> Signals:
         """A success was answered; returns as much of what it says as was looked at."""
         now_ns = self._now_ns()

@@ -240,6 +240,17 @@ class Permit:
         self._signals = desk.dispatcher.succeeded(ticket, told)
         return told
 
+    def heard(self, signals: Signals) -> None:
+        """
+        Learn from what a server says after the head of its answer: an error inside a stream, limits in an event.
+
+        An error takes the place of what the head has said, also for whether the call is tried again.
+        """
+        if signals.reason is not _OK:
+            self._told = None
+            self._signals = signals
+        self._desk.dispatcher.heard(self.ticket, signals)
+
     def written(self) -> None:
         """The first byte of the request reached the socket (optional; it makes the ramp exact)."""
         self._desk.dispatcher.written(self.ticket)
