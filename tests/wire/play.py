@@ -82,7 +82,7 @@ async def _client(server: ScriptedServer, way: Way, idle_s: float) -> AsyncItera
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession()) if way == "theirs" else None
         client = await stack.enter_async_context(Client(server.url, api_key=canary.KEY, session=session, **options))
-        client._most_bytes = MOST_BYTES
+        client._sender.most_bytes = MOST_BYTES
         yield client
 
 

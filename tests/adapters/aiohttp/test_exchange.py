@@ -143,7 +143,7 @@ def test_a_body_above_the_cap_is_not_asked_for_again():
 
     async def story() -> None:
         async with served([answer(b'{"a":"' + b"x" * 1000 + b'"}')]) as (server, client):
-            client._most_bytes = 1000
+            client._sender.most_bytes = 1000
             with pytest.raises(IncompleteResponse, match="larger than 1000 bytes") as caught:
                 await client.post("/v1/x", json={})
             assert caught.value.kind is FailureKind.OTHER

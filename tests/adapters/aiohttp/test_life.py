@@ -147,8 +147,7 @@ def test_one_client_on_two_loops():
     async def story() -> int:
         async with RawServer([answer()]) as server:
             # A client has one origin; for the test both loops serve it at the same port.
-            client._base = Base(server.url)
-            client._wire._base = client._base
+            client._wire._base = client._requests._base = Base(server.url)
             await client.get("/v1/x")
             await client.get("/v1/x")
             return server.connections

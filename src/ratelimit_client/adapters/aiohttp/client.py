@@ -17,8 +17,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import re
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -26,23 +25,21 @@ import aiohttp
 
 from ... import __version__
 from ...core.cost import Cost
-from ...core.estimate import Features
 from ...core.retry import RetryPolicy
 from ...dialects.dialect import Dialect
-from ...dialects.features import Counter, features_of, features_of_form, model_of
+from ...dialects.features import Counter
 from ...dialects.registry import AUTO, detect
-from ...errors import ConfigurationError, DeadlineExpiredInQueue
+from ...errors import ConfigurationError
 from ...runtime.limiter import Limiter, QuotaLike
 from ...runtime.mapping import Results
-from . import codec
-from .body import MOST_BYTES
 from .credentials import Credentials, KeySource
 from .door import Door
-from .exchange import Call, Exchange
-from .headers import check, checked, merged, shy, standing
-from .names import Names
-from .payload import JSON, Content, Form, as_json, prepare
+from .exchange import Call, Whole
+from .headers import shy, standing
+from .payload import Content
 from .reply import Reply
+from .requests import KeyOf, Requests
+from .sending import Sender
 from .tally import Tally, outcome_of
 from .timeouts import Timeout
 from .url import OPENAI, Base, Params, endpoint, quiet
@@ -51,11 +48,6 @@ from .wire import Wire
 
 __all__ = ["Call", "Client", "Reply", "Timeout"]
 
-KeyOf = Callable[[str, int], str]
-"""``key_of(model, tokens)``: *tokens* are those that were stated, or about those of the prompt."""
-
-_METHOD = re.compile(r"[A-Z]{1,20}")
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_RETRY = RetryPolicy()
 _DEFAULT_TIMEOUT = Timeout()
 _AGENT = f"ratelimit-client/{__version__}"
@@ -149,15 +141,11 @@ class Client:
         self._whose = Whose(limiter, self._base, self._credentials, self._standing)
         self._limiter = limiter
         limiter.reports_written()
-        self._most_bytes = MOST_BYTES
-        self.counter: Counter | None = None
-        """Counts tokens to estimate with, ``counter(text, model) -> int``. None: by characters."""
-        self.key_of: KeyOf | None = None
-        """The key of calls that name none, made of the model and the tokens they ask with. None: the model."""
-        self._names = Names()
+        self._requests = Requests(self._base, self._standing, self._policy)
         self._door = Door()
         self.tally = Tally()
         """What became of its calls so far; the metrics are made of it."""
+        self._sender = Sender(limiter, self._whose, self._wire, self._credentials, self._door, self.tally)
 
     # -- calls --------------------------------------------------------------------------
 
@@ -219,86 +207,28 @@ class Client:
             WrongLoop: calls are under way on another event loop.
         """
         headers = shy(headers)
-        alone = json is not None and data is None and files is None
-        content = as_json(json) if alone else await prepare(json, data, files)
-        stated = cost is not None or tokens is not None
-        shown = json
-        if isinstance(json, bytes) and (key is None or not stated):
-            shown = _read(json)
-        elif isinstance(content, Form):
-            shown = content.fields
-        features = None
-        if not stated and content is not None:
-            if alone:
-                features = features_of(shown, path, self.counter)
-            else:
-                files = content.files if isinstance(content, Form) else ()
-                features = features_of_form(shown, len(content.raw), path, files, self.counter)
         return await self.send(
-            self.call(
+            await self._requests.of(
                 method,
                 path,
-                content,
+                json=json,
+                data=data,
+                files=files,
                 params=params,
                 headers=headers,
-                idempotency_key=idempotency_key,
-                key=self._default_key(model_of(shown), features, cost, tokens) if key is None else key,
-                cost=Cost.of(cost, tokens=tokens) if stated else None,
-                features=features,
+                key=key,
+                cost=cost,
+                tokens=tokens,
                 priority=priority,
                 tenant=tenant,
-                deadline_s=deadline,
+                deadline=deadline,
+                idempotency_key=idempotency_key,
             )
         )
 
-    def _default_key(
-        self, model: str, features: Features | None, cost: Cost | Mapping[str, int] | None, tokens: int | None
-    ) -> str:
-        """Whose budget a call is charged to that names no key."""
-        if self.key_of is None:
-            return model
-        if features is not None:
-            return self.key_of(model, features.fixed + features.flat + (features.chars + features.aside) // 4)
-        return self.key_of(model, Cost.of(cost, tokens=tokens).get("tokens", 0))
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        content: Content | None = None,
-        *,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        **rest: Any,
-    ) -> Call:
-        """What ``send`` takes: a request checked and ready. *rest* are the further fields of a ``Call``."""
-        if method != "POST":
-            method = method.upper()
-            if not _METHOD.fullmatch(method):
-                raise ConfigurationError(f"{method!r:.40} is no method of HTTP")
-
-        name = self._names.fresh()
-        complete = self._standing.copy()
-        if content is not None and (kind := content.content_type):
-            if kind is not JSON:
-                check("Content-Type", kind)
-            complete["Content-Type"] = kind
-        if method not in _SAFE:
-            if idempotency_key is not None:
-                check("Idempotency-Key", idempotency_key)
-            complete["Idempotency-Key"] = idempotency_key or name
-        own = checked(headers) if headers else None
-        return Call(
-            method=method,
-            url=self._base.url(path, params),
-            raw=None if content is None else content.raw,
-            headers=merged(complete, own) if own else complete,
-            name=name,
-            own=own,
-            policy=self._policy,
-            **rest,
-        )
+    def call(self, method: str, path: str, content: Content | None = None, **rest: Any) -> Call:
+        """What ``send`` takes: a request checked and ready; arguments as of ``Requests.call``."""
+        return self._requests.call(method, path, content, **rest)
 
     async def send(self, call: Call) -> Reply:
         """Run a call that was made with ``call``; otherwise as ``request``."""
@@ -308,10 +238,7 @@ class Client:
         try:
             self._door.enter()
             try:
-                left_s = call.deadline_s
-                if not self._credentials.fresh():
-                    left_s = await self._ask_for_key(left_s)
-                reply = await self._attempt(call, left_s)
+                reply = await self._sender.run(call, Whole)
             finally:
                 self._door.leave()
         except BaseException as error:
@@ -321,30 +248,6 @@ class Client:
             self.tally.add(call.key, outcome, loop.time() - began)
         self.tally.used(call.key, reply.usage)
         return reply
-
-    async def _attempt(self, call: Call, left_s: float | None) -> Reply:
-        credentials = self._credentials
-        scoped = self._whose.of(call.own)
-        exchange = Exchange(call, self._wire, credentials, self.tally, scoped, self._most_bytes)
-        async for attempt in self._limiter.attempts(
-            scoped.key(call.key),
-            cost=call.cost,
-            features=call.features,
-            priority=call.priority,
-            tenant=call.tenant,
-            deadline=left_s,
-            policy=call.policy,
-        ):
-            async with attempt:
-                # The key may have grown old while the call waited: then the turn is given back.
-                if credentials.fresh():
-                    reply = await exchange.attempt(attempt)
-                    if reply is not None:
-                        return reply
-                attempt.again()
-            if not credentials.fresh():
-                await self._ask_for_key(left_s)
-        raise AssertionError("the attempts of a call end in a return or an error")
 
     def map(
         self,
@@ -383,6 +286,24 @@ class Client:
         return await self.request(**{"method": "POST", **row})
 
     # -- life ---------------------------------------------------------------------------
+
+    @property
+    def counter(self) -> Counter | None:
+        """Counts tokens to estimate with, ``counter(text, model) -> int``. None: by characters."""
+        return self._requests.counter
+
+    @counter.setter
+    def counter(self, counter: Counter | None) -> None:
+        self._requests.counter = counter
+
+    @property
+    def key_of(self) -> KeyOf | None:
+        """The key of calls that name none, made of the model and the tokens they ask with. None: the model."""
+        return self._requests.key_of
+
+    @key_of.setter
+    def key_of(self, key_of: KeyOf | None) -> None:
+        self._requests.key_of = key_of
 
     @property
     def limiter(self) -> Limiter:
@@ -449,21 +370,6 @@ class Client:
         scope = f" @{self._whose.number}" if self._whose.number > 1 else ""
         return f"<Client {self._base}{scope}: {limiter!r}>"
 
-    async def _ask_for_key(self, left_s: float | None) -> float | None:
-        """Have a fresh key within the deadline; returns the seconds that are left of it."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            async with asyncio.timeout(left_s):
-                with self._door.asking():
-                    await self._credentials.refresh()
-        except TimeoutError:
-            waited_s = loop.time() - began
-        else:
-            return None if left_s is None else max(0.0, left_s - (loop.time() - began))
-        message = f"the deadline passed after {waited_s:.1f} s of waiting for the API key; nothing was sent"
-        raise DeadlineExpiredInQueue(message, waited_s=waited_s)
-
 
 _OF_A_ROW = frozenset(inspect.signature(Client.request).parameters) - {"self"}
 
@@ -474,11 +380,3 @@ def _told(dialect: str | Dialect, base: Base) -> str | Dialect:
         return dialect
     found = detect(url=str(base))
     return found if found.is_vendors else dialect
-
-
-def _read(raw: bytes) -> Any:
-    """The value of a body that came as bytes; what is no JSON shows nothing."""
-    try:
-        return codec.decode(raw)
-    except codec.NotJson:
-        return None

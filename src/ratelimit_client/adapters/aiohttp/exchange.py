@@ -9,7 +9,7 @@ and the limiter's loop decides what follows.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -23,6 +23,7 @@ from ...core.signals import Signals
 from ...dialects.features import tokens_used
 from ...errors import Closed, ConfigurationError, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
 from ...runtime.attempts import Attempt
+from ...runtime.desk import Told
 from ...runtime.scoped import Scoped
 from ...runtime.secret import Secret
 from .answer import Answer
@@ -32,6 +33,8 @@ from .headers import SHORTEST_KEY, secret
 from .reply import Reply
 from .tally import Tally
 from .wire import Wire
+
+R = TypeVar("R")
 
 _NO_BODY = frozenset({204, 205})
 _EXCERPT = 1024
@@ -74,8 +77,12 @@ class Call:
     policy: RetryPolicy | None = None
 
 
-class Exchange:
-    """What one call remembers between its attempts."""
+class Exchange(Generic[R]):
+    """
+    What one call remembers between its attempts.
+
+    What it makes of a success is for those derived from it to say.
+    """
 
     __slots__ = (
         "_call",
@@ -106,12 +113,12 @@ class Exchange:
         self._renewed = False
         self._why: str | None = None
 
-    async def attempt(self, attempt: Attempt) -> Reply | None:
+    async def attempt(self, attempt: Attempt) -> R | None:
         """
         Send the call once.
 
         Returns:
-            The reply; None when the key was refused and there is a new one now, so that
+            What came of it; None when the key was refused and there is a new one now, so that
             the attempt is to be made again.
 
         Raises:
@@ -131,7 +138,7 @@ class Exchange:
                 raise
             try:
                 if 200 <= answer.status < 300:
-                    return await self._reply(answer, attempt)
+                    return await self._use(answer, attempt)
                 await self._refused(answer, attempt)
             finally:
                 answer.close()
@@ -184,10 +191,31 @@ class Exchange:
         await attempt.check(answer)
         raise AssertionError("check raises for every answer that is no success")
 
-    async def _reply(self, answer: Answer, attempt: Attempt) -> Reply:
+    async def _use(self, answer: Answer, attempt: Attempt) -> R:
+        """What an answer that is a success by its status brings."""
+        raise NotImplementedError
+
+    def _succeeded(self, answer: Answer, attempt: Attempt) -> Told:
         told = attempt.succeeded(answer.status, answer.headers)
         if (seen := told.seen) is not None:
             self._scoped.heard(seen, attempt.ticket.granted_ns)
+        return told
+
+    def _secrets(self) -> list[bytes]:
+        """What went out with the last attempt and may be in no error, even where the server quotes it."""
+        secrets = list(secret(self._call.headers))
+        if self._key is not None and len(value := self._key.reveal()) >= SHORTEST_KEY:
+            secrets.append(value.encode())
+        return secrets
+
+
+class Whole(Exchange[Reply]):
+    """A call whose answer is wanted whole."""
+
+    __slots__ = ()
+
+    async def _use(self, answer: Answer, attempt: Attempt) -> Reply:
+        told = self._succeeded(answer, attempt)
         try:
             raw = await answer.whole(self._most)
             data = self._meaning(answer, raw)
@@ -198,7 +226,7 @@ class Exchange:
             bad.read = answer.shown(bad.read[:_QUOTED])
             name = answer.shown((told.signals.request_id or "").encode()).decode()
             error = incomplete(bad, answer.status, name or None)
-            del told, seen  # these as well, and they hold the headers
+            del told  # this as well, and it holds the headers
         else:
             reply = Reply(
                 status=answer.status,
@@ -214,13 +242,6 @@ class Exchange:
                 attempt.settle(tokens=used)
             return reply
         raise error
-
-    def _secrets(self) -> list[bytes]:
-        """What went out with the last attempt and may be in no error, even where the server quotes it."""
-        secrets = list(secret(self._call.headers))
-        if self._key is not None and len(value := self._key.reveal()) >= SHORTEST_KEY:
-            secrets.append(value.encode())
-        return secrets
 
     def _meaning(self, answer: Answer, raw: bytes) -> Any:
         method = self._call.method
