@@ -213,11 +213,23 @@ class IncompleteResponse(RateLimitClientError):
 
 
 class StreamError(RateLimitClientError):
-    """A stream ended with an error. Fields: ``request_id``, ``delivered`` (events before it)."""
+    """
+    A stream ended with an error; what came before it was delivered.
 
-    request_id: str | None = None
+    Fields: ``delivered`` (events before it), ``status`` (what the server said, or would
+    have said had it known at once; None when nobody said anything), ``reason`` (as in
+    ``Signals.reason``, or None), ``request_id``, ``body_excerpt`` (of the event that said
+    so), ``signals``, ``kind`` (a ``FailureKind`` when it was the way that failed).
+    """
+
     delivered: int = 0
+    status: int | None = None
+    reason: str | None = None
+    request_id: str | None = None
+    body_excerpt: str = ""
+    signals: Signals | None = None
+    kind: FailureKind | None = None
 
 
 class StreamTruncated(StreamError):
-    """A stream ended without its terminal event."""
+    """A stream ended without its terminal event. It is never a success, however well it ended as HTTP."""

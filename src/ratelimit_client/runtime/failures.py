@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from ..core.failure import FailureKind, TransportFailure
-from ..errors import IncompleteResponse, RateLimitClientError, TransportError
+from ..errors import IncompleteResponse, RateLimitClientError, StreamError, TransportError
 
 Classifier = Callable[[BaseException], "TransportFailure | None"]
 """What an adapter knows about an exception; None: ask the next one."""
@@ -99,6 +99,8 @@ def _own(error: RateLimitClientError) -> TransportFailure:
         return TransportFailure(kind=kind, unsent=error.unsent, stale=error.stale, error=error)
     if isinstance(error, IncompleteResponse):
         return TransportFailure(kind=error.kind or _INCOMPLETE, error=error)
+    if isinstance(error, StreamError):
+        return TransportFailure(kind=error.kind or FailureKind.OTHER, error=error)
     return TransportFailure(kind=FailureKind.OTHER, error=error)
 
 

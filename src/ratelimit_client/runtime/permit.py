@@ -28,6 +28,7 @@ from ..core.failure import TransportFailure
 from ..core.signals import Reason, Signals
 from ..core.ticket import Patience, Ticket
 from ..core.units import NS
+from ..dialects.dialect import Dialect
 from ..errors import DeadlineExceeded, ResponseError, WouldBlock
 from .deadline import DeadlineGuard
 from .desk import Desk, Told
@@ -205,6 +206,16 @@ class Permit:
     def signals(self) -> Signals | None:
         """What the latest observed answer said."""
         return self._signals if self._told is None else self._told.signals
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """How this server's answers are read, as far as that is known."""
+        return self._desk.dialect
+
+    @property
+    def wall_s(self) -> float:
+        """The date, in seconds since 1970: what an instant that a server names is measured from."""
+        return self._desk.clock.wall_ns() / NS
 
     def observe(self, status: int, headers: Any, body: Any = None) -> Signals:
         """

@@ -9,6 +9,7 @@ bytes there were, or nothing, but never an exception of aiohttp.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from aiohttp.hdrs import CONTENT_ENCODING, TRANSFER_ENCODING
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from .body import MOST_BYTES, BadBody, Kept
-from .watchdog import Stalled
+from .watchdog import Stalled, Watchdog, Watched
 
 _PLAIN = ("", "chunked")
 _MOST_OF_AN_ERROR = 64 * 1024
@@ -26,7 +27,7 @@ _LONGEST_ERROR_S = 5.0
 _PAUSE_AFTER = 4 * 2**20
 
 
-class Line(Protocol):
+class Line(Watched, Protocol):
     """The connection an answer comes on."""
 
     def close_line(self, *, whole: bool) -> None:
@@ -134,6 +135,21 @@ class Answer:
         """End the connection: whoever answers so is not to be asked on it again."""
         self._line.close_line(whole=False)
 
+    def lend(self, dog: Watchdog) -> aiohttp.StreamReader:
+        """The body, for whoever reads it piece by piece, looks for silence himself and closes it."""
+        dog.leave(self._line)
+        return self._content
+
+    def hand_over(self) -> Answer:
+        """Another handle of this answer; from here on closing this one does nothing."""
+        taken = copy.copy(self)
+        self._line = _NOBODYS
+        return taken
+
+    def connected(self) -> bool:
+        """Can more come on its connection?"""
+        return self._line.alive()
+
     async def _fill(self, kept: Kept) -> None:
         content = self._content
         if content.is_eof() and content.exception() is None:
@@ -154,3 +170,22 @@ class Answer:
             # aiohttp tells of the end before what came before it; that it keeps what came is no promise of its.
             kept.add(content._read_nowait(-1))
             raise
+
+
+class _Nobodys:
+    """The line of an answer that is somebody else's now."""
+
+    def close_line(self, *, whole: bool) -> None:
+        pass
+
+    def moved(self) -> int:
+        return 0
+
+    def alive(self) -> bool:
+        return False
+
+    def stop(self, error: Stalled) -> None:
+        pass
+
+
+_NOBODYS = _Nobodys()

@@ -94,6 +94,12 @@ class Kept:
                 raise BadBody("its gzip stream was cut short", self.sofar())
         return self.sofar()
 
+    def take(self) -> bytes:
+        """What was decoded since the last call, handed over."""
+        taken = self.sofar()
+        self._parts.clear()
+        return taken
+
     def sofar(self) -> bytes:
         """What has been decoded, whole or not."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

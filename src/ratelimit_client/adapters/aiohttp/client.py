@@ -36,10 +36,12 @@ from .credentials import Credentials, KeySource
 from .door import Door
 from .exchange import Call, Whole
 from .headers import shy, standing
+from .opening import Opened, Opening
 from .payload import Content
 from .reply import Reply
 from .requests import KeyOf, Requests
 from .sending import Sender
+from .stream import IDLE_CONSUMER_S, Stream
 from .tally import Tally, outcome_of
 from .timeouts import Timeout
 from .url import OPENAI, Base, Params, endpoint, quiet
@@ -225,6 +227,60 @@ class Client:
                 idempotency_key=idempotency_key,
             )
         )
+
+    def stream(
+        self,
+        method: str,
+        path: str | None = None,
+        *,
+        deadline: float | None = None,
+        deadline_total: float | None = None,
+        idle_consumer_s: float | None = IDLE_CONSUMER_S,
+        **arguments: Any,
+    ) -> Stream:
+        """
+        The events of a streamed answer, as they come.
+
+            async with client.stream("/chat/completions", json={...}) as stream:
+                async for event in stream:
+                    print(event.data["choices"])
+
+        Entering waits for its turn, as ``request`` does, and until the first of the answer
+        is there; until then what fails is tried again. Its place in flight and its
+        connection are held until it has ended: exhausted, left, cancelled, failed, or
+        dropped. Reading is as fast as events are taken: who takes none lets the server wait.
+
+        Args:
+            method: GET, POST, ...; with a path alone it is POST.
+            deadline: seconds until the first of the answer, queue and retries included.
+            deadline_total: seconds for all of it.
+            idle_consumer_s: who takes no event for so long loses the stream; None for no bound.
+            arguments: as of ``request``. A JSON body that does not say ``stream`` says it then.
+
+        Raises (on entering):
+            what ``request`` does; StreamError: the answer is no stream.
+
+        Raises (while iterating):
+            StreamError: the server said that the call failed; what came before was delivered.
+            StreamTruncated: it ended without its last event, or the server fell silent.
+            DeadlineExceeded: *deadline_total* has passed.
+        """
+        if path is None:
+            method, path = "POST", method
+        if deadline_total is not None:
+            deadline = deadline_total if deadline is None else min(deadline, deadline_total)
+        arguments["headers"] = shy(arguments.get("headers"))
+        return Stream(
+            self._requests.of(method, path, deadline=deadline, streamed=True, **arguments),
+            self._open_stream,
+            self._door,
+            self.tally,
+            total_s=deadline_total,
+            idle_consumer_s=idle_consumer_s,
+        )
+
+    async def _open_stream(self, call: Call) -> Opened:
+        return await self._sender.run(call, Opening)
 
     def call(self, method: str, path: str, content: Content | None = None, **rest: Any) -> Call:
         """What ``send`` takes: a request checked and ready; arguments as of ``Requests.call``."""

@@ -71,5 +71,19 @@ def decode(raw: bytes) -> Any:
     raise NotJson(problem)
 
 
+def decode_text(text: str) -> Any:
+    """
+    The value of a whole JSON text; the data of an event, say.
+
+    Raises:
+        NotJson: as of ``decode``; or it holds half a character.
+    """
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raise NotJson("it holds half a character") from None
+    return decode(raw)
+
+
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")

@@ -21,7 +21,15 @@ from ...core.failure import FailureKind
 from ...core.retry import RetryPolicy
 from ...core.signals import Signals
 from ...dialects.features import tokens_used
-from ...errors import Closed, ConfigurationError, IncompleteResponse, QuotaExhausted, ResponseError, TransportError
+from ...errors import (
+    Closed,
+    ConfigurationError,
+    IncompleteResponse,
+    QuotaExhausted,
+    ResponseError,
+    StreamError,
+    TransportError,
+)
 from ...runtime.attempts import Attempt
 from ...runtime.desk import Told
 from ...runtime.scoped import Scoped
@@ -37,9 +45,9 @@ from .wire import Wire
 R = TypeVar("R")
 
 _NO_BODY = frozenset({204, 205})
-_EXCERPT = 1024
+EXCERPT = 1024
 # What an excerpt is cut from, so long that no half of a header is at its end.
-_QUOTED = 4 * _EXCERPT + 8192
+_QUOTED = 4 * EXCERPT + 8192
 
 
 @attrs.frozen(kw_only=True)
@@ -149,7 +157,7 @@ class Exchange(Generic[R]):
             if isinstance(error, QuotaExhausted):
                 self._tally.exhausted[self._call.key] += 1
             raise
-        except (TransportError, IncompleteResponse) as error:
+        except (TransportError, IncompleteResponse, StreamError) as error:
             self._tell_of_failure(error)
             raise
         return None
@@ -171,7 +179,7 @@ class Exchange(Generic[R]):
     def _nothing_written(self, attempt: Attempt) -> bool:
         return attempt.ticket.written_ns is None and self._wire.tells_written(self._call.raw)
 
-    def _tell_of_failure(self, error: TransportError | IncompleteResponse) -> None:
+    def _tell_of_failure(self, error: TransportError | IncompleteResponse | StreamError) -> None:
         self._why = str(error.kind)
         if isinstance(error, TransportError):
             self._stale = error.stale
@@ -256,7 +264,7 @@ def incomplete(bad: BadBody, status: int, request_id: str | None) -> IncompleteR
         f"the server answered {status}, but the body cannot be used: {bad}",
         status=status,
         request_id=request_id,
-        body_excerpt=bad.read[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT],
+        body_excerpt=bad.read[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT],
         attempts=1,
         kind=FailureKind.INCOMPLETE if bad.may_pass else FailureKind.OTHER,
     )

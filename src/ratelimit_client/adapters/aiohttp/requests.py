@@ -16,6 +16,7 @@ from ...core.cost import Cost
 from ...core.estimate import Features
 from ...core.retry import RetryPolicy
 from ...dialects.features import Counter, features_of, features_of_form, model_of
+from ...dialects.streams import stream_dialect_of
 from ...errors import ConfigurationError
 from . import codec
 from .exchange import Call
@@ -28,6 +29,9 @@ KeyOf = Callable[[str, int], str]
 """``key_of(model, tokens)``: *tokens* are those that were stated, or about those of the prompt."""
 
 _METHOD = re.compile(r"[A-Z]{1,20}")
+# Packed events would be held back until a block of them is full.
+_EVENTS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+_ASKED_IN_PATH = frozenset({"gemini"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -68,8 +72,17 @@ class Requests:
         tenant: str | None = None,
         deadline: float | None = None,
         idempotency_key: str | None = None,
+        streamed: bool = False,
     ) -> Call:
-        """The call of ``Client.request``, whose arguments these are; the values of *headers* are shy."""
+        """
+        The call of ``Client.request``, whose arguments these are.
+
+        Args:
+            headers: their values are shy.
+            streamed: the answer is wanted in events, and the body says so if that is where this API is told.
+        """
+        if streamed and type(json) is dict and "stream" not in json and _is_asked_in_body(path):
+            json = {**json, "stream": True}
         alone = json is not None and data is None and files is None
         content = as_json(json) if alone else await prepare(json, data, files)
         stated = cost is not None or tokens is not None
@@ -98,6 +111,7 @@ class Requests:
             priority=priority,
             tenant=tenant,
             deadline_s=deadline,
+            accept=_EVENTS if streamed else None,
         )
 
     def _default_key(
@@ -119,6 +133,7 @@ class Requests:
         params: Params | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        accept: Mapping[str, str] | None = None,
         **rest: Any,
     ) -> Call:
         """What ``send`` takes: a request checked and ready. *rest* are the further fields of a ``Call``."""
@@ -129,6 +144,8 @@ class Requests:
 
         name = self._names.fresh()
         complete = self._standing.copy()
+        if accept is not None:
+            complete.update(accept)
         if content is not None and (kind := content.content_type):
             if kind is not JSON:
                 check("Content-Type", kind)
@@ -148,6 +165,11 @@ class Requests:
             policy=self._policy,
             **rest,
         )
+
+
+def _is_asked_in_body(path: str) -> bool:
+    dialect = stream_dialect_of(path)
+    return dialect is not None and dialect.name not in _ASKED_IN_PATH
 
 
 def _read(raw: bytes) -> Any:

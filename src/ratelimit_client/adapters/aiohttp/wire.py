@@ -92,6 +92,11 @@ class Wire:
             return pool.send(method, url, headers, raw, written)
         return self._through_new_pool(method, url, headers, raw, fresh, written)
 
+    @property
+    def dog(self) -> Watchdog:
+        """What looks for silence, on this event loop."""
+        return self._dog
+
     def tells_written(self, raw: bytes | None) -> bool:
         """Is ``written`` called for whatever goes out? The user's session says nothing of a request without a body."""
         return self._given is None or bool(raw)
