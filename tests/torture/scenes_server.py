@@ -22,7 +22,10 @@ from tests.torture.trial import Scene, Stage
 
 ASKS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 BODY = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}'
-CALLS = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+CALLS, STREAMED = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    for body in (BODY, BODY.replace(b"{", b'{"stream":true,', 1))
+)
 
 
 class Guests:
@@ -138,6 +141,21 @@ async def model_server(stage: Stage) -> None:
         await guests.are_sent_away()
 
 
+async def model_server_that_streams(stage: Stage) -> None:
+    """Streams under way are given a moment, and then they end in their middle."""
+    virtual = isinstance(stage.loop, VirtualLoop)
+    guests = Guests(STREAMED, STREAMED)
+    with free_port(stage) as port:
+
+        async def victim() -> None:
+            async with serve_model(per_minute(requests=60), streaming=10.0 * virtual, port=port()) as url:
+                await guests.come(url)
+                await asyncio.sleep(0.01)
+
+        await stage.torture(victim())
+        await guests.are_sent_away()
+
+
 async def model_server_of_a_program(stage: Stage) -> None:
     said: list[str] = []
     with free_port(stage) as port:
@@ -149,4 +167,11 @@ async def model_server_of_a_program(stage: Stage) -> None:
         await stage.torture(victim())
 
 
-SCENES: tuple[Scene, ...] = (page, page_by_hand, page_of_two, model_server, model_server_of_a_program)
+SCENES: tuple[Scene, ...] = (
+    page,
+    page_by_hand,
+    page_of_two,
+    model_server,
+    model_server_that_streams,
+    model_server_of_a_program,
+)

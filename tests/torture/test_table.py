@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.torture import scenes_bulk, scenes_client, scenes_limiter, scenes_rows, scenes_server
+from tests.torture import scenes_bulk, scenes_client, scenes_limiter, scenes_rows, scenes_server, scenes_stream
 from tests.torture.census import Await, awaits, met, public_coroutines
 from tests.torture.plans import Report, torture, torture_on_sockets
 from tests.torture.victim import Mode
 
-PARTS = (scenes_limiter, scenes_rows, scenes_client, scenes_server, scenes_bulk)
+PARTS = (scenes_limiter, scenes_rows, scenes_client, scenes_stream, scenes_server, scenes_bulk)
 SCENES = {scene.__name__: scene for part in PARTS for scene in part.SCENES}
 
 CANCELLED_IN = {
@@ -50,6 +50,8 @@ CANCELLED_IN = {
     "Results.__anext__": "mapped",
     "Results.close": "mapped_and_left",
     "Source.batches": "job-small",
+    "Stream.__aenter__": "read-vault-hard",
+    "Stream.__anext__": "read-vault-hard",
     "UnknownModels.judge": "job-looking-on",
     "serve_model": "model_server",
     "serving": "model_server_of_a_program",
@@ -86,7 +88,7 @@ _SMALL = "an answer of this size is written at once"
 STANDS_NOWHERE = {
     "Answer._fill: await asyncio.sleep(0)": "a turn of the loop for others, after 4 MiB",
     "Client.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
-    "Client.request: content = as_json(json) if alone else await prepare(json, data, files)": _INLINE,
+    "Client.request: await self._requests.of(": _INLINE,
     "Feeder._carry_out: return await self._edited(row)": _FULL,
     "Feeder._carry_out: return await self._end_new(row)": _FULL,
     "Feeder._carry_out: return len(self.walk.suspects) < SUSPECTS_CAP or await self._prove()": _FULL,
@@ -107,6 +109,9 @@ STANDS_NOWHERE = {
     "MetricsPage._answer: await response.prepare(request)": _SMALL,
     "MetricsPage._answer: await response.write_eof()": _SMALL,
     "MetricsPage._listen: await runner.setup()": "it sets up and waits for nothing",
+    "ModelApp._tell: await response.prepare(request)": _SMALL,
+    'ModelApp._tell: await response.write(b"".join(events))': _SMALL,
+    "ModelApp._tell: await response.write(event)": _SMALL,
     "ModelApp.handle: return await _half(request, answer, headers)": _SMALL,
     "Output.sync: await self.answers.sync()": _INLINE,
     "Output.sync: await self.errors.sync()": _INLINE,
@@ -114,9 +119,11 @@ STANDS_NOWHERE = {
     "Pieces.write_with_length: await writer.drain()": "aiohttp's write of a piece has waited already",
     "Pieces.write_with_length: await writer.write(raw[:_FIRST_PIECE])": "so small that it does not wait",
     "RetryLoop.next_turn: self._manager = await anext(self._loop)": "the first time tenacity waits for nothing",
+    "Requests.of: content = as_json(json) if alone else await prepare(json, data, files)": _INLINE,
     "Results.__anext__: await rows.close()": "at the end nothing is under way",
     "Rows.close: await self._close_source()": "the feeder has closed it, or nothing has begun",
     "Source.batches: while chunk := await _read_when_ready(self.fd):": _PIPE,
+    "Stream.__aenter__: call = await prepare": _INLINE,
     "UnknownModels._look: await self._recall()": _LONG,
     "UnknownModels._recall: await asyncio.sleep(0)": _LONG,
     "Wire._open_pool: await anext(keeper)  # suspends for nothing": _POOL,

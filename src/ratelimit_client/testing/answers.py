@@ -29,7 +29,7 @@ from .account import Refusal
 from .charging import Ask
 from .endpoints import ENDPOINTS, Facts
 from .showing import Shown
-from .streaming import STREAMS, Stream
+from .streaming import STREAMS, StreamOptions
 
 _MS = 1_000_000
 
@@ -106,7 +106,7 @@ class Answer:
     kind: ErrorKind | None = None
     decided_ns: int = 0
     latency_ns: int = 0
-    stream: Stream | None = None
+    stream: StreamOptions | None = None
     streaming_ns: int = 0
     ending: Ending = Ending.WHOLE
     charged: int = 0

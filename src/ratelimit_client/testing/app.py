@@ -138,7 +138,10 @@ class ModelApp:
                 if at:
                     await asyncio.sleep(pause_s)
                 await response.write(event)
-        except (asyncio.CancelledError, ConnectionResetError):  # the client is gone, or this server is
+        except ConnectionResetError:  # the client is gone
+            self.server.left(answer)
+            return response
+        except asyncio.CancelledError:  # the same, or this server is
             self.server.left(answer)
             raise
         if answer.ending is Ending.TRUNCATED and request.transport is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .answers import NOBODY, Answer, Caller
 from .charging import Ask
 from .endpoints import ENDPOINTS, BadRequest, write_model
-from .streaming import STREAMS, Stream
+from .streaming import STREAMS, StreamOptions
 
 if TYPE_CHECKING:
     from .model_server import ModelServer
@@ -76,7 +76,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _stream(parsed: Mapping[str, Any], endpoint: str) -> Stream | None:
+def _stream(parsed: Mapping[str, Any], endpoint: str) -> StreamOptions | None:
     """How the caller wants the answer to come."""
     wanted = parsed.get("stream")
     if not wanted:
@@ -86,7 +86,7 @@ def _stream(parsed: Mapping[str, Any], endpoint: str) -> Stream | None:
     if endpoint not in STREAMS:
         raise BadRequest(f"Unrecognized request argument supplied: stream ({endpoint} does not stream).", "stream")
     options = parsed.get("stream_options")
-    return Stream(usage=isinstance(options, dict) and options.get("include_usage") is True)
+    return StreamOptions(usage=isinstance(options, dict) and options.get("include_usage") is True)
 
 
 def _caller(headers: Mapping[str, str], parsed: Mapping[str, Any], body: bytes) -> Caller:

@@ -38,7 +38,7 @@ from .lies import Liar, Lies
 from .ramp import Ramp, RampMeter
 from .showing import Choice, Showing, binding, honest, silent
 from .showing import showing as as_showing
-from .streaming import Stream
+from .streaming import StreamOptions
 from .tally import Tally
 
 Limits = Quota | str | Iterable[Quota | str] | Mapping[str, Any] | None
@@ -197,7 +197,7 @@ class ModelServer:
         caller: Caller = NOBODY,
         *,
         others: Mapping[str, int] = _NO_OTHERS,
-        stream: Stream | None = None,
+        stream: StreamOptions | None = None,
         now_ns: int,
     ) -> Answer:
         """Decide a metered call that arrives now: everything about its answer but the waiting."""

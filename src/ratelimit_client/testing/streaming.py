@@ -24,7 +24,7 @@ _DONE = b"data: [DONE]\n\n"
 
 
 @attrs.frozen
-class Stream:
+class StreamOptions:
     """
     That an answer comes in events.
 
@@ -35,7 +35,7 @@ class Stream:
     usage: bool = False
 
 
-def chat(document: dict[str, Any], stream: Stream) -> Iterator[bytes]:
+def chat(document: dict[str, Any], stream: StreamOptions) -> Iterator[bytes]:
     """The events of a chat completion."""
     head = {"id": document["id"], "object": "chat.completion.chunk", "created": document["created"]}
     head |= {"model": document["model"], "service_tier": document["service_tier"]}
@@ -55,7 +55,7 @@ def chat(document: dict[str, Any], stream: Stream) -> Iterator[bytes]:
     yield _DONE
 
 
-def completions(document: dict[str, Any], stream: Stream) -> Iterator[bytes]:
+def completions(document: dict[str, Any], stream: StreamOptions) -> Iterator[bytes]:
     """The events of a text completion."""
     head = {key: document[key] for key in ("id", "object", "created", "model")}
     for choice in document["choices"]:
@@ -67,7 +67,7 @@ def completions(document: dict[str, Any], stream: Stream) -> Iterator[bytes]:
     yield _DONE
 
 
-def responses(document: dict[str, Any], stream: Stream) -> Iterator[bytes]:
+def responses(document: dict[str, Any], stream: StreamOptions) -> Iterator[bytes]:
     """The events of a response."""
     count = 0
 
@@ -107,7 +107,7 @@ def failed_response(error: dict[str, Any]) -> bytes:
     return b"event: error\n" + _data(nested) + b"event: response.failed\n" + _data(failed)
 
 
-Write = Callable[[dict[str, Any], Stream], Iterator[bytes]]
+Write = Callable[[dict[str, Any], StreamOptions], Iterator[bytes]]
 
 STREAMS: Mapping[str, tuple[Write, Callable[[dict[str, Any]], bytes]]] = {
     "chat/completions": (chat, failed_chat),

@@ -71,6 +71,7 @@ class EventBody:
         self._kept = Kept(answer.headers.get(CONTENT_ENCODING, ""), _MOST_OF_A_STREAM)
         self._ready: deque[StreamEvent] = deque()
         self._failed: StreamEvent | None = None
+        self._ended: Cut | Stalled | None = None
         self._seen = 0
         self._closed = False
 
@@ -91,6 +92,8 @@ class EventBody:
         """
         while not (self.reader.begun or self.reader.over):
             await self._read()
+        if self._ended is not None and not self.reader.begun:
+            raise self._ended
         if self._failed is not None and not self.reader.begun:
             raise Failed(self._failed)
 
@@ -107,36 +110,35 @@ class EventBody:
         while not self._ready:
             if self._failed is not None:
                 raise Failed(self._failed)
-            if self.reader.over:
+            if self.reader.over and self._ended is None:
                 return None
             await self._read()
         return self._ready.popleft()
 
     async def _read(self) -> None:
         """Take one piece off the wire, with the events that end in it."""
+        if self._ended is not None:
+            raise self._ended
         content = self._content
         self._dog.watch(self)
         try:
             piece = b"" if content.at_eof() else (await content.readchunk())[0]
-            if not piece and content.at_eof():
-                self._end()
-            else:
-                self._feed(piece)
-        except (Cut, Stalled):
-            raise
         except asyncio.CancelledError as stop:
             # The frames below hold aiohttp's locals; nobody who prints this needs them.
             stop.__traceback__ = stop.__context__ = None
             raise
-        except (BadBody, EventTooLarge) as bad:
-            problem = str(bad)
         except Exception as error:  # noqa: BLE001 - every way for a body to break ends here, and none may leave as it is
-            problem = f"it was cut short ({type(error).__name__})"
-        else:
-            return
+            self._ended = error if isinstance(error, Stalled) else Cut(f"it was cut short ({type(error).__name__})")
+            # aiohttp tells of the end before what came before it; that it keeps what came is no promise of its.
+            piece = content._read_nowait(-1)
         finally:
             self._dog.leave(self)
-        raise Cut(problem)
+        try:
+            self._feed(piece)
+            if self._ended is None and not self.reader.over and content.at_eof():
+                self._end()
+        except (BadBody, EventTooLarge) as bad:
+            self._ended = Cut(str(bad))
 
     def _feed(self, piece: bytes) -> None:
         self._kept.add(piece)
@@ -149,10 +151,10 @@ class EventBody:
                 self._ready.append(event)
 
     def _end(self) -> None:
-        """The bytes have ended."""
+        """The bytes have ended, and all of them were read."""
         self._kept.whole()
         if not self.reader.end(self._parser.end()):
-            raise Cut("it ended without its last event")
+            self._ended = Cut("it ended without its last event")
 
     # -- the end ----------------------------------------------------------------------
 
