@@ -175,7 +175,7 @@ class StreamReader:
         """
         if not self.over:
             if (self.dialect or UNKNOWN).open_end:
-                self.finished = self.delivered > 0
+                self.finished = self.begun
             self.finished = self.finished and not pending
             self.over = True
         return self.finished
@@ -212,8 +212,7 @@ class StreamReader:
             self._usage_is_whole = True
         signals = None
         if kind is EventKind.LIMITS:
-            shown = {**data, "type": name}
-            signals = read(0, {}, shown, dialect=self._server, url=self._url, now_wall_s=now_wall_s)
+            signals = read(0, {}, {**data, "type": name}, dialect=self._server, url=self._url)
         return StreamEvent(kind, name, data, raw, signals)
 
     def _of_text(self, called: str, data: object, raw: str, problem: str, now_wall_s: float | None) -> StreamEvent:
@@ -225,7 +224,8 @@ class StreamReader:
             return StreamEvent(kind or EventKind.KEEPALIVE, called, None, raw)
         if self.dialect is None and kind is None:
             self.dialect = recognised(called, None)
-        if problem and kind is None and (self.dialect or UNKNOWN).strict:
+        aside = kind is EventKind.KEEPALIVE or kind is EventKind.LIMITS
+        if problem and not aside and (self.dialect or UNKNOWN).strict:
             problem = f"the data of an event {problem}"
             signals = Signals(status=200, reason=Reason.SERVER_ERROR, retryable=True, message=problem)
             return StreamEvent(EventKind.ERROR, called, None, raw, signals, problem)
