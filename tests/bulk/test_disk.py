@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ratelimit_client.bulk.disk import DISK, replace, resolved
+from ratelimit_client.bulk.disk import DISK, replace, resolved, sync_folder
 from tests.bulk.failing import AFTER, BEFORE, HALF, FailingDisk
 
 
@@ -81,3 +81,18 @@ def test_a_link_is_followed_when_one_of_us_laid_it(tmp_path: Path) -> None:
         with pytest.raises(PermissionError, match="another user"):
             resolved(str(tmp_path / name), trusted=somebody)
     assert resolved(str(tmp_path / "file"), trusted=somebody) == str(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path) -> None:
+    """
+    Some file systems do not know it. Any other reason is told, and the folder is let go either way.
+    """
+    path = str(tmp_path / "file")
+    for number in (errno.EINVAL, errno.ENOTSUP):
+        disk = FailingDisk(1, BEFORE, number)
+        sync_folder(path, disk)
+        assert disk.done == ["open", "sync", "close"]
+    disk = FailingDisk(1, BEFORE, errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(path, disk)
+    assert disk.done == ["open", "sync", "close"]

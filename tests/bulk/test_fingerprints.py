@@ -76,6 +76,50 @@ def test_an_edited_row_may_have_an_answer_and_an_error() -> None:
     assert table.visit(1, 7) is Seen.REPEATED
 
 
+def test_an_answer_to_the_row_as_it_is_now_overrides_its_error() -> None:
+    """
+    Whichever of the two was recorded first, and though an answer to the row as it was stood there before.
+    """
+    for lines in (
+        [(5, State.FAILED), (5, State.DONE)],
+        [(4, State.DONE), (5, State.FAILED), (5, State.DONE)],
+    ):
+        table = Fingerprints()
+        for row, state in lines:
+            table.record(1, row, state)
+        assert [table.look(1, row) for row in (4, 5)] == [Seen.EDITED, Seen.DONE]
+        assert [table.visit(1, 5), table.visit(1, 5)] == [Seen.DONE, Seen.REPEATED]
+        assert len(table) == 1
+
+
+def test_only_an_answer_to_the_row_as_it_is_now_answers_it() -> None:
+    """
+    Met or not; no other row, no other name, and no error.
+    """
+    table = Fingerprints()
+    assert not table.is_answered(1, 5)
+    table.record(1, 5, State.DONE)
+    table.record(1 << 11, 5, State.FAILED)
+
+    for _ in range(2):
+        found = [table.is_answered(*each) for each in ((1, 5), (1, 6), (1 << 11, 5), (2 << 11, 5), (1 << 60, 5))]
+        assert found == [True, False, False, False, False]
+        table.visit(1, 5)
+
+
+def test_forgetting_who_was_never_met_changes_nothing() -> None:
+    """
+    Also where nothing is known at all.
+    """
+    table = Fingerprints()
+    table.record(1, 5, State.DONE)
+    table.visit(1, 5)
+
+    table.forget_visits([1 << 60, 1 << 11])
+
+    assert [table.look(mark, 5) for mark in (1, 1 << 11, 1 << 60)] == [Seen.REPEATED, Seen.NEW, Seen.NEW]
+
+
 @given(st.integers(0, 2**80 - 1))
 def test_twenty_bits_of_an_identity_are_kept(number: int) -> None:
     """

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import errno
+import logging
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ratelimit_client.bulk.journal import Journal, lock, look_at_tail, mend, open_file
+from ratelimit_client.bulk.journal import NO_ROOM, Journal, lock, look_at_tail, mend, open_file
 from ratelimit_client.errors import ConfigurationError
+from tests.bulk.failing import AFTER, BEFORE, HALF, FailingDisk
 
 
 @contextmanager
@@ -133,6 +138,31 @@ def test_a_file_is_locked_for_one_run(tmp_path: Path) -> None:
             lock(two, str(path))
     with opened(path) as three:
         lock(three, str(path))
+
+
+def test_no_room_is_no_refusal(tmp_path: Path) -> None:
+    """
+    The same command works once there is some; without leave to write it never does.
+    """
+    path = str(tmp_path / "out")
+    for number in NO_ROOM:
+        with pytest.raises(OSError, match="it cannot be written") as caught:
+            open_file(path, FailingDisk(0, BEFORE, number))
+        assert (caught.value.errno, caught.value.filename) == (number, path)
+    with pytest.raises(ConfigurationError, match="out cannot be written: Permission denied"):
+        open_file(path, FailingDisk(0, BEFORE, errno.EACCES))
+
+
+def test_a_file_that_cannot_be_locked_is_refused(tmp_path: Path) -> None:
+    """
+    As on a file system that knows no locks.
+    """
+    fd = os.open(tmp_path, os.O_PATH)  # knows none either
+    try:
+        with pytest.raises(ConfigurationError, match=r"out cannot be locked .*: put it on a local disk"):
+            lock(fd, "out")
+    finally:
+        os.close(fd)
 
 
 def test_lines_of_one_turn_are_written_together_and_at_once(tmp_path: Path) -> None:
@@ -310,3 +340,133 @@ def test_a_sync_whose_waiter_left_is_still_heard_of() -> None:
         return journal
 
     assert asyncio.run(write()).failed is not None
+
+
+def test_a_turn_in_which_writing_failed_already_does_not_try_again(tmp_path: Path) -> None:
+    """
+    Once a second is enough.
+    """
+
+    async def write() -> None:
+        disk = FailingDisk(0, BEFORE, errno.ENOSPC, forever=True)
+        journal = Journal(open_file(str(tmp_path / "out")), "out", disk=disk)
+        journal.append(b"one\n")
+        journal.flush()
+        await asyncio.sleep(0)
+        assert disk.done == ["write"]
+        assert journal.unwritten == 1
+        os.close(journal.fd)
+
+    asyncio.run(write())
+
+
+@pytest.mark.parametrize("when", [BEFORE, HALF, AFTER])
+def test_what_a_failed_write_put_down_all_the_same_is_not_written_twice(tmp_path: Path, when: str) -> None:
+    """
+    Nothing of it, a half or all: the file says how much, and the rest follows.
+    """
+
+    async def write() -> None:
+        disk = FailingDisk(1, when, errno.EIO)
+        journal = Journal(open_file(str(tmp_path / "out")), "out", disk=disk)
+        journal.append(b"one\n")
+        await asyncio.sleep(0)
+        journal.append(b"two\n")
+        await asyncio.sleep(0)
+        assert journal.failed is not None
+        assert journal.unwritten == (when != AFTER)
+        await journal.sync()
+        assert (journal.failed, journal.unwritten) == (None, 0)
+        journal.close()
+        assert journal.failed is None
+
+    asyncio.run(write())
+    assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
+
+
+def test_every_line_that_is_lost_is_counted_and_one_warning_tells(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Those that are kept count as unwritten as well.
+    """
+
+    async def write() -> None:
+        journal = Journal(os.open("/dev/full", os.O_WRONLY), "full", durable=False, cap=10)
+        for line in (b"one\n", b"two\n", b"three\n", b"four\n"):
+            journal.append(line)
+            await asyncio.sleep(0)
+        assert (journal.dropped, journal.unwritten) == (2, 4)
+        os.close(journal.fd)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(write())
+    assert [record.getMessage() for record in caplog.records] == [
+        "full: 0 MB of answers wait for room: further ones are lost"
+    ]
+
+
+@pytest.mark.parametrize("operation", ["sync", "close"])
+def test_a_file_that_fails_as_it_is_closed_stays_failed(tmp_path: Path, operation: str) -> None:
+    """
+    Some file systems write only then; it is let go all the same.
+    """
+
+    async def write() -> Journal:
+        disk = FailingDisk(["write", "sync", "close"].index(operation), AFTER, errno.EIO)
+        journal = Journal(open_file(str(tmp_path / "out")), "out", disk=disk)
+        journal.append(b"one\n")
+        journal.close()
+        assert disk.done == ["write", "sync", "close"]
+        return journal
+
+    journal = asyncio.run(write())
+    assert journal.failed is not None
+    assert journal.failed.errno == errno.EIO
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(journal.fd)
+
+
+def test_a_file_that_somebody_deleted_is_told_once(tmp_path: Path) -> None:
+    """
+    It goes with its descriptor, and with it every answer in it: there is no way back.
+    """
+    told: list[OSError] = []
+
+    async def write() -> None:
+        journal = Journal(open_file(str(tmp_path / "out")), "out", on_failure=told.append)
+        for line in (b"one\n", b"two\n"):
+            journal.append(line)
+            (tmp_path / "out").unlink(missing_ok=True)
+            await journal.sync()
+            assert journal.failed is told[0]
+        journal.close()
+
+    asyncio.run(write())
+    assert [error.errno for error in told] == [errno.ENOENT]
+
+
+def test_closing_does_not_wait_for_a_sync_that_has_not_begun(tmp_path: Path) -> None:
+    """
+    All threads are busy: closing syncs by itself, and the sync that comes too late leaves the closed file alone.
+    """
+
+    async def write() -> None:
+        loop, free, waited = asyncio.get_running_loop(), threading.Event(), list[bool]()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, lambda: waited.append(free.wait(10)))
+        disk = FailingDisk()
+        journal = Journal(open_file(str(tmp_path / "out")), "out", disk=disk)
+        journal.append(b"one\n")
+        syncing = asyncio.create_task(journal.sync())
+        await asyncio.sleep(0)
+        journal.close()
+        assert waited == []
+        assert disk.done == ["write", "sync", "close"]
+
+        free.set()
+        await busy
+        await syncing
+        assert disk.done == ["write", "sync", "close"]
+        assert journal.failed is None
+
+    asyncio.run(write())
+    assert (tmp_path / "out").read_bytes() == b"one\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from pathlib import Path
@@ -28,9 +29,9 @@ def answered(*found: Row) -> bytes:
     return b"".join(answer_line(one, 200, None, b"{}") for one in found)
 
 
-def read(path: Path, text: bytes, state: State = State.DONE) -> Ledger:
+def read(path: Path, text: bytes, state: State = State.DONE, **options: int) -> Ledger:
     path.write_bytes(text)
-    ledger = Ledger()
+    ledger = Ledger(**options)
     fd = os.open(path, os.O_RDWR)
     try:
         ledger.read(fd, str(path), state)
@@ -54,6 +55,34 @@ def test_whole_lines_say_what_is_done(tmp_path: Path) -> None:
         assert (ledger.done, ledger.failed, ledger.bad) == (2, 0, [])
     ledger = read(tmp_path / "out", answered(a, b)[:-1])
     assert ledger.done == 2
+
+
+def test_room_is_made_for_what_a_file_holds_unless_it_is_long(tmp_path: Path) -> None:
+    """
+    A table that grows as the lines come says the same.
+    """
+    found = [made(f"row-{number}") for number in range(10_000)]
+    text = answered(*found)
+    counted, grown = (read(tmp_path / "out", text, counted_bytes=size) for size in (len(text), len(text) - 1))
+
+    for ledger in (counted, grown):
+        assert ledger.done == len(ledger.table) == 10_000
+        assert all(looks(ledger, one) is Seen.DONE for one in found[::100])
+    assert counted.table.nbytes != grown.table.nbytes
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_of_garbage_is_left_as_it_was(tmp_path: Path, on: bool) -> None:
+    """
+    It is off while a file is read; whoever had switched it off before finds it off.
+    """
+    was_on = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        read(tmp_path / "out", answered(made("a")))
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was_on else gc.disable)()
 
 
 def test_bad_lines_are_counted_and_the_first_ten_named(tmp_path: Path) -> None:
@@ -117,6 +146,25 @@ def test_edited_rows_are_proved_by_reading_again(tmp_path: Path) -> None:
     finally:
         os.close(fd)
         source.close()
+
+
+def test_an_edited_row_is_found_in_a_line_that_misses_its_newline(tmp_path: Path) -> None:
+    """
+    The last one of a file that somebody wrote by hand.
+    """
+    write(tmp_path / "in", row("a"), row("b", "edited"))
+    os.truncate(tmp_path / "in", (tmp_path / "in").stat().st_size - 1)
+    for alone in (False, True):
+        if alone:
+            (tmp_path / "in").write_bytes((tmp_path / "in").read_bytes().split(b"\n")[1])
+        ledger = read(tmp_path / "out", answered(made("a"), made("b")))
+        source = Source.open(str(tmp_path / "in"))
+        fd = os.open(tmp_path / "out", os.O_RDONLY)
+        try:
+            assert edited_rows(source, ledger.table, [fd]) == [Edited(1 if alone else 2, "b")]
+        finally:
+            os.close(fd)
+            source.close()
 
 
 def test_a_name_that_only_looks_edited_is_not(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -132,22 +134,22 @@ def test_a_line_is_read_back_as_what_finished() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        (b"", None),
-        (b"oops", None),
-        (b"[]", None),
-        (b'{"id": "rlc_', None),
-        (b"\x00\x00{}", None),
-        (b"\xff", None),
-        (b"{}", ""),
-        (b'{"id": "batch_req_1", "custom_id": "a"}', ""),
-        (b'{"id": "rlc_0123456789abcdef012", "custom_id": "a"}', ""),
-        (b'{"id": "rlc_0123456789ABCDEF0123", "custom_id": "a"}', ""),
-        (b'{"id": "rlc_0123456789abcdef0123", "custom_id": 5}', ""),
-    ],
-)
+READ: list[tuple[bytes, str | None]] = [
+    (b"", None),
+    (b"oops", None),
+    (b"[]", None),
+    (b'{"id": "rlc_', None),
+    (b"\x00\x00{}", None),
+    (b"\xff", None),
+    (b"{}", ""),
+    (b'{"id": "batch_req_1", "custom_id": "a"}', ""),
+    (b'{"id": "rlc_0123456789abcdef012", "custom_id": "a"}', ""),
+    (b'{"id": "rlc_0123456789ABCDEF0123", "custom_id": "a"}', ""),
+    (b'{"id": "rlc_0123456789abcdef0123", "custom_id": 5}', ""),
+]
+
+
+@pytest.mark.parametrize(("data", "found"), READ)
 def test_a_line_that_is_not_ours_is_told_from_one_that_cannot_be_read(data: bytes, found: str | None) -> None:
     """
     None: no JSON object. An empty id: somebody else's.
@@ -155,3 +157,41 @@ def test_a_line_that_is_not_ours_is_told_from_one_that_cannot_be_read(data: byte
     finished = read_line(data)
 
     assert (None if finished is None else finished.id) == found
+
+
+WITHOUT = """
+import sys
+sys.modules["orjson"] = None
+"""
+# As strict as the real one in what answers may contain and json takes: half an emoji.
+STAND_IN = """
+import json, sys, types
+
+def loads(data):
+    value = json.loads(data)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+sys.modules["orjson"] = types.SimpleNamespace(loads=loads)
+"""
+READING = """
+import json, sys
+from ratelimit_client.bulk.lines import read_line
+lines = [line.encode("latin-1") for line in json.load(sys.stdin)]
+print(json.dumps([found and found.id for found in map(read_line, lines)]))
+"""
+
+
+@pytest.mark.parametrize("orjson", [WITHOUT, STAND_IN], ids=["without", "with"])
+def test_a_line_is_read_the_same_with_the_extra_and_without(orjson: str) -> None:
+    """
+    orjson is faster, and no more: what it refuses is read once again.
+    """
+    ours = b'{"id": "rlc_0123456789abcdef0123", "custom_id": "\\ud83d", "error": null}'
+    table = [*READ, (ours, "rlc_0123456789abcdef0123")]
+    lines = json.dumps([data.decode("latin-1") for data, _ in table])
+
+    program = [sys.executable, "-c", orjson + READING]
+    done = subprocess.run(program, input=lines, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == [found for _, found in table]

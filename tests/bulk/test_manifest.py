@@ -92,3 +92,27 @@ def test_side_files_are_named_after_the_output() -> None:
         "dir/a.jsonl.job.json",
         "dir/a.jsonl.torn",
     )
+
+
+def test_a_job_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """
+    With the reason.
+    """
+    (tmp_path / "a.job.json").mkdir()
+
+    with pytest.raises(ConfigurationError, match=r"a\.job\.json cannot be read: Is a directory"):
+        load(str(tmp_path / "a.job.json"))
+
+
+def test_errors_files_put_aside_are_numbered_on(tmp_path: Path) -> None:
+    """
+    By number, not by name; other files do not count, and where there is no folder there are none.
+    """
+    paths = Paths(str(tmp_path / "a"))
+    assert (paths.retired(), paths.next_retired()) == ([], f"{tmp_path}/a.errors.1.jsonl")
+    for number in ("10", "9", "011", "0", "x", "99x"):
+        (tmp_path / f"a.errors.{number}.jsonl").touch()
+
+    assert paths.retired() == [f"{tmp_path}/a.errors.{number}.jsonl" for number in (9, 10)]
+    assert paths.next_retired() == f"{tmp_path}/a.errors.11.jsonl"
+    assert Paths(str(tmp_path / "nowhere" / "a")).retired() == []

@@ -204,6 +204,7 @@ def test_nothing_is_passed_at_an_unfinished_line() -> None:
     assert pass_finished(Fingerprints(), Piece(text("a"))) == Passed(0, 0, 0)
     assert pass_finished(finished_table(made("b")), Piece(text("a") + text("b"))) == Passed(0, 0, 0)
     assert pass_finished(finished_table(made("b")), Piece(b"oops\n" + text("b"))) == Passed(0, 0, 0)
+    assert pass_finished(finished_table(made("b")), Piece(b" \r\n" + text("b"))) == Passed(0, 0, 0)
 
 
 def test_a_piece_may_hold_an_edited_row_or_surely_does_not() -> None:
@@ -212,6 +213,7 @@ def test_a_piece_may_hold_an_edited_row_or_surely_does_not() -> None:
     """
     table = finished_table(made("a"))
     assert not has_edited(table, Piece(text("a") + text("new") + b"oops\n"))
+    assert not has_edited(table, Piece(text("new") + text("a", metadata={"b": 1})))
     assert has_edited(table, Piece(text("new") + text("a", "edited")))
     assert has_edited(table, Piece(text("new") + text("a", "edited", metadata={})))
     assert has_edited(table, Piece(text("a") + b"\n"))

@@ -33,7 +33,6 @@ from .source import Source
 
 _FIRST: Final = b'{"id": "rlc_'
 SHOWN: Final = 10
-# Longer files are not read twice only to make room for what is in them.
 _COUNTED_BYTES: Final = 4 << 30
 
 
@@ -44,6 +43,7 @@ class Ledger:
         table: every finished name.
         done, failed: lines that say so, of OUT and of the errors file.
         bad: files and line numbers that could not be read; their rows run again.
+        counted_bytes: longer files are not read twice only to make room for what is in them.
     """
 
     table: Fingerprints = attrs.field(factory=Fingerprints)
@@ -51,6 +51,7 @@ class Ledger:
     failed: int = 0
     bad: list[tuple[str, int]] = attrs.field(factory=list)
     bad_count: int = 0
+    counted_bytes: int = _COUNTED_BYTES
 
     @property
     def resumes(self) -> bool:
@@ -65,7 +66,7 @@ class Ledger:
             ConfigurationError: the file is not ours; nothing in it was changed.
         """
         tail = look_at_tail(fd)
-        if tail.keep <= _COUNTED_BYTES:
+        if tail.keep <= self.counted_bytes:
             self.table.expect(count_lines(fd, end=tail.keep))
         before = self.done + self.failed
         splitter = Splitter()

@@ -14,8 +14,7 @@ else, when its identity is that of a finished row, so its shape is enough (``sha
 from __future__ import annotations
 
 import re
-import sys
-from array import array
+import struct
 from hashlib import sha256
 from typing import Final
 
@@ -27,7 +26,7 @@ from .lines import parse
 from .row import DUPLICATE, INVALID_LINE, glance, identify
 from .shapes import Order, order_of, roomy, shuffled, spelled_out, usual
 
-Prints = tuple["array[int]", list[int]]
+Prints = tuple[list[int], list[int]]
 
 _IDS: Final = re.compile(r"(?:rlc_[0-9a-f]{20})*")
 _ID_LENGTH: Final = 24
@@ -82,8 +81,7 @@ class Piece:
         if self._lines is None:
             self._lines = self.data.split(b"\n")
         line = line_of(self.number + index, self.offset, self._lines[index])
-        if line is None:
-            return False
+        assert line is not None  # there are guesses up to the first blank line
         mark, id_ = identify(line)
         before, (marks[index], rows[index]) = (marks[index], rows[index]), (mark, row_bits(id_))
         if before == (marks[index], rows[index]):
@@ -124,8 +122,7 @@ class Piece:
                 name, hashed = found
             names.append(sha256(spelled_out(name)).digest()[:8])
             bodies.append(sha256(hashed).digest()[:4])
-        words = _words("I", b"".join(bodies))
-        return _words("Q", b"".join(names)), [word >> ROW_SHIFT_OF_WORD for word in words]
+        return _marks(b"".join(names)), _rows(b"".join(bodies))
 
 
 def prints_of_output(data: bytes) -> Prints | None:
@@ -136,14 +133,14 @@ def prints_of_output(data: bytes) -> Prints | None:
         return None  # among others: a line that goes on in the next
     try:
         ids = "".join([line["id"] for line in found])
-        marks = _words("Q", b"".join([sha256(line["custom_id"].encode()).digest()[:8] for line in found]))
+        marks = _marks(b"".join([sha256(line["custom_id"].encode()).digest()[:8] for line in found]))
         about_lines = [line for line in found if line["error"] and line["error"].get("code") in _ABOUT_LINES]
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
     if about_lines or len(ids) != _ID_LENGTH * count or _IDS.fullmatch(ids) is None:
         return None
     digits = "".join([line["id"][4:12] for line in found])
-    return marks, [word >> ROW_SHIFT_OF_WORD for word in _words("I", bytes.fromhex(digits))]
+    return marks, _rows(bytes.fromhex(digits))
 
 
 def pass_finished(table: Fingerprints, piece: Piece, *, failed: bool = True) -> Passed:
@@ -176,10 +173,11 @@ def has_edited(table: Fingerprints, piece: Piece) -> bool:
     return False
 
 
-def _words(code: str, digests: bytes) -> array[int]:
-    """Big-endian words, as ``int.from_bytes(..., "big")`` of each would be."""
-    words = array(code)
-    words.frombytes(digests)
-    if sys.byteorder == "little":
-        words.byteswap()
-    return words
+def _marks(digests: bytes) -> list[int]:
+    """What ``mark_of`` says of names, from the first 8 bytes of the digest of each."""
+    return list(struct.unpack(f">{len(digests) // 8}Q", digests))
+
+
+def _rows(digests: bytes) -> list[int]:
+    """What ``row_bits`` says of identities, from the first 4 bytes of the digest of each."""
+    return [word >> ROW_SHIFT_OF_WORD for word in struct.unpack(f">{len(digests) // 4}I", digests)]

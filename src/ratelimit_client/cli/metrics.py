@@ -46,10 +46,12 @@ async def page(address: str | None, job: Job, client: Client, name: str, voice: 
 
 def rows(job: Job, state: str) -> float:
     """Rows of a job in one state."""
+    # A task may have written its row and not have left yet.
+    left = (job.total or job.walk.rows) - job.finished
     if state == "running":
-        return len(job.lanes.tasks)
+        return max(0, min(len(job.lanes.tasks), left))
     if state == "done":
         return job.tally.ok + job.walk.done_before
     if state == "failed":
         return job.tally.failed + job.walk.failed_before
-    return max(0, (job.total or job.walk.rows) - job.finished - len(job.lanes.tasks))
+    return max(0, left - len(job.lanes.tasks))
