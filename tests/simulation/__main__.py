@@ -29,9 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=1, help="so many, from the seed on")
     parser.add_argument("--tell", action="store_true", help="print the world and everything that happens")
     parser.add_argument("--job", action="store_true", help="a bulk job in the place of a day")
-    parser.add_argument(
-        "--until-wrong", action="store_true", help="the first day that goes wrong is the last"
-    )
+    parser.add_argument("--until-wrong", action="store_true", help="the first day that goes wrong is the last")
     parser.add_argument("--digest", action="store_true", help="print the digest of each day and nothing else")
     arguments = parser.parse_args(argv)
     wrong = 0

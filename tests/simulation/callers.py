@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -69,9 +69,26 @@ async def request(client: Client, call: Call) -> str:
     return text_of(reply.data)
 
 
+async def stream(client: Client, call: Call) -> str:
+    """Event by event; who wants something of it is patient, or lets it be after the first."""
+    text = ""
+    place = place_of(call)
+    until_s = place.pop("deadline")
+    asked = client.stream(PATH, json=body_of(call), tokens=call.tokens, deadline_total=until_s, **place)
+    async with asked as events:
+        async for event in events:
+            text += event.data["choices"][0]["delta"].get("content") or ""
+            if call.quirk == "settles" and call.deadline_s is None:  # to be late would be his own fault
+                await asyncio.sleep(0.1)
+    return text
+
+
 def row_of(call: Call) -> dict[str, Any]:
     """A row of ``client.map``."""
     return {"path": PATH, "json": body_of(call), "tokens": call.tokens, **place_of(call)}
+
+
+OF_ONE_CALL: dict[str, Callable[[Client, Call], Coroutine[Any, Any, str]]] = {"request": request, "stream": stream}
 
 
 # ---- through a limiter -------------------------------------------------------------------------

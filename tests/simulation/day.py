@@ -190,7 +190,7 @@ class Day:
             limiter = Limiter(**gate.options, name=name, retry=gate.policy, dice=dice)
             client = Client(url, **options, limiter=limiter) if gate.client else None
         if client is not None:
-            client._names = _Names(number)  # type: ignore[assignment]
+            client._requests._names = _Names(number)  # type: ignore[assignment]
             limiter = client.limiter
         self._at.append(limiter)
         self.clients.append(client)
@@ -231,7 +231,7 @@ class Day:
         asked: Coroutine[Any, Any, str]
         if record.party.way in OF_CLIENTS:
             assert client is not None
-            asked = callers.request(client, call)
+            asked = callers.OF_ONE_CALL[record.party.way](client, call)
         else:
             asked = callers.OF_LIMITERS[record.party.way](limiter, post, call)  # type: ignore[assignment]
         task = asyncio.create_task(asked, name=f"call {record.mark}")

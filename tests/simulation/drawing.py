@@ -35,8 +35,9 @@ from ratelimit_client.testing import (
     stale,
 )
 
+from .streams import WITHOUT_STREAMS, with_streams
 from .weather import KINDS
-from .world import HIDES_BODIES, OF_CLIENTS, WAYS, Call, Gate, Happening, Party, Site, Weather, World
+from .world import HIDES_BODIES, OF_CLIENTS, Call, Gate, Happening, Party, Site, Weather, World
 
 _MODELS = ("gpt-4o", "gpt-4o", "gpt-4o", "o3")
 
@@ -58,6 +59,7 @@ def draw(seed: int) -> World:
         _party(random.Random(f"party {number} {seed}"), number, dice.randrange(len(gates)), gates, sites, ends_s, size)
         for number in range(dice.choice((1, 1, 2, 3)))
     )
+    sites, parties = with_streams(seed, sites, gates, parties)
     weather = draw_weather(random.Random(f"air {seed}"), ends_s)
     happenings = _happenings(random.Random(f"events {seed}"), sites, gates, ends_s)
     return World(
@@ -93,7 +95,7 @@ def calm_day(seed: int) -> World:
     own = dice.random() < 0.3
     gate = Gate(site=0, options={**quotas, "dialect": dice.choice(("auto", tongue))}, own=own, policy=_policy(dice))
     most = min((quota.amount for quota in limits if quota.unit == "tokens"), default=400)
-    ways = ("request", "map") if own else WAYS
+    ways = ("request", "map") if own else WITHOUT_STREAMS
     way = dice.choice([each for each in ways if each != "nowait"])
     gate = Gate(**{**_as_dict(gate), "client": way in OF_CLIENTS, "own": own and way in OF_CLIENTS})
     count = dice.choice((10, 30, 30, 60, 120))
@@ -108,7 +110,8 @@ def calm_day(seed: int) -> World:
     )
     calls = tuple(sorted(calls, key=lambda call: call.at_s))
     weather = Weather(latency_s=dice.choice((0.0, 0.001, 0.02, 0.1)))
-    sites, gates, parties = (site,), (gate,), (Party(gate=0, way=way, calls=calls),)
+    gates = (gate,)
+    sites, parties = with_streams(seed, (site,), gates, (Party(gate=0, way=way, calls=calls),), calm=True)
     return World(
         seed=seed,
         sites=sites,
@@ -268,7 +271,7 @@ def _party(
     size: int,
 ) -> Party:
     of_client = gates[gate].client
-    way = dice.choice([way for way in WAYS if (way in OF_CLIENTS) == of_client])
+    way = dice.choice([way for way in WITHOUT_STREAMS if (way in OF_CLIENTS) == of_client])
     spread_s = dice.choice((0.0, 0.5, 5.0, ends_s))
     site = sites[gates[gate].site]
     # Only a refusal that says so, to somebody who reads it, can tell that a call is too large for ever.

@@ -16,10 +16,10 @@ import attrs
 from ratelimit_client import Quota, RetryPolicy
 from ratelimit_client.core.quota import Quotas
 
-WAYS = ("request", "map", "permit", "bare", "nowait", "attempts", "call", "limited", "items")
-"""How a party makes its calls; those before the third go through a client, all others bring a session of their own."""
+WAYS = ("request", "map", "stream", "permit", "bare", "nowait", "attempts", "call", "limited", "items")
+"""How a party makes its calls; those before the fourth go through a client, all others bring a session of their own."""
 
-OF_CLIENTS = frozenset({"request", "map"})
+OF_CLIENTS = frozenset({"request", "map", "stream"})
 HIDES_BODIES = frozenset({"limited", "items"})
 TRIES_ONCE = frozenset({"permit", "bare", "nowait"})
 

@@ -48,12 +48,12 @@ class OldNewsRaisesNothing(Check):
 
     def __init__(self, day: Any) -> None:
         super().__init__(day)
-        self._newest: dict[tuple[int, int], int] = {}
+        self._newest: dict[tuple[int, int, int], int] = {}
 
     def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
         for line in of.keys[ticket.key].budget.all_lines:
             bucket = line.bucket
-            at = of.gate, id(bucket)
+            at = of.gate, id(bucket), bucket.window_ns  # of another window it is another quota, and begins anew
             newest = self._newest.get(at, -1)
             if signals.reason is Reason.OK and ticket.order < newest and of.moved.get(id(bucket), 0) > 0:
                 self.broken(f"gate {of.gate}: #{ticket.seq}, which is older, raised {bucket.name}")

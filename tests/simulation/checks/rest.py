@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ratelimit_client import RateLimitClientError
 
 from ..check import Check
+from ..world import OF_CLIENTS
 
 if TYPE_CHECKING:
     from ..records import Record
@@ -60,7 +61,7 @@ class NoSecrets(Check):
             return
         self._seen.add((type(error), record.party.way))
         self._look(f"the error of {record}", error, repr(error), vars(error), pickle.dumps(error))
-        if record.party.way in ("request", "map"):
+        if record.party.way in OF_CLIENTS:
             frames = traceback.TracebackException.from_exception(error, capture_locals=True)
             self._look(f"the traceback of {record}", *frames.format())
 

@@ -147,10 +147,12 @@ class Stream:
         """The last event was taken: first the place is free, then the connection."""
         self._settle(opened)
         opened.attempt.finish()
+        outcome = "cancelled"
         try:
             await opened.body.rest()
+            outcome = "success"
         finally:
-            self._end(None)
+            self._end(None, outcome)
 
     def _error_of(self, opened: Opened, ended: Failed | Cut | Stalled | BadBody) -> Exception:
         delivered = self.delivered
@@ -174,13 +176,18 @@ class Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._leave(finished=not isinstance(error, asyncio.CancelledError))
 
     def close(self) -> None:
         """Leave it: its place is free, and its connection is closed if the answer is still coming. Idempotent."""
-        if self._opened is not None and not self._over:
-            self._settle(self._opened)
-            self._end(None, outcome="success" if self._opened.body.reader.finished else "cancelled")
+        self._leave(finished=True)
+
+    def _leave(self, *, finished: bool) -> None:
+        """Before the last event was taken; *finished*: if it is here already, that is a success."""
+        opened = self._opened
+        if opened is not None and not self._over:
+            self._settle(opened)
+            self._end(None, outcome="success" if finished and opened.body.reader.finished else "cancelled")
 
     def _settle(self, opened: Opened) -> None:
         reader = opened.body.reader
