@@ -400,3 +400,30 @@ def test_what_was_kept_for_a_band_in_a_shared_bucket_is_news_for_all_keys() -> N
 
     assert drive.when(worse) == pytest.approx(0.5)
     assert drive.when(better) == pytest.approx(0.66)
+
+
+def test_a_call_that_waits_for_a_slot_of_the_ramp_has_nothing_set_aside() -> None:
+    """Its bucket has room, so nobody who comes later is kept from what is there."""
+    drive = Drive(scheduler(per_second(requests=100, tokens=100), slots=1000), hold=True)
+    drive.ask(tokens=80, tenant="a")
+    drive.ask(tokens=80, tenant="a")
+    drive.to(1)
+    assert [ticket.tenant for _, ticket in drive.log] == ["a", "a"]
+    for tenant in "abcdef":
+        drive.ask(tokens=1, tenant=tenant)
+
+    assert drive.machine.queued > 0
+    assert [each.escrow for unit in ("requests", "tokens") for each in (bucket(drive, unit),)] == [None, None]
+
+
+def test_nothing_is_held_for_those_who_have_all_left() -> None:
+    """Whoever comes after them goes at once, without a turn in which it could be tidied up."""
+    drive = emptied(Drive(scheduler(per_second(tokens=100))), 100)
+    gone = [drive.ask(tokens=90), drive.ask(tokens=40, tenant="z")]
+    drive.to(0.6)
+    assert bucket(drive).escrow is not None
+    for ticket in gone:
+        drive.machine.cancel(ticket, now_ns=drive.now_ns)
+
+    assert bucket(drive).escrow is None
+    assert drive.when(drive.ask(tokens=50, polled=False)) == 0.6

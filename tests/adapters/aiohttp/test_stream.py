@@ -199,6 +199,8 @@ def test_what_ends_early_is_an_error_after_what_was_good(name: str) -> None:
     async def story() -> None:
         async with served(conversation, [WHOLE], timeout=Timeout(idle_s=20)) as (server, client):
             taken: list[Any] = []
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             async with ask(client) as stream:
                 with pytest.raises(kind, match=says) as caught:
                     await take(stream, taken)
@@ -206,6 +208,7 @@ def test_what_ends_early_is_an_error_after_what_was_good(name: str) -> None:
                     await anext(stream)
                 assert not stream.finished
             assert text_of(taken) == "one"
+            assert loop.time() - began < 30, "comments are no sign of life"
             assert type(caught.value) is kind
             assert isinstance(caught.value, StreamError)
             assert caught.value.delivered == stream.delivered == 1

@@ -15,7 +15,9 @@ connection for ever with comments.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Iterator
 
 from aiohttp.hdrs import CONTENT_ENCODING
 
@@ -90,8 +92,9 @@ class EventBody:
         Raises:
             Failed, Cut, Stalled: what ``next`` does, and nothing was delivered.
         """
-        while not (self.reader.begun or self.reader.over):
-            await self._read()
+        with self._watched():
+            while not (self.reader.begun or self.reader.over):
+                await self._read()
         if self._ended is not None and not self.reader.begun:
             raise self._ended
         if self._failed is not None and not self.reader.begun:
@@ -107,20 +110,30 @@ class EventBody:
             Failed: the server says so. Once; then it is over.
             Cut: it was cut off, broken, or too large. Stalled: nothing came for too long.
         """
-        while not self._ready:
-            if self._failed is not None:
-                raise Failed(self._failed)
-            if self.reader.over and self._ended is None:
-                return None
-            await self._read()
+        if self._ready:
+            return self._ready.popleft()
+        with self._watched():
+            while not self._ready:
+                if self._failed is not None:
+                    raise Failed(self._failed)
+                if self.reader.over and self._ended is None:
+                    return None
+                await self._read()
         return self._ready.popleft()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        self._dog.watch(self)
+        try:
+            yield
+        finally:
+            self._dog.leave(self)
 
     async def _read(self) -> None:
         """Take one piece off the wire, with the events that end in it."""
         if self._ended is not None:
             raise self._ended
         content = self._content
-        self._dog.watch(self)
         try:
             piece = b"" if content.at_eof() else (await content.readchunk())[0]
         except asyncio.CancelledError as stop:
@@ -131,8 +144,6 @@ class EventBody:
             self._ended = error if isinstance(error, Stalled) else Cut(f"it was cut short ({type(error).__name__})")
             # aiohttp tells of the end before what came before it; that it keeps what came is no promise of its.
             piece = content._read_nowait(-1)
-        finally:
-            self._dog.leave(self)
         try:
             self._feed(piece)
             if self._ended is None and not self.reader.over and content.at_eof():
