@@ -21,6 +21,7 @@ PRINTS = {
     "attempts.py": ("spleen: ", "spiles: "),
     "headers.py": ("rate_limited: tokens", "requests: 4993 of 5000 left"),
     "map_rows.py": ("gpt-4o-mini-2024-07-18: ", "text-embedding-3-small: "),
+    "stream.py": (" characters were read.", " events, "),
     "own_http.py": ("numbers for 'Call me Ishmael.'", "numbers for '吾輩は猫である。名前はまだ無い。'"),
     "worker_loop.py": (" 40 archive: answered after ", "  1 ada: answered after "),
 }

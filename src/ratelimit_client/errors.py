@@ -219,10 +219,15 @@ class StreamError(RateLimitClientError):
     Fields: ``delivered`` (events before it), ``status`` (what the server said, or would
     have said had it known at once; None when nobody said anything), ``reason`` (as in
     ``Signals.reason``, or None), ``request_id``, ``body_excerpt`` (of the event that said
-    so), ``signals``, ``kind`` (a ``FailureKind`` when it was the way that failed).
+    so), ``signals``, ``kind`` (a ``FailureKind`` when it was the way that failed). Of a
+    realtime session also ``close_code`` (1006 when it was not closed but lost), ``expired``
+    (its time was over) and ``unsent_events`` (those given to ``send`` that never left).
     """
 
     delivered: int = 0
+    close_code: int | None = None
+    expired: bool = False
+    unsent_events: tuple[Any, ...] = ()
     status: int | None = None
     reason: str | None = None
     request_id: str | None = None
