@@ -23,8 +23,8 @@ Everything this library raises, as one tree.
         ModelNotFound
       TransportError                no answer, or not all of it
       IncompleteResponse            a success whose body was not whole
-      StreamError
-        StreamTruncated
+      StreamError                   what was delivered stays delivered
+        StreamTruncated             it ended without its last event
 
 Law of this file: an error holds facts a machine can read and a sentence for
 people, never a key; it can be pickled; it derives from no HTTP library's type.
