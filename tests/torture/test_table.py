@@ -66,6 +66,7 @@ NEVER_STANDS_STILL = {
     "Output.sync",
     "Permit.__aexit__",
     "Results.__aenter__",
+    "Stream.__aexit__",
 }
 """Public coroutines that wait for nothing, or for nothing here (see the awaits)."""
 
