@@ -68,3 +68,20 @@ def test_a_backoff_that_cannot_be_is_refused(fields: dict[str, Any], complaint: 
     """The message shows the number and an example."""
     with pytest.raises(ConfigurationError, match=complaint):
         Backoff(**fields)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"multiplier": 1},
+        {"multiplier": 10},
+        {"base_s": 0},
+        {"base_s": 30},
+        {"base_s": 0, "cap_s": 0},
+        {"floor_s": 0},
+        {"floor_s": 1e9},
+    ],
+)
+def test_a_bound_is_in_its_range(bounds: dict[str, Any]) -> None:
+    """From 1 to 10 means 10 as well, and no wait at all is a wait."""
+    assert Backoff(**bounds).ceiling_ns(1) >= 0

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from ratelimit_client.core.bucket import Bucket
+from ratelimit_client.core.bucket import Bucket, Hold
 from ratelimit_client.core.hints import Hint
 from ratelimit_client.core.profile import Refill
 from ratelimit_client.core.units import NS as S
@@ -263,3 +263,39 @@ def test_a_shorter_hint_undoes_no_longer_one(order: tuple[int, int]) -> None:
     rows = [(0, 1, 30), (0, 5, 60), (40, 1, 40), (40, 5, 60), (60, 5, 60)]
     for now_s, amount, ready_s in rows:
         assert bucket.ready_at_ns(amount, now_ns=now_s * S) == ready_s * S
+
+
+def test_the_last_nanosecond_counts() -> None:
+    """One unit a minute: of the one that is wanted a single credit is missing, and then it is there."""
+    bucket = full(1, 60.0)
+    bucket.take(1, now_ns=0)
+
+    for held in (False, True):
+        if held:
+            bucket.hold_for("somebody", 0, now_ns=0)
+        assert bucket.ready_at_ns(1, now_ns=60 * S - 1) == 60 * S
+
+
+def test_the_step_of_a_full_window_adds_nothing() -> None:
+    """Whoever drew nothing finds it full, to the last credit."""
+    bucket = hourly()
+    bucket.take(0, now_ns=0)
+    bucket.refresh(now_ns=3600 * S)
+
+    assert (bucket.credits, bucket.refilled) == (bucket.brim, 0)
+
+
+def test_what_is_held_already_need_not_flow_in() -> None:
+    """A tenth of the inflow: ten credits have to come for each that is missing, and none when none is."""
+    hold = Hold("somebody", 1, 10, cap=100, amount=50, since=0)
+
+    assert [hold.inflow_until(credits_, 0) for credits_ in (0, 30, 50, 51, 100, 1000)] == [0, 0, 0, 10, 500, 500]
+    assert hold.inflow_until(60, 100) == 0
+
+
+def test_an_answer_is_whole_however_late_it_is() -> None:
+    """Thirty years on, a third of a second is still told to the nanosecond, rounded up."""
+    bucket, now_ns = full(3), 10**18 + 1
+    bucket.take(3, now_ns=now_ns)
+    for answer in (bucket.refilled_at_ns(1, now_ns=now_ns), bucket.ready_at_ns(1, now_ns=now_ns)):
+        assert (answer, type(answer)) == (now_ns + 333_333_334, int)

@@ -15,7 +15,7 @@ from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.ticket import Ticket
 from ratelimit_client.core.units import NS as S
 from tests.core.charging import key
-from tests.core.driving import GENERIC
+from tests.core.driving import GENERIC, OPENAI
 
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
 
@@ -437,3 +437,43 @@ def test_a_quota_that_only_a_refusal_tells_of_is_a_bucket_of_its_own() -> None:
 
     one.read(requests=Reading(10_000, 9_939, 527.04), now_ns=S)
     assert one.buckets(now_ns=S) == [(10_000, 86_400, 9_939), (60, 60, 0)]
+
+
+def test_requests_are_asked_first_whatever_comes_first_in_the_answer() -> None:
+    """A constant is found out by the requests; the tokens of that very answer are no more believed than they."""
+    one = key(profile=ServerProfile(pays={"requests": "requests", "tokens": "tokens"}))
+    slept = []
+    for left in range(900, 400, -100):
+        one.charge(10)
+        signals = Signals(200, readings={"tokens": Reading(1000, left), "requests": Reading(600, 599)})
+        one.budget.read(one.charge(tokens=100), signals, refused=False, jitter_ns=0, now_ns=0)
+        slept.append([one.budget.lines[unit][0].series.asleep for unit in ("requests", "tokens")])
+
+    assert slept == [[False, False]] + [[True, True]] * 4
+
+
+@pytest.mark.parametrize(("name", "pays"), [("images", {}), ("pictures", {"pictures": "images"})])
+def test_what_a_call_paid_tells_the_window_whatever_the_server_calls_it(name: str, pays: dict[str, str]) -> None:
+    """It paid both of the two that are used: 1000 s for them is no window there is; for one of them it were a day."""
+    one = key(profile=attrs.evolve(OPENAI, pays=pays))
+    ticket = one.charge(images=2)
+    readings = {name: Reading(100, 98, 1000.0)}
+    one.budget.read(ticket, Signals(200, readings=readings), refused=False, jitter_ns=0, now_ns=0)
+
+    assert [line.bucket.window_ns for line in one.budget.lines[name]] == [MINUTE]
+
+
+def test_where_nothing_is_counted_nobody_else_is_seen_to_spend() -> None:
+    """A key without a bucket of requests: there is nothing to tell it by."""
+    assert key().budget.foreign_ppm(now_ns=0) == 0
+
+
+def test_what_is_under_way_of_a_unit_that_only_the_caller_knows_is_not_there_twice() -> None:
+    """Six of ten are shown to a call after which three more left: three are there."""
+    one = key(Quota("images", 10, 60), profile=attrs.evolve(OPENAI, pays={}))
+    for under_way, left, level in [(0, 8, 8), (3, 6, 3)]:
+        ticket = one.charge(images=2)
+        one.charge(images=under_way)
+        signals = Signals(200, readings={"images": Reading(10, left, window_s=60.0)})
+        one.budget.read(ticket, signals, refused=False, jitter_ns=0, now_ns=0)
+        assert one.buckets("images") == [(10, 60, level)]

@@ -72,6 +72,7 @@ def test_a_refusal_that_names_nothing_may_show_what_was_missing() -> None:
 
     assert explained(requests=Reading(100, 3), tokens=Reading(1000, 150)) is one.budget.lines["tokens"][0]
     assert explained(requests=Reading(100, 3), tokens=Reading(1000, 300)) is None
+    assert explained(requests=Reading(100, 3), tokens=Reading(1000, 200)) is None, "what is left would have done"
     assert explained(requests=Reading(100, None), images=Reading(10, 0)) is None
 
 

@@ -328,3 +328,19 @@ def test_opens_at_is_exact(seed: int) -> None:
 
     assert promises or window.ceiling < 33 or window.careful
     assert window.in_flight <= window.ceiling
+
+
+def test_after_an_outage_a_round_takes_as_many_answers_as_ever() -> None:
+    """What was answered before it began anew counts for nothing: three answers are no round of four, the fourth is."""
+    window = InFlightWindow(1000)
+    greedy(window, now_ns=0)
+    answer(window, 3, now_ns=1)
+    window.restart()
+    greedy(window, now_ns=2)
+    assert not window.has_room(now_ns=2)
+    for _ in range(3):
+        window.answered(now_ns=3)
+        assert not window.has_room(now_ns=3)
+    window.answered(now_ns=4)
+
+    assert window.has_room(now_ns=4)

@@ -135,3 +135,10 @@ def test_the_repr_of_a_call_that_is_no_request() -> None:
     assert repr(Cost(0)) == "Cost(requests=0)"
     assert repr(Cost(0, tokens=5)) == "Cost(requests=0, tokens=5)"
     assert repr(Cost(tokens=5)) == "Cost(requests=1, tokens=5)"
+
+
+def test_the_most_and_the_least_are_amounts() -> None:
+    """One more is refused (see above)."""
+    assert Cost(tokens=MAX_AMOUNT)["tokens"] == MAX_AMOUNT
+    assert Cost(requests=float(MAX_AMOUNT))["requests"] == MAX_AMOUNT  # type: ignore[arg-type]
+    assert Cost(tokens=0)["tokens"] == 0

@@ -292,3 +292,14 @@ def test_the_repr_says_the_rules() -> None:
     estimator.learn(Features(4000, endpoint="/a"), 1, 1008)
     rule = "1.00 x chars/4 + 1.00 x max_output + 0.00 x excess + 1.00 x aside/4 + 1.00 x flat + 8"
     assert repr(estimator) == f"<Estimator any: {rule}, /a: {rule}>"
+
+
+def test_whoever_was_priced_before_a_lesson_can_tell() -> None:
+    """Each time a price moves it is another version, so that what waits is priced again; not only the first time."""
+    estimator, features = Estimator(), Features(400)
+    seen = {estimator.version: estimator.price(features)}
+    for charged in (300, 300, 300, 300, 90, 90, 90, 90):
+        estimator.learn(features, 1, charged)
+        assert seen.setdefault(estimator.version, estimator.price(features)) == estimator.price(features)
+
+    assert len(set(seen.values())) > 3

@@ -8,7 +8,7 @@ import pytest
 from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.estimate import Estimator, Features
-from ratelimit_client.core.evidence import ChargeEvidence
+from ratelimit_client.core.evidence import ChargeEvidence, Sum
 from ratelimit_client.core.profile import Refill
 from ratelimit_client.core.readings import Lesson
 from ratelimit_client.core.ticket import Ticket
@@ -254,3 +254,12 @@ def test_a_snapshot_that_looks_older_than_the_one_before_brings_no_refill() -> N
     pad.reads(pad.call(0.3), LIMIT - 1100, 0.9)
 
     assert pad.taught()[1:] == [(1, 100)]
+
+
+def test_the_sum_over_several_calls_is_that_of_each_of_their_parts() -> None:
+    """Two calls with pictures, tools and token ids, read together: nothing is left out, nothing taken off."""
+    features = Features(300, 1000, fixed=7, endpoint="chat", aside=8, flat=85)
+    total = Sum().plus(features).plus(features)
+
+    assert total == Sum(600, 2000, 14, 2 * features.excess, 2, 1, "chat", 0, 16, 170)
+    assert total.size - Sum().plus(features).size == Sum().plus(features).size

@@ -379,3 +379,42 @@ def test_a_key_that_is_forgotten_is_nobodys_kin() -> None:
     drive.ask("c")
 
     assert state.kin == (state_of(drive, "b"),)
+
+
+def test_tokens_from_before_two_keys_were_found_to_be_one_are_no_part_of_the_pace() -> None:
+    """A hundred thousand were let out in the minute before, two hundred since: the pace is nine tenths of those."""
+    drive = drive_of(slots=1000)
+    drive.end(drive.ask("a", tokens=100_000))
+    together(drive, 500)
+    for number in range(20):
+        drive.to(1 + number)
+        drive.end(drive.ask("a", tokens=10))
+    for _ in range(10):
+        drive.end(drive.ask("b", tokens=10), Signals(429, Reason.OVERLOADED, True, slow_down=True), Ending.IGNORED)
+
+    pace = state_of(drive, "a").budget.slowdown.pace
+    assert pace is not None
+    assert (pace.pays, pace.limit) == ("tokens", 180)
+
+
+@pytest.mark.parametrize("reads", ["a", "b"])
+def test_what_one_of_them_has_read_both_have(reads: str) -> None:
+    """Whichever it was: the levels that a refusal would be held against are noted for the calls of both."""
+    drive = drive_of()
+    drive.end(drive.ask(reads), Signals(200, readings=shows(500)))
+    for name in "ab":
+        drive.end(drive.ask(name), refusal("ab", readings={}), Ending.IGNORED)
+
+    for second, name in [(300, "a"), (600, "b")]:
+        drive.to(second)
+        assert drive.ask(name).levels is not None
+
+
+def test_a_budget_of_its_own_is_as_full_as_the_common_one_was() -> None:
+    """Two hundred of six hundred were left for both: a typed quota of six hundred begins with those."""
+    drive = drive_of()
+    together(drive, 200)
+    drive.machine.set_quotas(per_minute(requests=600), key="a", now_ns=0)
+
+    assert state_of(drive, "a").budget is not state_of(drive, "b").budget
+    assert level(drive, "a") == level(drive, "b") == 200

@@ -11,10 +11,11 @@ from ratelimit_client.core.budget import Budget
 from ratelimit_client.core.concurrency import InFlightWindow
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.estimate import Features
+from ratelimit_client.core.hints import SPREAD_NS, Hint
 from ratelimit_client.core.keystate import KeyState
 from ratelimit_client.core.outage import FAILURES_TO_CLOSE
 from ratelimit_client.core.quota import per_minute
-from ratelimit_client.core.ticket import Ticket
+from ratelimit_client.core.ticket import Patience, Ticket
 from ratelimit_client.core.units import NS as S
 from tests.core.driving import OPENAI
 
@@ -146,3 +147,15 @@ def test_more_input_keeps_the_reserve_again() -> None:
 
     assert state.ended == {"b"}
     assert not any(bucket.spends_reserve for buckets in state.budget.by_unit.values() for bucket in buckets)
+
+
+@pytest.mark.parametrize(("until_ns", "too_long"), [(2 * S + SPREAD_NS, False), (2 * S + SPREAD_NS + 1, True)])
+def test_what_a_hint_is_lengthened_by_is_no_part_of_the_wait_one_is_willing_to(until_ns: int, too_long: bool) -> None:
+    """Asked for two seconds, by the key or by a bucket, whoever is patient for two waits them out."""
+    patient = Ticket(1, "m", "", 0, Cost(tokens=5), None, None, 0, Patience(hint_ns=2 * S))
+    hint = Hint(until_ns)
+    closed, shut = key(), key()
+    closed.close(hint)
+    shut.budget.by_unit["tokens"][0].close(hint, now_ns=0)
+
+    assert [state.too_long(patient, now_ns=0) for state in (closed, shut)] == [hint if too_long else None] * 2

@@ -432,3 +432,14 @@ def test_calls_counted_in_another_ledger_teach_nothing() -> None:
     other.till("requests").total = 1005
     assert learner.refused(21 * S, 1004, other, now_ns=21 * S)
     assert rate(learner) == pytest.approx(4 * 0.95)
+
+
+def test_a_limit_that_fell_meanwhile_bounds_the_next_rate() -> None:
+    """Fifty a second were let out between two refusals, but by now the server shows ten."""
+    learner = Learner()
+    first_ns = sends(learner, 101, 100)
+    learner.hears_no(first_ns, most=100_000, now_ns=first_ns)
+    last_ns = sends(learner, 100, 50, from_s=1.02)
+    learner.hears_no(last_ns, most=10_000, now_ns=last_ns)
+
+    assert rate(learner) == 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratelimit_client.core.estimate import Features
+from ratelimit_client.core.estimate import Estimator, Features
 from ratelimit_client.core.events import Kind
 from ratelimit_client.core.profile import Refill, ServerProfile
 from ratelimit_client.core.quota import per_minute
@@ -142,3 +142,20 @@ def test_one_answer_in_32_that_lies_moves_no_price(profile: ServerProfile, lie: 
     ratio = key_statistics(state_of(drive), now_ns=drive.now_ns).estimate_ratio
     assert ratio is not None
     assert 0.9 < ratio < 3
+
+
+def test_what_a_server_states_outweighs_what_was_read() -> None:
+    """Six charges were read off usage; two that a refusal states move the price as far as stated numbers do."""
+    drive, stated, read = drive_of(SETTLES), Estimator(), Estimator()
+    for _ in range(6):
+        drive.machine.settle(drive.ask(features=CALL, requests=0), {"tokens": 300}, now_ns=0)
+        drive.end(drive.log[-1][1])
+        assert stated.learn(CALL, 1, 300)
+        assert read.learn(CALL, 1, 300)
+    for _ in range(2):
+        drive.end(drive.ask(features=CALL), Signals(200, unit="tokens", requested=900.0))
+        stated.learn(CALL, 1, 900, stated=True)
+        read.learn(CALL, 1, 900)
+
+    assert stated.price(CALL) != read.price(CALL)
+    assert state_of(drive).estimator.price(CALL) == stated.price(CALL)

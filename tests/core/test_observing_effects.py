@@ -103,6 +103,23 @@ def test_ten_server_errors_close_the_key() -> None:
     assert drive.ask().state is State.QUEUED
 
 
+def test_ten_server_errors_in_the_middle_of_answers_close_the_key_as_well() -> None:
+    """And whoever waits, without a deadline, waits as long as it is patient."""
+    drive = drive_of(slots=FAILURES_TO_CLOSE)
+    tickets = [drive.ask() for _ in range(4)]
+    waits = drive.ask(patience=Patience(outage_ns=S // 2))
+    assert waits.state is State.QUEUED
+    for number in range(FAILURES_TO_CLOSE):
+        broken = Signals(500, Reason.SERVER_ERROR, True)
+        drive.machine.heard(tickets[number % 4], broken, now_ns=drive.now_ns)
+    assert state_of(drive).breaker.open
+
+    drive.to(0.49)
+    assert drive.expired == []
+    drive.to(0.5)
+    assert drive.expired == [waits]
+
+
 def test_a_success_begins_the_count_anew_and_a_refusal_does_not() -> None:
     """Nine failures, something else, and one failure more."""
     for signals, closes in [(OK, False), (refusal(retry_after_s=0.1), True)]:

@@ -73,6 +73,12 @@ def test_the_first_success_opens_the_key() -> None:
     assert breaker.next_probe_ns == 4 * S
 
 
+@pytest.mark.parametrize(("status", "blames"), [(499, False), (500, True), (599, True)])
+def test_from_500_on_it_is_the_server_whatever_the_reason(status: int, blames: bool) -> None:
+    """A status that no table has a reason for is judged by its number."""
+    assert blames_server(Signals(status, Reason.CLIENT_ERROR)) is blames
+
+
 def test_a_refusal_ends_an_outage() -> None:
     """A server that says no is a server that is there."""
     breaker = broken()
@@ -149,3 +155,11 @@ def test_the_repr_tells_how_it_stands() -> None:
     """Well or not, since when, and what comes next."""
     assert repr(OutageBreaker()) == "<OutageBreaker well, 0 of 10 failures in a row>"
     assert repr(broken(at_s=7)) == "<OutageBreaker outage since 7.000 s, 0 probes, next at 8.000 s>"
+
+
+def test_after_an_outage_that_a_refusal_ended_it_takes_ten_failures_again() -> None:
+    """The server lived when it refused, so nine are bad luck."""
+    breaker = broken()
+    assert breaker.answered(now_ns=S)
+
+    assert [breaker.failed(now_ns=2 * S) for _ in range(FAILURES_TO_CLOSE)] == [False] * 9 + [True]

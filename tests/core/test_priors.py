@@ -100,3 +100,11 @@ def test_quotas_that_are_typed_later_take_its_place() -> None:
     answer(machine, now_ns=0, requests=Reading(40, 39, 1.5, None))
 
     assert limits(machine) == {"requests": (20, "config")}
+
+
+def test_a_dimension_of_which_more_is_known_keeps_the_others_from_nothing() -> None:
+    """Requests are typed; what was known of tokens, and comes after them, is expected all the same."""
+    machine = scheduler(*per_minute(requests=5))
+    expect(machine, "m", per_minute(requests=3, tokens=1000), now_ns=0)
+
+    assert limits(machine) == {"requests": (5, "config"), "tokens": (1000, "prior")}

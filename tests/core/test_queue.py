@@ -332,3 +332,14 @@ def test_a_band_without_anybody_has_no_head() -> None:
 
     assert queue.head_of(1) is None
     assert queue.first() is None
+
+
+def test_a_correction_of_a_lane_that_was_passed_by_counts_from_where_it_stands() -> None:
+    """While a's head was blocked b had four turns; what a's last call used more costs it one of those, not all."""
+    queue = queue_of(*(call("a") for _ in range(6)), *(call("b") for _ in range(9)))
+    first = grant(queue)
+    for ticket in [each for each in queue.tickets() if each.tenant == "b"][:5]:
+        grant(queue, ticket)
+    queue.correct(first, 10)
+
+    assert turns(queue, 5) == "aaaab"

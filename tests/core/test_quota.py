@@ -73,6 +73,8 @@ def test_what_people_write(text: str, unit: str, amount: int, window_ns: int) ->
         ("9" * 500 + "/s", r"cannot read '9{56}\.\.\. as a quota"),
         ("1.5 requests/min", "1.5 in '1.5 requests/min' makes no whole number"),
         ("1/0.0000000001 s", "makes no whole number"),
+        ("1.0001k tokens/min", "1.0001 in '1.0001k tokens/min' makes no whole number"),
+        ("1.5rpm", "1.5 in '1.5rpm' makes no whole number"),
         ("0/s", "a quota of 0 requests is none: give a whole number from 1 to 1,000,000,000,000,000"),
         ("10000000g tokens/s", "a quota of 10000000000000000 tokens is none"),
         ("1/0 s", "a window of 0 s is outside"),
@@ -205,3 +207,11 @@ def test_two_amounts_for_one_window_contradict_each_other() -> None:
 def test_what_a_caller_may_give_for_quotas(value: Any, expected: list[str]) -> None:
     """One, many, as text, or none."""
     assert [str(quota) for quota in Quotas.of(value)] == expected
+
+
+@pytest.mark.parametrize(
+    ("window_s", "text"), [(0.5, "7 x/0.5 s"), (90, "7 x/90 s"), (1.000000001, "7 x/1.000000001 s")]
+)
+def test_a_window_is_written_as_short_as_it_is(window_s: float, text: str) -> None:
+    """No noughts at the end."""
+    assert str(Quota("x", 7, window_s)) == text

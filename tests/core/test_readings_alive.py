@@ -80,6 +80,17 @@ def test_a_frozen_value_falls_asleep_when_one_per_cent_was_debited(debited: int,
     assert answers(feed, 0.0, 1, [400] * (1 + debited))[-1] is asleep
 
 
+@pytest.mark.parametrize(("debited", "asleep"), [(199, False), (200, True)])
+def test_one_per_cent_of_a_large_limit_is_not_a_unit_less(debited: int, asleep: bool) -> None:
+    """Two hundred of twenty thousand, in one call, after which the value stands where it stood."""
+    feed = Feed.of(limit=20_000)
+    feed.hear(feed.send(0.0), 12_000, at=0.0)
+    lesson = feed.hear(feed.send(0.0, debited), 12_000, at=0.0)
+
+    assert lesson is not None
+    assert lesson.asleep is asleep
+
+
 @pytest.mark.parametrize(("debited", "asleep"), [(2, False), (3, True)])
 def test_of_a_small_limit_three_units_are_the_least(debited: int, asleep: bool) -> None:
     """One per cent of fifty would be less than one call."""

@@ -475,3 +475,20 @@ def test_a_full_outage_sends_a_first_window_and_then_probes(calls: int, takes_ms
 
     first_window = max(calls, 10) + 10
     assert len(sent) <= first_window + 7 + 600 // 60
+
+
+def test_every_kind_of_setback_counts_once() -> None:
+    """Five kinds, one of each: five attempts that did not succeed."""
+    history = CallHistory(0)
+    for number, setback in enumerate(Setback, start=1):
+        history.add(setback, now_ns=number)
+        assert history.setbacks == number
+
+
+def test_failures_that_were_forgiven_space_out_those_that_are_not() -> None:
+    """Three were, and this is the fourth in a row."""
+    key, history = Key(die=0.5), CallHistory(0)
+    for _ in range(3):
+        history.add(Setback.FORGIVEN, now_ns=0)
+
+    assert key.call(BROKEN, history) == RetryAt(key.policy.backoff.delay_ns(4, lambda: 0.5), Setback.FAILURE)

@@ -34,3 +34,10 @@ def test_a_policy_that_cannot_be_is_refused(fields: dict[str, Any], complaint: s
     """The message names the field, the bound, an example and the number."""
     with pytest.raises(ConfigurationError, match=complaint):
         RetryPolicy(**fields)
+
+
+def test_the_policy_of_one_attempt() -> None:
+    """Nothing is outlived: no failure, no refusal, no outage, and nothing is drawn from the budget."""
+    policy = RetryPolicy.none()
+
+    assert (policy.max_attempts, policy.budget, policy.max_refusals, policy.max_outage_s) == (1, 0, 0, 0)

@@ -9,8 +9,9 @@ from ratelimit_client.core.cost import ONE_REQUEST, Cost
 from ratelimit_client.core.events import Kind
 from ratelimit_client.core.failure import FailureKind, TransportFailure
 from ratelimit_client.core.outage import FAILURES_TO_CLOSE
+from ratelimit_client.core.profile import ServerProfile
 from ratelimit_client.core.quota import Quota, Quotas, per_minute, per_second
-from ratelimit_client.core.signals import Reason, Signals
+from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.ticket import Patience, State
 from ratelimit_client.core.units import NS as S
 from ratelimit_client.errors import (
@@ -368,3 +369,52 @@ def test_writing_is_reported_once_and_measures_the_way() -> None:
     assert not drive.machine.written(calls[1], now_ns=S // 100), "the clock of the round runs already"
     assert calls[0].written_ns == S // 100
     assert drive.machine.next_wakeup() == 0
+
+
+def test_a_grant_that_is_cancelled_says_nothing_of_the_server() -> None:
+    """Four calls met an overload, then fifty were cancelled before they were sent, then one meets it: the fifth."""
+    drive = Drive(scheduler(), hold=True)
+    for _ in range(4):
+        drive.end(drive.ask(), None, Ending.DROPPED)
+    for _ in range(50):
+        drive.machine.cancel(drive.ask(), now_ns=0)
+    assert not drive.machine.keys["m"].window.careful
+    drive.end(drive.ask(), None, Ending.DROPPED)
+
+    assert drive.machine.keys["m"].window.careful
+
+
+def test_the_wait_of_a_call_is_that_in_the_queue_over_all_attempts() -> None:
+    """From the second to the third, and once sent back from the fourth to the sixth: three seconds."""
+    drive = Drive(scheduler(slots=1), hold=True)
+    blocks = drive.ask()
+    drive.to(2)
+    ticket = drive.ask()
+    drive.to(3)
+    drive.end(blocks)
+    drive.end(ticket, polled=False)
+    drive.to(4)
+    drive.ask()
+    drive.machine.requeue(ticket, not_before_ns=0, now_ns=drive.now_ns)
+    drive.to(6)
+    drive.end(drive.log[-1][1])
+
+    assert (ticket.state, ticket.waited_ns) == (State.GRANTED, 3 * S)
+
+
+def test_the_dice_say_how_late_the_step_of_a_window_is_awaited() -> None:
+    """Many processes wait for the same step, and must not all come at once: half a second later, say the dice."""
+    instants = []
+    for die in (0.0, 0.5):
+        machine = scheduler(profile=ServerProfile(pays={"requests": "requests"}))
+        machine.dice = lambda die=die: die
+        drive = Drive(machine, hold=True)
+        drive.end(drive.ask(), Signals(200, readings={"requests": Reading(9, 0, 10.0)}))
+        waits = drive.ask()
+        drive.to(60)
+        instants.append(drive.when(waits))
+
+    first, second = instants
+    assert first is not None
+    assert first > 10
+    assert second == first + 0.5

@@ -17,6 +17,7 @@ from ratelimit_client.core.quota import Quota, per_hour, per_minute, per_second
 from ratelimit_client.core.retry import CallHistory, RetryAt, RetryPolicy
 from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.ticket import Patience, State
+from ratelimit_client.core.units import MAX_AMOUNT
 from ratelimit_client.core.units import NS as S
 from ratelimit_client.errors import (
     Closed,
@@ -393,3 +394,44 @@ def test_a_reading_that_would_not_be_used_need_not_be_read() -> None:
     drive.end(ticket, Signals(200, readings={"requests": Reading(100, 50, window_s=60.0)}))
     assert not drive.machine.reading_due(ticket, now_ns=S // 250)
     assert drive.machine.reading_due(ticket, now_ns=S // 200)
+
+
+def test_a_key_that_is_begun_anew_begins_now() -> None:
+    """Whatever brings it back: its buckets are full and flow from this instant on."""
+    drive = Drive(scheduler(per_hour(requests=10)))
+    machine, ticket = drive.machine, drive.ask()
+    for act in (
+        lambda: machine.settle(ticket, {}, now_ns=S),
+        lambda: machine.decide(ticket, TIMEOUT, CallHistory(0), RetryPolicy(), now_ns=S),
+        lambda: machine.failed(ticket, TIMEOUT, now_ns=S),
+        lambda: machine.requeue(ticket, not_before_ns=S, now_ns=S),
+    ):
+        machine.keys.clear()
+        act()
+        (bucket,) = machine.keys["m"].budget.by_unit["requests"]
+        assert (bucket.as_of_ns, bucket.level(now_ns=2 * S)) == (S, 10)
+
+    other = drive.ask("n")
+    machine.keys.clear()
+    machine.cancel(other, now_ns=3 * S)
+    (bucket,) = machine.keys["n"].budget.by_unit["requests"]
+    assert (bucket.as_of_ns, bucket.level(now_ns=4 * S)) == (3 * S, 10)
+
+
+@pytest.mark.parametrize(("used", "left"), [(MAX_AMOUNT, -1000), (MAX_AMOUNT + 1, 700), (0, 1000)])
+def test_the_most_that_is_believed_of_a_call(used: int, left: int) -> None:
+    """Up to the largest amount there is; debt ends at a whole bucket all the same."""
+    drive = Drive(scheduler(per_hour(tokens=1000)), hold=True)
+    ticket = drive.ask(tokens=300)
+    drive.machine.settle(ticket, {"tokens": used}, now_ns=0)
+
+    assert level(drive, "tokens") == left
+
+
+def test_quotas_by_key_of_which_one_key_is_set_concern_no_other() -> None:
+    """The mapping says nothing of it and nothing of the rest: it has none."""
+    drive = Drive(scheduler(per_second(requests=1)), hold=True)
+    drive.ask()
+    drive.machine.set_quotas({"other": per_second(requests=2)}, key="m", now_ns=0)
+
+    assert drive.machine.keys["m"].budget.by_unit == {}

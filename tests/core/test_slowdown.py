@@ -288,3 +288,83 @@ def test_another_ledger_begins_with_nothing_let_in() -> None:
 
     assert sender.pace is not None
     assert abs(sender.pace[1] - 54) <= 1
+
+
+@pytest.mark.parametrize(("early_ns", "grows"), [(1, False), (0, True)])
+def test_a_pace_is_held_to_the_instant(early_ns: int, grows: bool) -> None:
+    """A quarter of an hour after the cut it may grow, and not a nanosecond before."""
+    sender = Sender()
+    sender.run(0, 60, 0.06)
+    sender.bad(60, 10)
+    assert sender.pace == ("requests", 900)
+    sender.learnt.note(sender.calls + 15 * 900, 0, now_ns=960 * S - early_ns)
+
+    assert sender.pace == ("requests", 924 if grows else 900)
+
+
+def test_a_pace_in_tokens_is_used_up_by_tokens() -> None:
+    """Fifteen calls a minute of a thousand tokens each are all of 15 000: it neither ends nor stands still for ever."""
+    sender = Sender(tokens=1000)
+    sender.run(0, 60, 60 / 17)
+    sender.bad(60, 10)
+    assert sender.pace == ("tokens", 15_300)
+    assert sender.run(130, 900, 4) == 0
+    assert sender.pace == ("tokens", 15_300)
+    assert sender.run(900, 1140, 4) == 0
+
+    assert sender.pace is not None
+    assert sender.pace[1] > 15_300
+
+
+@pytest.mark.parametrize(("early_ns", "cuts"), [(1, 0), (0, 1)])
+def test_whether_a_cut_helped_is_asked_from_a_minute_after_it(early_ns: int, cuts: int) -> None:
+    """Five of the sixty-five calls that follow are bad enough then, and a nanosecond earlier nobody counts them."""
+    sender = Sender()
+    sender.run(0, 60, 0.06)
+    sender.bad(60, 10)
+    sender.learnt.note(sender.calls, 0, now_ns=120 * S - early_ns)
+    changes = 0
+    for _ in range(5):
+        for _ in range(12):
+            sender.send(121)
+        changes += sender.bad(121)
+
+    assert changes == cuts
+
+
+def test_what_was_let_in_before_the_last_minute_is_no_measure() -> None:
+    """A thousand calls, two minutes with one, five calls and ten that meet it: too few of late, so it is a guess."""
+    sender = Sender()
+    sender.run(0, 60, 0.06)
+    for second in (100, 181, 187, 193, 199, 205):
+        sender.good(second)
+    sender.bad(210, 10)
+
+    assert sender.pace == ("requests", 30)
+
+
+@pytest.mark.parametrize(("early_ns", "rate"), [(1, 450), (0, 810)])
+def test_a_minute_after_a_cut_there_is_a_measure_again(early_ns: int, rate: int) -> None:
+    """As long as there is none the pace is halved; then it is what was let in, which is all of it, less a tenth."""
+    sender = Sender()
+    sender.run(0, 60, 0.06)
+    sender.bad(60, 10)
+    assert sender.pace == ("requests", 900)
+    for number in range(1, 900):
+        sender.good(60 + number / 15)
+    now_ns = 120 * S - early_ns
+    for _ in range(10):
+        call = attrs.evolve(sender.send(120), granted_ns=now_ns)
+        sender.learnt.refused(call, sent=sender.calls, busy_since_ns=0, now_ns=now_ns)
+
+    assert sender.pace == ("requests", rate)
+
+
+def test_at_forty_it_is_more_than_chance() -> None:
+    """Nine in a row make thirty-seven; two calls on, the tenth makes forty. Three calls on it makes thirty-nine."""
+    for between, cuts in [(1, 1), (2, 0)]:
+        sender = Sender()
+        sender.bad(60, 9)
+        for _ in range(between):
+            sender.send(60)
+        assert sender.bad(60) == cuts

@@ -15,7 +15,7 @@ from ratelimit_client.core.quota import Quota, per_day, per_minute, per_second
 from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.statistics import BucketStatistics, Explanation, LimiterStatistics, Mode
 from ratelimit_client.core.units import NS as S
-from ratelimit_client.core.views import explain, key_statistics
+from ratelimit_client.core.views import bands, explain, key_statistics
 from tests.core.driving import OK, Drive, scheduler
 
 
@@ -165,7 +165,7 @@ def test_sharing_is_a_mode() -> None:
 def test_nothing_keeps_back_a_call_of_an_unknown_key() -> None:
     """Nor one that would go now."""
     drive = drive_of(per_minute(requests=10))
-    assert str(why(drive)) == "nothing is known of 'm' yet: the call can go now"
+    assert why(drive) == Explanation(True, 0.0, None, 0, "nothing is known of 'm' yet: the call can go now")
     drive.ask()
     assert why(drive) == Explanation(True, 0.0, None, 0, "the call can go now")
 
@@ -176,7 +176,7 @@ def test_a_cost_that_never_fits_is_explained() -> None:
     drive.ask()
     never = why(drive, tokens=1001)
 
-    assert (never.admissible, never.ready_in_s, never.binding) == (False, None, "tokens")
+    assert (never.admissible, never.ready_in_s, never.binding, never.ahead) == (False, None, "tokens", 0)
     assert str(never) == "needs 1,001 tokens; the bucket never holds more than 1,000: no wait helps"
 
 
@@ -269,3 +269,34 @@ def test_who_only_asks_does_not_widen_the_ramp() -> None:
 
     drive.ask()
     assert window.size == 8
+
+
+def test_a_call_that_rests_waits_in_its_band() -> None:
+    """It went at once, was sent back, and nobody ever stood in line there."""
+    drive = drive_of()
+    ticket = drive.ask(priority=1)
+    drive.end(ticket, None, Ending.IGNORED)
+    drive.machine.requeue(ticket, not_before_ns=9 * S, now_ns=0)
+
+    found = bands(drive.machine.keys["m"], now_ns=2 * S)
+    assert {band: (each.queued, each.oldest_wait_s) for band, each in found.items()} == {0: (0, 0.0), 1: (1, 2.0)}
+
+
+def test_of_what_no_server_shows_only_our_own_account_is_shown() -> None:
+    """A learnt rate, a quota over all keys: nobody has told a level, and nobody else spends there."""
+    drive = drive_of(shared=[Quota("requests", 100, 60)])
+    drive.ask()
+    drive.end(drive.ask(), Signals(429, Reason.RATE_LIMITED, True), Ending.IGNORED)
+
+    assert set(shown(drive)) == {"learnt rate", "shared requests"}
+    for each in shown(drive).values():
+        assert (each.server_remaining, each.learnt_burst, each.foreign_ratio, each.series) == (None, None, 0.0, "none")
+
+
+def test_a_call_larger_than_an_uncertain_limit_can_go_when_the_bucket_is_full() -> None:
+    """The limit was shown once, which is not certain enough to say never."""
+    drive = drive_of()
+    drive.end(drive.ask(tokens=1), Signals(200, readings={"tokens": Reading(600, 0, window_s=60.0)}))
+    large = why(drive, tokens=1000)
+
+    assert (large.admissible, large.ready_in_s, large.ahead) == (False, pytest.approx(60.0), 0)

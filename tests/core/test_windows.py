@@ -142,3 +142,19 @@ def test_what_is_not_used_has_no_bounds(limit: int, remaining: int) -> None:
 def test_the_end_of_a_window_is_less_than_a_window_away(reset_s: float, window_s: int) -> None:
     """The least usual window that is long enough, with 2 % to spare; there is none above the last."""
     assert window_of_reset_ns(round(reset_s * NS)) == window_s * NS
+
+
+def test_what_one_answer_leaves_open_is_told_to_the_nanosecond():
+    """Two per cent either way, and one unit more or less than was used; an empty bucket may owe as much again."""
+    reset_ns = 6 * NS
+    assert window_bounds_ns(1000, 900, reset_ns) == (6 * NS * 98 // 10, (reset_ns + MILLISECOND_NS) * 1020 // 99)
+    assert window_bounds_ns(1000, 0, reset_ns) == (6 * NS * 49 // 100, (reset_ns + MILLISECOND_NS) * 1020 // 999)
+    assert window_bounds_ns(1000, 999, reset_ns) == (6 * NS * 980, USUAL_WINDOWS_NS[-1])
+    assert window_bounds_ns(1000, 998, reset_ns) == (6 * NS * 490, (reset_ns + MILLISECOND_NS) * 1020)
+
+
+@pytest.mark.parametrize(("wait_s", "window_s"), [(58.8, None), (58.9, 60), (61.2, 60), (61.3, None)])
+def test_a_wait_tells_a_window_within_two_per_cent(wait_s, window_s):
+    """A whole bucket is missing, so the wait is the window."""
+    window_ns = infer_window_of_wait_ns(100, 100, 100, round(wait_s * NS))
+    assert window_ns == (None if window_s is None else window_s * NS)

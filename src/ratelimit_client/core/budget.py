@@ -322,10 +322,10 @@ class Budget:
             unit = self.profile.pays.get(name, name)
             own, mark, total = ticket.mark(unit)
             debited = self.debits.till(unit).total
+            if debited and not total:  # it paid nothing there: nobody knows which debits of others it has seen
+                reading = attrs.evolve(reading, remaining=None)
             counted = unit == "requests"
-            snapshot = Snapshot(
-                ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns, counted, witness
-            )
+            snapshot = Snapshot(ticket.order, mark, total, debited, own, ticket.granted_ns, snap_ns, counted, witness)
             if self.profile.reset_is_exact and line.heed_reset(reading, snapshot, usual_ns, now_ns=now_ns):
                 self.rebuild()
             limit, watched = line.bucket.limit, line.bucket.watched
