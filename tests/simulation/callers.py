@@ -78,6 +78,8 @@ async def stream(client: Client, call: Call) -> str:
     async with asked as events:
         async for event in events:
             text += event.data["choices"][0]["delta"].get("content") or ""
+            if not client.limiter.in_flight:
+                raise AssertionError("a stream that is not over holds no place")
             if call.quirk == "settles" and call.deadline_s is None:  # to be late would be his own fault
                 await asyncio.sleep(0.1)
     return text

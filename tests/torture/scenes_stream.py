@@ -92,6 +92,19 @@ async def takes_nothing(client: Client) -> None:
             await anext(stream)
 
 
+async def is_closed(client: Client) -> None:
+    """By somebody else, while he waits for an event."""
+    async with client.stream("/v1/victim", json={}) as stream:
+        closing = asyncio.get_running_loop().call_later(0.05, stream.close)
+        try:
+            with contextlib.suppress(StreamError):
+                async for _ in stream:
+                    pass
+        finally:
+            closing.cancel()
+        await asyncio.sleep(0.1)
+
+
 async def leave_in_silence(client: Client) -> None:
     """From a server that says nothing more."""
     await leave(client)
@@ -116,6 +129,8 @@ SCENES: tuple[Scene, ...] = (
     beside_others(read_slowly, SLOW),
     beside_others(leave, SLOW),
     beside_others(leave_in_silence, SILENT),
+    beside_others(is_closed, SLOW),
+    beside_others(is_closed, SILENT, given=True),
     beside_others(is_none, WHOLE),
     beside_others(fails, ERROR),
     beside_others(breaks_off, CUT),

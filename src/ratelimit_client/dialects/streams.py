@@ -94,6 +94,7 @@ class StreamReader:
         server: whose errors and limits they are: a name or a table of ``dialects.read``.
         url: where the request went; tells the same when *server* is ``auto``.
         decode: JSON text to its value, or a ValueError; strict by the standard.
+        shown: an error's text as it may be shown, without what was sent along in secret.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class StreamReader:
         server: str | Dialect = AUTO,
         url: str | None = None,
         decode: Callable[[str], Any] = _strictly,
+        shown: Callable[[str], str] = str,
     ) -> None:
         self.dialect = dialect
         self.delivered = 0
@@ -119,6 +121,7 @@ class StreamReader:
         self._server = server
         self._url = url
         self._decode = decode
+        self._shown = shown
         self._open: set[object] = set()  # answers that have begun and not ended
 
     def __repr__(self) -> str:
@@ -228,10 +231,17 @@ class StreamReader:
         if problem and not aside and (self.dialect or UNKNOWN).strict:
             problem = f"the data of an event {problem}"
             signals = Signals(status=200, reason=Reason.SERVER_ERROR, retryable=True, message=problem)
-            return StreamEvent(EventKind.ERROR, called, None, raw, signals, problem)
+            return StreamEvent(EventKind.ERROR, called, None, self._shown(raw), signals, problem)
         return StreamEvent(kind or EventKind.OUTPUT, called, data, raw)
 
     def _error(self, name: str, data: object, raw: str, now_wall_s: float | None) -> StreamEvent:
+        shown = self._shown(raw)
+        if shown != raw:
+            raw = shown
+            try:
+                data = self._decode(raw)
+            except (ValueError, RecursionError):
+                data = None
         signals = read_error(data, raw, server=self._server, url=self._url, now_wall_s=now_wall_s)
         return StreamEvent(EventKind.ERROR, name, data, raw, signals)
 

@@ -33,11 +33,11 @@ class Told:
     """What a success says, read when somebody asks: few do, and the limiter learns nothing from most."""
 
     status: int
-    headers: Any
+    headers: Any = attrs.field(repr=False)  # a server may quote a key there, and tracebacks show locals
     dialect: Dialect | None
     wall_ns: int
     unread: Unread | None = None
-    _signals: Signals | None = None
+    _signals: Signals | None = attrs.field(default=None, repr=False)
 
     @property
     def seen(self) -> Signals | None:

@@ -175,7 +175,7 @@ ENDS: dict[str, tuple[list[Any], type[Exception], str]] = {
     "cut by a reset": ([events(chunk("one"), end=b""), 0.01, Move.RESET], StreamTruncated, "cut short"),
     "in the middle of an event": ([events(chunk("one"), b'data: {"choi')], StreamTruncated, "without its last event"),
     "a broken chunk": ([events(chunk("one"), end=b"zz\r\n")], StreamTruncated, "no HTTP"),
-    "silence": ([events(chunk("one"), end=b""), Move.SILENCE], StreamTruncated, "it stopped: no byte for 20 s"),
+    "silence": ([events(chunk("one"), end=b""), Move.SILENCE], StreamTruncated, "it stopped: no event for 20 s"),
     "comments for ever": (
         [events(chunk("one"), end=b""), *[b"3\r\n:c\n\r\n", 5.0] * 20, Move.SILENCE],
         StreamTruncated,
@@ -351,7 +351,7 @@ def test_a_consumer_who_takes_nothing_loses_his_place() -> None:
                     await anext(stream)
                 with pytest.raises(StopAsyncIteration):
                     await anext(stream)
-            await at_rest(server, client)
+            await at_rest(server, client, kept=1)
 
     in_virtual_time(story)
 

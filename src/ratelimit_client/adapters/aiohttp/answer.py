@@ -125,6 +125,10 @@ class Answer:
             raw = raw.replace(secret, b"...")
         return raw
 
+    def shown_text(self, text: str) -> str:
+        """*text* without the secrets."""
+        return self.shown(text.encode()).decode("utf-8", "replace")
+
     def close(self) -> None:
         """Give the connection back, or drop it when there is more on it than was read."""
         content = self._content
@@ -145,6 +149,15 @@ class Answer:
         taken = copy.copy(self)
         self._line = _NOBODYS
         return taken
+
+    @property
+    def line(self) -> Line:
+        """The connection it comes on."""
+        return self._line
+
+    def was_reset(self) -> bool:
+        """Did its connection break where the end of that was to be the end of the body, and nobody said so?"""
+        return False
 
     def connected(self) -> bool:
         """Can more come on its connection?"""

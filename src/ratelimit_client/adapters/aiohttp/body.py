@@ -17,6 +17,7 @@ last brace.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -86,6 +87,30 @@ class Kept:
             return
         raise problem
 
+    def steps(self, piece: bytes, most: int) -> Iterator[bytes]:
+        """
+        The next bytes of the wire, decoded, in steps of at most *most* bytes, of which none is kept.
+
+        Raises:
+            BadBody: at the step that cannot be had.
+        """
+        if not self._zipped:
+            for start in range(0, len(piece), most):
+                yield self.counted(piece[start : start + most])
+            return
+        try:
+            for start in range(0, len(piece), _SLICE):
+                part = piece[start : start + _SLICE]
+                self._wire += len(part)
+                if self._wire > 2 * self._most:
+                    raise self._too_large()
+                yield from self._unzipped(part, most)
+        except zlib.error as error:
+            problem = BadBody(f"its gzip stream is corrupt ({error})")
+        else:
+            return
+        raise problem
+
     def whole(self) -> bytes:
         """All of it, once the message has ended."""
         if self._inflate is not None:
@@ -114,6 +139,31 @@ class Kept:
 
             self._keep(self._inflate.decompress(piece, _STEP))
             piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+
+    def _unzipped(self, piece: bytes, most: int) -> Iterator[bytes]:
+        full = False
+        while piece or full:  # what filled a step may have left something in the unpacker
+            if self._inflate is None or self._inflate.eof:
+                if self._inflate is not None and not piece.strip(b"\0"):
+                    return
+                self._inflate = self._next_member()
+            data = self._inflate.decompress(piece, most)
+            piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            full = len(data) == most and not self._inflate.eof
+            if data:
+                yield self.counted(data)
+
+    @property
+    def plain(self) -> bool:
+        """What is on the wire is what is meant."""
+        return not self._zipped
+
+    def counted(self, data: bytes) -> bytes:
+        """*data*, which is not kept."""
+        self._size += len(data)
+        if self._size > self._most:
+            raise self._too_large()
+        return data
 
     def _next_member(self) -> Any:
         if self._inflate is not None:

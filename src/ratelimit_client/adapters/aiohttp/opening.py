@@ -26,7 +26,11 @@ from .events import Cut, EventBody, Failed
 from .exchange import EXCERPT, Exchange
 from .watchdog import Stalled
 
-_WHOLE = ("application/json", "text/html", "application/xhtml+xml")
+_WHOLE = frozenset({"application/json", "text/html", "application/xhtml+xml", "application/xml", "text/xml"})
+# Sound, pictures and streams of another kind: to try again what brings them would only cost.
+_OTHERS = ("audio/", "image/", "video/", "multipart/", "application/vnd.amazon.")
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"})
+_NO_BODY = frozenset({204, 205})
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -59,43 +63,46 @@ class Opening(Exchange[Opened]):
         told = self._succeeded(answer, attempt)
         answer.secrets = self._secrets()
         name = answer.shown((told.signals.request_id or "").encode()).decode() or None
-        await _check_kind(answer, name)
+        if (problem := await _not_events(answer, name)) is not None:
+            raise problem
         reader = StreamReader(
             stream_dialect_of(self._call.url.path),
             server=attempt.dialect or AUTO,
             url=str(self._call.url.origin()),
             decode=codec.decode_text,
+            shown=answer.shown_text,
         )
         try:
-            body = EventBody(answer, reader, self._wire.dog, attempt.wall_s)
+            body = EventBody(answer, reader, self._wire.dog, attempt)
             await body.open()
         except Failed as failed:
             attempt.heard(failed.signals)
-            error: Exception = response_error(failed.signals, answer.shown(failed.raw.encode()))
-        except (Cut, Stalled, BadBody) as ended:
-            error = broken(ended, answer.status, name, delivered=0)
+            error: Exception = response_error(failed.signals, failed.raw.encode())
+        except BadBody as bad:
+            error = broken(bad, answer.status, name, delivered=0)
+        except (Cut, Stalled) as ended:
+            error = broken(ended, answer.status, name, delivered=0, instead=body.instead)
         else:
             body.answer = answer.hand_over()
             attempt.hold()
             return Opened(
                 body=body, attempt=attempt, told=told, status=answer.status, headers=answer.headers, name=name
             )
-        del told  # a traceback that shows locals shows this one, and it holds the headers
         raise error
 
 
-async def _check_kind(answer: Answer, name: str | None) -> None:
-    """
-    Raises:
-        StreamError: it is something whole, and not events.
-    """
+async def _not_events(answer: Answer, name: str | None) -> StreamError | None:
+    """The error for an answer that says it is something else."""
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in _WHOLE and not kind.endswith("+json"):
-        return
-    excerpt = (await answer.read())[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT]
-    raise StreamError(
-        f"the server answered {answer.status} with {kind} and not with a stream of events: is the endpoint one that "
-        "streams, and does the body ask for it? (Gemini wants alt=sse among the parameters)",
+    text = kind in _WHOLE or kind in _LINES or kind.endswith("+json")
+    if answer.status in _NO_BODY:
+        kind = "no body"
+    elif not text and not kind.startswith(_OTHERS):
+        return None
+    excerpt = (await answer.read())[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT] if text else ""
+    return StreamError(
+        f"the server answered {answer.status} with {kind:.100} and not with a stream of events: is the endpoint one "
+        "that streams, and does the body ask for it? (Gemini wants alt=sse among the parameters)",
         status=answer.status,
         request_id=name,
         delivered=0,
@@ -104,8 +111,10 @@ async def _check_kind(answer: Answer, name: str | None) -> None:
     )
 
 
-def broken(ended: Cut | Stalled | BadBody, status: int, name: str | None, *, delivered: int) -> StreamTruncated:
-    """The error for a stream that did not come to its end."""
+def broken(
+    ended: Cut | Stalled | BadBody, status: int, name: str | None, *, delivered: int, instead: str = ""
+) -> StreamTruncated:
+    """The error for a stream that did not come to its end; *instead*: what came that is no event."""
     why = f"it stopped: {ended}" if isinstance(ended, Stalled) else str(ended)
     after = f"after {delivered} events" if delivered else "before anything of it was there"
     return StreamTruncated(
@@ -113,5 +122,6 @@ def broken(ended: Cut | Stalled | BadBody, status: int, name: str | None, *, del
         status=status,
         request_id=name,
         delivered=delivered,
+        body_excerpt=instead[:EXCERPT],
         kind=FailureKind.TIMEOUT if isinstance(ended, Stalled) and ended.silent else FailureKind.INCOMPLETE,
     )

@@ -161,6 +161,11 @@ class Borrowed:
         self._dog = dog
         dog.watch(self)
 
+    @property
+    def protocol(self) -> ResponseHandler | None:
+        """aiohttp's end of it."""
+        return self._protocol
+
     def close_line(self, *, whole: bool) -> None:
         """The answer has ended. Idempotent."""
         self._dog.leave(self)
@@ -200,9 +205,13 @@ class _Lent(Answer):
         super().__init__(response.status, response.headers, response.content, line)
         self._borrowed = line
 
+    def was_reset(self) -> bool:
+        """A reset is no end, though aiohttp takes it for one."""
+        return self._borrowed.was_reset()
+
     async def whole(self, most: int = MOST_BYTES) -> bytes:
-        """As of ``Answer``; a reset is no end, though aiohttp takes it for one."""
+        """As of ``Answer``."""
         raw = await super().whole(most)
-        if self._borrowed.was_reset():
+        if self.was_reset():
             raise BadBody("it was cut short (the connection was reset)", raw)
         return raw

@@ -15,21 +15,22 @@ for ``idle_consumer_s`` has gone to lunch with a place that others wait for.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from ...core.signals import Reading, Signals
+from ...core.signals import Reading, Reason, Signals
 from ...dialects.streams import StreamEvent
-from ...errors import DeadlineExceeded, StreamError
+from ...errors import ConfigurationError, DeadlineExceeded, StreamError, StreamTruncated
 from ...runtime.answers import sentence
 from .body import BadBody
 from .door import Door
 from .events import Cut, Failed
 from .exchange import EXCERPT, Call
+from .held import Held
 from .opening import Opened, broken
 from .tally import Tally, outcome_of
 from .watchdog import Stalled
@@ -59,18 +60,22 @@ class Stream:
         idle_consumer_s: float | None = IDLE_CONSUMER_S,
     ) -> None:
         self._call: Coroutine[Any, Any, Call] | None = call
+        self._opened: Opened | None = None
+        self._held: Held | None = None
+        if idle_consumer_s is not None and not idle_consumer_s > 0:
+            call.close()
+            raise ConfigurationError(f"idle_consumer_s={idle_consumer_s!r:.40}: it must be more than 0, or None")
+        if total_s is not None and not math.isfinite(total_s):
+            call.close()
+            raise ConfigurationError(f"deadline_total={total_s!r:.40} is no number of seconds: leave it out")
         self._run = run
         self._door = door
         self._tally = tally
         self._total_s = total_s
-        self._idle_consumer_s = idle_consumer_s
-        self._opened: Opened | None = None
-        self._key = ""
-        self._began = self._taken = 0.0
-        self._waits = self._over = False
+        self._idle_consumer_s = None if idle_consumer_s == math.inf else idle_consumer_s
+        self._taken = 0.0
+        self._waits = False
         self._error: Exception | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timers: list[asyncio.TimerHandle] = []
 
     # -- in -----------------------------------------------------------------------
 
@@ -78,30 +83,30 @@ class Stream:
         prepare, self._call = self._call, None
         if prepare is None:
             raise RuntimeError("a stream is for one call: ask the client for another")
-        loop = self._loop = asyncio.get_running_loop()
-        self._began = loop.time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         call = await prepare
-        self._key = call.key
         try:
             self._door.enter()
             try:
-                self._opened = await self._run(call)
+                opened = self._opened = await self._run(call)
             except BaseException:
                 self._door.leave()
                 raise
         except BaseException as error:
-            self._tally.add(call.key, outcome_of(error), loop.time() - self._began)
+            self._tally.add(call.key, outcome_of(error), loop.time() - began)
             raise
-        self._start(loop)
+        self._held = Held(opened.attempt, opened.body, self._door, self._tally, call.key, loop, began)
+        self._start(self._held, loop)
         return self
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, held: Held, loop: asyncio.AbstractEventLoop) -> None:
         me = weakref.ref(self)  # whoever keeps a timer is not to keep the stream
         self._taken = loop.time()
         if self._total_s is not None:
-            self._timers.append(loop.call_at(self._began + self._total_s, _too_late, me))
+            held.timers["total"] = loop.call_at(held.began + self._total_s, _too_late, me)
         if self._idle_consumer_s is not None:
-            self._timers.append(loop.call_later(self._idle_consumer_s, _look_at_consumer, me))
+            held.timers["consumer"] = loop.call_later(self._idle_consumer_s, _look_at_consumer, me)
 
     # -- events ---------------------------------------------------------------------
 
@@ -119,47 +124,63 @@ class Stream:
             StreamTruncated: it ended without its last event, or nothing came for too long.
             DeadlineExceeded: ``deadline_total`` has passed.
         """
-        opened = self._open()
-        if self._over:
-            error, self._error = self._error, None
-            if error is not None:
-                raise error
-            raise StopAsyncIteration
-        self._waits = True
-        try:
-            event = await opened.body.next()
+        held = self._held
+        if held is None:
+            raise _not_entered()
+        ready = held.body.ready
+        if ready and not held.free:
+            self._taken = held.loop.time()
+            return ready.popleft()
+        if not held.free:
+            event = await self._wait(held)
             if event is not None:
                 return event
-            await self._end_well(opened)
-        except (Failed, Cut, Stalled, BadBody) as ended:
-            error = self._error or self._error_of(opened, ended)
-            self._error = None
-            self._end(error)
-        else:
+        del ready  # a traceback that shows locals shows this one
+        error, self._error = self._error, None
+        if error is None:
             raise StopAsyncIteration
-        finally:
-            self._waits = False
-            if self._loop is not None:
-                self._taken = self._loop.time()
         raise error
 
-    async def _end_well(self, opened: Opened) -> None:
+    async def _wait(self, held: Held) -> StreamEvent | None:
+        """The next event; None: it is over, and why is told."""
+        if self._waits:
+            raise RuntimeError("another task waits for the next event of this stream: a stream has one consumer")
+        self._waits = True
+        try:
+            event = await held.body.next()
+            if event is None:
+                await self._end_well(held)
+            elif held.free:  # somebody ended the stream in the instant in which it came
+                held.body.ready.appendleft(event)
+            else:
+                return event
+        except (Failed, Cut, Stalled, BadBody) as ended:
+            if not held.free:
+                self._error = self._error_of(held, ended)
+                held.end(self._error)
+        finally:
+            self._waits = False
+            self._taken = held.loop.time()
+        return None
+
+    async def _end_well(self, held: Held) -> None:
         """The last event was taken: first the place is free, then the connection."""
-        self._settle(opened)
-        opened.attempt.finish()
+        held.give_back_place()
         outcome = "cancelled"
         try:
-            await opened.body.rest()
+            await held.body.rest()
             outcome = "success"
         finally:
-            self._end(None, outcome)
+            held.end(None, outcome)
 
-    def _error_of(self, opened: Opened, ended: Failed | Cut | Stalled | BadBody) -> Exception:
-        delivered = self.delivered
+    def _error_of(self, held: Held, ended: Failed | Cut | Stalled | BadBody) -> Exception:
+        delivered, opened = self.delivered, self._open()
         if not isinstance(ended, Failed):
             return broken(ended, opened.status, opened.name, delivered=delivered)
         signals = ended.signals
-        opened.attempt.heard(signals)
+        held.attempt.heard(signals)
+        if signals.reason is Reason.QUOTA_EXHAUSTED:
+            self._tally.exhausted[held.key] += 1
         return StreamError(
             f"the stream failed after {delivered} events: {sentence(signals)}; it is not tried again, for what was "
             "delivered would come twice",
@@ -167,7 +188,7 @@ class Stream:
             status=signals.status,
             reason=str(signals.reason),
             request_id=signals.request_id or opened.name,
-            body_excerpt=opened.body.answer.shown(ended.raw.encode()).decode("utf-8", "replace")[:EXCERPT],
+            body_excerpt=ended.raw[:EXCERPT],
             signals=signals,
         )
 
@@ -184,41 +205,25 @@ class Stream:
 
     def _leave(self, *, finished: bool) -> None:
         """Before the last event was taken; *finished*: if it is here already, that is a success."""
-        opened = self._opened
-        if opened is not None and not self._over:
-            self._settle(opened)
-            self._end(None, outcome="success" if finished and opened.body.reader.finished else "cancelled")
-
-    def _settle(self, opened: Opened) -> None:
-        reader = opened.body.reader
-        if reader.tokens is not None:
-            opened.attempt.settle(tokens=reader.tokens)
-        self._tally.used(self._key, reader.usage)
-
-    def _end(self, error: Exception | None, outcome: str = "success") -> None:
-        """It is over, and everything it held is free."""
-        opened, loop = self._opened, self._loop
-        assert opened is not None
-        assert loop is not None
-        self._over = True
-        for timer in self._timers:
-            timer.cancel()
-        opened.attempt.finish(error)
-        opened.body.close()
-        self._door.leave()
-        outcome = outcome if error is None else outcome_of(error)
-        self._tally.add(self._key, outcome, loop.time() - self._began)
+        held = self._held
+        if held is None or held.free:
+            return
+        whole = held.body.reader.finished
+        if self._waits and not whole:
+            message = f"the stream was left: it was closed by another task, after {self.delivered} events"
+            self._error = StreamTruncated(message, delivered=self.delivered, request_id=self.request_id)
+            held.body.stop(Stalled("it was closed", silent=False))
+        held.end(None, "success" if finished and whole else "cancelled")
 
     def break_off(self, error: Exception) -> None:
         """End it from outside: whoever waits for an event gets *error*, and so does whoever asks for the next."""
-        if self._over or self._opened is None:
+        held = self._held
+        if held is None or held.free:
             return
         self._error = error
-        body = self._opened.body
         if self._waits:
-            body.stop(Stalled(str(error), silent=False))
-        else:
-            self._end(error)
+            held.body.stop(Stalled(str(error), silent=False))
+        held.end(error)
 
     def too_late(self) -> None:
         """``deadline_total`` has passed."""
@@ -236,12 +241,12 @@ class Stream:
 
     def look_at_consumer(self) -> None:
         """Has he taken an event lately?"""
-        loop, idle_s = self._loop, self._idle_consumer_s
-        if self._over or loop is None or idle_s is None:
+        held, idle_s = self._held, self._idle_consumer_s
+        if held is None or held.free or idle_s is None:
             return
-        left_s = idle_s if self._waits else self._taken + idle_s - loop.time()
+        left_s = idle_s if self._waits else self._taken + idle_s - held.loop.time()
         if left_s > 0:
-            self._timers.append(loop.call_later(left_s, _look_at_consumer, weakref.ref(self)))
+            held.timers["consumer"] = held.loop.call_later(left_s, _look_at_consumer, weakref.ref(self))
             return
         message = (
             f"no event was taken for {idle_s:g} s, so the place and the connection of the stream were given back, "
@@ -252,19 +257,18 @@ class Stream:
     def __del__(self) -> None:
         if self._call is not None:
             self._call.close()
-        loop = self._loop
-        if self._opened is None or self._over or loop is None:
+        held = self._held
+        if held is None or held.free:
             return
-        warnings.warn(f"{self!r} was dropped: use it with 'async with'", ResourceWarning, stacklevel=2)
-        self._over = True
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it all that it held
-            loop.call_soon_threadsafe(_drop, self._opened, self._door, self._tally, self._key, self._timers)
+        said = f"{self!r} was dropped: use it with 'async with'"
+        held.drop()
+        warnings.warn(said, ResourceWarning, stacklevel=2)  # last: where warnings are errors, it raises
 
     # -- what it tells ------------------------------------------------------------------
 
     def _open(self) -> Opened:
         if self._opened is None:
-            raise RuntimeError("this stream was not entered: use it with 'async with'")
+            raise _not_entered()
         return self._opened
 
     @property
@@ -306,7 +310,7 @@ class Stream:
     def delivered(self) -> int:
         """Events handed out so far."""
         body = self._open().body
-        return body.reader.delivered - body.held
+        return body.reader.delivered - len(body.ready)
 
     @property
     def finished(self) -> bool:
@@ -319,9 +323,9 @@ class Stream:
         return self._open().body.reader.usage
 
     def __repr__(self) -> str:
-        if self._opened is None:
+        if self._opened is None or self._held is None:
             return "<Stream, not begun>"
-        state = "over" if self._over else "open"
+        state = "over" if self._held.free else "open"
         return f"<Stream {self._opened.status}: {self.delivered} events delivered, {state}>"
 
 
@@ -335,11 +339,5 @@ def _look_at_consumer(stream: weakref.ref[Stream]) -> None:
         alive.look_at_consumer()
 
 
-def _drop(opened: Opened, door: Door, tally: Tally, key: str, timers: list[asyncio.TimerHandle]) -> None:
-    """Free what a stream held that nobody has any more."""
-    for timer in timers:
-        timer.cancel()
-    opened.attempt.finish()
-    opened.body.close()
-    door.leave()
-    tally.add(key, "cancelled", 0.0)
+def _not_entered() -> RuntimeError:
+    return RuntimeError("this stream was not entered: use it with 'async with'")
