@@ -21,6 +21,7 @@ from .answers import discard, looks_like_response
 from .attempts import Attempts
 from .desk import Desk, patience_of
 from .mapping import Results
+from .options import SayingOptions, changes
 from .permit import Ask, Permit
 
 P = ParamSpec("P")
@@ -179,6 +180,36 @@ class Calling:
         """
         ask = self._ask(key, cost, tokens, features, priority, tenant, deadline, policy)
         return await self._run(fn, args, kw, ask, self._desk.policy if policy is None else policy)
+
+    def call_options(
+        self,
+        *,
+        key: str | None = None,
+        cost: Cost | Mapping[str, int] | None = None,
+        tokens: int | None = None,
+        priority: int | None = None,
+        tenant: str | None = None,
+        deadline: float | None = None,
+    ) -> SayingOptions:
+        """
+        A block in which this is said of every call that an adapter makes, where the call itself has no place for it.
+
+            with limiter.call_options(deadline=30, priority=-1):
+                answer = await openai_client.responses.create(...)
+
+        It holds in tasks that are begun inside, and for nothing after the block. Blocks
+        nest: an inner one changes what it names. ``permit``, ``attempts`` and all that
+        take these arguments themselves go by their arguments alone.
+
+        Args:
+            deadline: seconds for each call, from its own start.
+            others: as of ``permit``.
+
+        Raises:
+            ValueError: a priority or a cost that is none; at once.
+        """
+        said = changes(key=key, cost=cost, tokens=tokens, priority=priority, tenant=tenant, deadline=deadline)
+        return SayingOptions(self, said)
 
     def limited(
         self,

@@ -193,6 +193,21 @@ class Limiter(Calling):
         """Permits out, all keys."""
         return self._desk.dispatcher.out
 
+    @property
+    def max_in_flight(self) -> int:
+        """Permits out at most, all keys."""
+        return self._max_in_flight
+
+    @property
+    def counts_on_written(self) -> bool:
+        """Somebody has said ``reports_written()``, so whoever makes calls should."""
+        return self._written_told
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """What calls outlive that say nothing else."""
+        return self._retry
+
     def in_flight_of(self, key: str) -> int:
         """Permits out for one key, in all scopes."""
         keys = self._desk.dispatcher.scheduler.keys

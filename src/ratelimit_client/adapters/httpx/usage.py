@@ -1,0 +1,139 @@
+"""
+What an answer says that it used, read beside whoever reads it.
+
+Law of this file: it is a bystander. The bytes go by as they are, it keeps at most a few
+of them, and whatever it cannot read it leaves alone; nothing of it ever raises.
+
+Theory. ``usage`` stands near the end of an answer, after the text. Inside of a text it
+cannot be mistaken for one, since quotes are escaped there. So of a JSON body the last
+bytes are enough, however long it is, and only the object itself is parsed. Of the events of a
+stream those are read that say it, and those that say that it is over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from typing import Any, Protocol
+
+from ...dialects.features import tokens_used
+from ...dialects.sse import EventParser
+from ...dialects.streams import StreamReader, stream_dialect_of
+
+_END = 16 * 1024
+_NAME = b'"usage"'
+_MOST_PACKED = 64 * 1024
+_MOST_UNPACKED = 2**20
+_SHORT = 64
+"""Characters of an event; one that only says that it is the last has fewer."""
+_SAYS_USAGE = re.compile(r'usage(?:Metadata)?"\s*:\s*\{')
+_ANY_WRAPPER = 47  # of zlib: gzip or zlib, whichever it is
+_DECODER = json.JSONDecoder()
+
+
+class Bystander(Protocol):
+    """Looks at the bytes of one body."""
+
+    def take(self, part: bytes) -> None:
+        """More of it."""
+
+    def tokens(self, *, whole: bool) -> int | None:
+        """It has ended, *whole* or left before its end: what it says that it used, or None."""
+
+
+def bystander_of(headers: Any, path: str) -> Bystander | None:
+    """
+    One for an answer with these *headers*; None when it could not read it.
+
+    Args:
+        path: the request's.
+    """
+    kind = headers.get("content-type", "")
+    packed = headers.get("content-encoding", "")
+    if kind.startswith("application/json"):
+        return EndOfJson() if not packed else PackedJson() if packed in ("gzip", "deflate") else None
+    if kind.startswith("text/event-stream") and not packed:
+        return Events(path)
+    return None
+
+
+class EndOfJson:
+    """The last bytes of a JSON text."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self) -> None:
+        self._end = b""
+
+    def take(self, part: bytes) -> None:
+        """More of it."""
+        self._end = part if len(part) >= _END else self._end[-_END:] + part
+
+    def tokens(self, *, whole: bool) -> int | None:
+        """It has ended."""
+        return _usage_in(self._end) if whole else None
+
+
+class PackedJson:
+    """A whole JSON text that is compressed, if it is small."""
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def take(self, part: bytes) -> None:
+        """More of it."""
+        self._size += len(part)
+        if self._size <= _MOST_PACKED:
+            self._parts.append(part)
+
+    def tokens(self, *, whole: bool) -> int | None:
+        """It has ended."""
+        if not whole or self._size > _MOST_PACKED:
+            return None
+        try:
+            text = zlib.decompressobj(_ANY_WRAPPER).decompress(b"".join(self._parts), _MOST_UNPACKED)
+        except zlib.error:
+            return None
+        return _usage_in(text)
+
+
+class Events:
+    """The events of a stream."""
+
+    __slots__ = ("_parser", "_reader")
+
+    def __init__(self, path: str) -> None:
+        self._parser: EventParser | None = EventParser()
+        self._reader = StreamReader(stream_dialect_of(path))
+
+    def take(self, part: bytes) -> None:
+        """More of it."""
+        if self._parser is None:
+            return
+        try:
+            for event in self._parser.feed(part):
+                # The others say nothing of it, and would be parsed twice: here, and by who they are for.
+                if len(event.data) < _SHORT or _SAYS_USAGE.search(event.data) is not None:
+                    self._reader.read(event)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, somebody else reads it
+            self._parser = None
+
+    def tokens(self, *, whole: bool) -> int | None:
+        """It has ended; SDKs close a stream as soon as they have read its last event."""
+        return self._reader.tokens if whole or self._reader.over else None
+
+
+def _usage_in(text: bytes) -> int | None:
+    """The total of the last ``usage`` in *text*."""
+    at = text.rfind(_NAME)
+    if at < 0:
+        return None
+    try:
+        rest = text[at + len(_NAME) :].decode("utf-8", "replace").lstrip(" \r\n\t:")
+        return tokens_used(_DECODER.raw_decode(rest)[0])
+    except (ValueError, RecursionError):
+        return None
