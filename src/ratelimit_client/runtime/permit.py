@@ -34,6 +34,7 @@ from .deadline import DeadlineGuard
 from .desk import Desk, Told
 from .dispatcher import ROW
 from .failures import answer_on, failure_of
+from .hearing import hear
 from .waiting import Waiting
 
 Ask = tuple[str, Cost | None, Features | None, int, str, int | None, Patience]
@@ -261,6 +262,23 @@ class Permit:
             self._told = None
             self._signals = signals
         self._desk.dispatcher.heard(self.ticket, signals)
+
+    def observe_event(self, event: Any) -> Signals:
+        """
+        Learn from one event of a realtime session; never raises for what a server said.
+
+        For a client of the SDK's own: a permit for each response, from its
+        ``response.create`` to its ``response.done``. Limits move levels, a response
+        that failed and an ``error`` are learnt from as answers are, and what a response
+        used is settled. Of all other events nothing is learnt.
+
+        Args:
+            event: a mapping, its JSON as text or bytes, or an object with ``model_dump()``.
+
+        Raises:
+            RuntimeError: the permit was not entered.
+        """
+        return hear(self, event).signals
 
     def written(self) -> None:
         """The first byte of the request reached the socket (optional; it makes the ramp exact)."""

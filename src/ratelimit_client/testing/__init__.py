@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .loop import run_virtual as run_virtual
     from .model_server import ModelServer as ModelServer
     from .ramp import Ramp as Ramp
+    from .realtime import RealtimeConduct as RealtimeConduct
     from .serve import RemoteURL as RemoteURL
     from .serve import serve_in_process as serve_in_process
     from .showing import binding as binding
@@ -72,6 +73,7 @@ _HOMES = {
     "loop": ("Deadlock", "LeftBehind", "VirtualLoop", "run_virtual"),
     "model_server": ("ModelServer",),
     "ramp": ("Ramp",),
+    "realtime": ("RealtimeConduct",),
     "wires": ("Connect", "Route", "Wire"),
     "serve": ("RemoteURL", "serve_in_process"),
     "showing": ("binding", "honest", "longest", "own_cost", "shortest", "silent", "stale"),

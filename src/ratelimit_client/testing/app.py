@@ -27,6 +27,8 @@ from aiohttp import web
 from ..runtime.listening import end_serving
 from .answers import Answer, Ending
 from .model_server import Limits, ModelServer
+from .realtime import Session
+from .sockets import Speaker, shake_hands, wants_session
 from .tally import Tally
 
 STATS_PATH = "/__stats__"
@@ -108,7 +110,14 @@ class ModelApp:
         if request.path == STATS_PATH:
             report = self.server.tally.report(marks="marks" in request.query)
             return web.Response(body=json.dumps(report).encode(), content_type="application/json")
-        answer = self.decide(request, body, now_ns=self._now_ns())
+        now_ns = self._now_ns()
+        if wants_session(self.server, request):
+            granted = shake_hands(self.server, request, now_ns=now_ns)
+            if isinstance(granted, Session):
+                return await Speaker(granted, self._now_ns, self._wall_s).run(request)
+            answer = granted
+        else:
+            answer = self.decide(request, body, now_ns=now_ns)
         if answer.latency_ns:
             try:
                 await asyncio.sleep(answer.latency_ns / 1e9)
@@ -123,6 +132,9 @@ class ModelApp:
         if answer.ending is Ending.TRUNCATED:
             return await _half(request, answer, headers)
         return web.Response(status=answer.status, headers=headers, body=answer.body)
+
+    def _wall_s(self) -> float:
+        return time.time() if self._wall_ns is None else self._wall_ns() / 1e9
 
     async def _tell(self, request: web.BaseRequest, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
         """Send the events of a stream, evenly in time."""

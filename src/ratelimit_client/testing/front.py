@@ -57,6 +57,23 @@ def handle(
     return server.decide(ask, caller, others=pictures, stream=stream, now_ns=now_ns)
 
 
+def refuse_session(server: ModelServer, headers: Mapping[str, str], model: str | None, *, now_ns: int) -> Answer | None:
+    """The answer to a realtime handshake that is not granted; None: it is. Neither is charged."""
+    problem = _key_problem(server, headers)
+    if problem is not None:
+        return server.refuse("invalid_api_key", _NOTHING_ASKED, message=problem, now_ns=now_ns)
+    if not model:
+        message = "you must provide a model parameter"
+        return server.refuse("invalid_request", _NOTHING_ASKED, message=message, now_ns=now_ns)
+    if server.models is not None and model not in server.models:
+        return server.refuse("model_not_found", Ask(model=model), now_ns=now_ns)
+    if server.sessions_refused < server.realtime.refused:
+        server.sessions_refused += 1
+        message = "Rate limit reached for sessions. Please try again in 1s."
+        return server.refuse("rate_limit", Ask(model=model), message=message, now_ns=now_ns)
+    return None
+
+
 def mark_of(parsed: Mapping[str, Any], body: bytes) -> str:
     """The name of a row: ``metadata.row``, else ``user``, else a hash of the body."""
     metadata = parsed.get("metadata")

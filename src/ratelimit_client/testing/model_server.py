@@ -36,6 +36,7 @@ from .conduct import latency as as_latency
 from .enforcement import Enforcement, minute
 from .lies import Liar, Lies
 from .ramp import Ramp, RampMeter
+from .realtime import RealtimeConduct
 from .showing import Choice, Showing, binding, honest, silent
 from .showing import showing as as_showing
 from .streaming import StreamOptions
@@ -105,6 +106,7 @@ class ModelServer:
         quota_after: calls admitted before the account has no money left; 0: at once.
         max_in_flight: calls under way beyond which it answers 503 overloaded.
         ramp: how fast the rate of each model may grow before it answers 429 slow_down; see `Ramp`.
+        realtime: how sockets are treated; see `RealtimeConduct`.
         api_keys: the accepted ones; None: no key is looked at.
         organization, project: what answers name when the request names none.
         base_path: where the endpoints are, for ``handle``.
@@ -139,6 +141,7 @@ class ModelServer:
     quota_after: int | None = attrs.field(default=None, kw_only=True)
     max_in_flight: int | None = attrs.field(default=None, kw_only=True)
     ramp: Ramp | None = attrs.field(default=None, kw_only=True)
+    realtime: RealtimeConduct = attrs.field(factory=RealtimeConduct, kw_only=True)
     api_keys: Collection[str] | None = attrs.field(default=None, repr=False, kw_only=True)
     organization: str | None = attrs.field(default="org-model-server", kw_only=True)
     project: str | None = attrs.field(default="proj_model_server", kw_only=True)
@@ -148,6 +151,7 @@ class ModelServer:
 
     tally: Tally = attrs.field(init=False, factory=Tally)
     accounts: dict[str, Account] = attrs.field(init=False, factory=dict)
+    sessions_refused: int = attrs.field(init=False, default=0)
     _dice: random.Random = attrs.field(init=False)
     _number: int = attrs.field(init=False, default=0)
     _start_ns: int | None = attrs.field(init=False, default=None)
@@ -227,7 +231,7 @@ class ModelServer:
             refusal = account.admit(1, tokens, others, now_ns=now_ns)
         answer = self._answer(ask, caller, account, tokens, refusal)
         if stream is not None and answer.admitted:
-            answer.stream, answer.streaming_ns = stream, self.streaming.draw_ns(self._dice)
+            answer.stream, answer.streaming_ns = stream, self.draw_streaming_ns()
         if self.ramp is not None and answer.admitted:
             self._ramps[account.name].take(self.ramp.cost(tokens), now_ns=now_ns)
         if fault is not None and answer.admitted:
@@ -280,6 +284,10 @@ class ModelServer:
             heapq.heapify(self._ends_ns)
         self.tally.left(answer)
         answer.ending = Ending.LEFT
+
+    def draw_streaming_ns(self) -> int:
+        """Nanoseconds from the first to the last event of one answer."""
+        return self.streaming.draw_ns(self._dice)
 
     # ---- changes while it runs -----------------------------------------------------------
 

@@ -207,3 +207,19 @@ def test_one_timer_for_all_and_none_at_rest():
         assert "watching 0" in repr(dog)
 
     run(story)
+
+
+def test_what_is_watched_after_the_end_is_stopped_at_once():
+    """
+    Nobody would look any more, and no timer is left.
+    """
+
+    async def story(loop: VirtualLoop) -> None:
+        dog = Watchdog(600.0, loop)
+        dog.close()
+        with pytest.raises(Stalled, match="closed meanwhile"), Wait(dog, lambda: 0):
+            await asyncio.sleep(60.0)
+        assert loop.time() < 1001
+        assert loop.pending_timers == 0
+
+    run(story)

@@ -32,18 +32,21 @@ from ...dialects.registry import AUTO, detect
 from ...errors import ConfigurationError
 from ...runtime.limiter import Limiter, QuotaLike
 from ...runtime.mapping import Results
+from .conversation import MOST_BYTES
 from .credentials import Credentials, KeySource
 from .door import Door
 from .exchange import Call, Whole
 from .headers import shy, standing
 from .opening import Opened, Opening
 from .payload import Content
+from .realtime import HEARTBEAT_S, Realtime
 from .reply import Reply
 from .requests import KeyOf, Requests
 from .sending import Sender
 from .stream import IDLE_CONSUMER_S, Stream
 from .tally import Tally, outcome_of
 from .timeouts import Timeout
+from .upgrade import Handshake, Shaken, asking
 from .url import OPENAI, Base, Params, endpoint, quiet
 from .whose import Whose
 from .wire import Wire
@@ -281,6 +284,56 @@ class Client:
 
     async def _open_stream(self, call: Call) -> Opened:
         return await self._sender.run(call, Opening)
+
+    def realtime(
+        self,
+        model: str | None = None,
+        *,
+        heartbeat_s: float | None = HEARTBEAT_S,
+        max_message_bytes: int = MOST_BYTES,
+        **arguments: Any,
+    ) -> Realtime:
+        """
+        A realtime session over a websocket: events in, events out, and responses within the limits.
+
+            async with client.realtime("gpt-realtime") as session:
+                await session.send({"type": "response.create"})
+                async for event in session:
+                    if event["type"] == "response.done":
+                        break
+
+        Entering waits for its turn, costs nothing, and is tried again as the retry policy says. The
+        session holds no place in flight; each response does, from its ``response.create`` (see
+        ``Realtime.send``) to its ``response.done``. A response that fails leaves the session open.
+
+        Args:
+            model: of the session, as a parameter of the URL.
+            heartbeat_s: silence after which the server is asked for a sign of life; None: never.
+            max_message_bytes: a larger message ends the session.
+            arguments: of the handshake: ``path`` ("/realtime"), ``params`` (``call_id``, or
+                Azure's ``api-version``), ``headers``, and ``deadline``; and of the responses,
+                too: ``key`` (the model by default), ``priority`` and ``tenant``.
+
+        Raises (on entering):
+            what ``request`` does; StreamError: the answer opens no websocket.
+
+        Raises (while iterating, or from ``send``):
+            StreamError: the session was ended; ``close_code``, ``expired`` and ``unsent_events`` say how.
+        """
+        arguments["headers"] = shy(arguments.get("headers"))
+        return Realtime(
+            asking(self._requests, model, **arguments),
+            self._shake_hands,
+            self._limiter,
+            self._wire,
+            self._door,
+            self.tally,
+            heartbeat_s=heartbeat_s,
+            most=max_message_bytes,
+        )
+
+    async def _shake_hands(self, call: Call) -> Shaken:
+        return await self._sender.run(call, Handshake)
 
     def call(self, method: str, path: str, content: Content | None = None, **rest: Any) -> Call:
         """What ``send`` takes: a request checked and ready; arguments as of ``Requests.call``."""

@@ -78,17 +78,21 @@ class Watchdog:
     """
 
     def __init__(self, idle_s: float | None, loop: asyncio.AbstractEventLoop) -> None:
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._loop = loop
         self._every_s = _LONGEST_LOOK_S if idle_s is None else min(_LONGEST_LOOK_S, idle_s / 4)
         self._watched: dict[Watched, _Seen | None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Watchdog watching {len(self._watched)}, idle_s={self._idle_s}>"
+        return f"<Watchdog watching {len(self._watched)}, idle_s={self.idle_s}>"
 
     def watch(self, what: Watched) -> None:
         """From now on *what* is stopped when it stands still or is dead."""
+        if self._closed:
+            what.stop(_closed_meanwhile())
+            return
         self._watched[what] = None
         if self._timer is None:
             self._timer = self._loop.call_later(self._every_s, self._look)
@@ -100,12 +104,13 @@ class Watchdog:
 
     def close(self) -> None:
         """Stop looking, and end every wait: what is closed under a reader does not wake it by itself."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while self._watched:
             what, _ = self._watched.popitem()
-            what.stop(Stalled("the client was closed meanwhile", silent=False))
+            what.stop(_closed_meanwhile())
 
     def _look(self) -> None:
         assert self._timer is not None
@@ -132,12 +137,16 @@ class Watchdog:
         seen.dead_looks = 0 if what.alive() else seen.dead_looks + 1
         if seen.dead_looks == 2:
             verdict = Stalled("the connection was closed in the middle of a message", silent=False)
-        elif self._idle_s is not None and now - seen.since >= self._idle_s:
-            verdict = Stalled(f"no byte for {self._idle_s:g} s")
+        elif self.idle_s is not None and now - seen.since >= self.idle_s:
+            verdict = Stalled(f"no byte for {self.idle_s:g} s")
         else:
             return
         del self._watched[what]
         what.stop(verdict)
+
+
+def _closed_meanwhile() -> Stalled:
+    return Stalled("the client was closed meanwhile", silent=False)
 
 
 class TaskWatch:
@@ -165,9 +174,10 @@ class TaskWatch:
         return True
 
     def stop(self, error: Stalled) -> None:
-        """Cancel the task."""
-        self._error = error
-        self._task.cancel()
+        """Cancel the task; once, whoever says so again."""
+        if self._error is None:
+            self._error = error
+            self._task.cancel()
 
     def __enter__(self) -> TaskWatch:
         task = asyncio.current_task()

@@ -25,6 +25,7 @@ from ...errors import Closed, RateLimitClientError
 from .answer import Answer
 from .credentials import Credentials
 from .failures import told
+from .handshakes import Handshakes
 from .payload import Pieces
 from .pool import Pool
 from .session import Errand
@@ -55,7 +56,8 @@ class Wire:
         self._credentials = credentials
         self._timeout = timeout
         self._given = session
-        self._pools: dict[bool, Pool] = {}
+        self._pools: dict[bool | None, Pool] = {}
+        """For requests that may go on a kept connection (False), that may not, and for handshakes (None)."""
         self._uploads: dict[bool, aiohttp.ClientSession] = {}
         self._dog: Watchdog
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,6 +93,20 @@ class Wire:
         if pool is not None:
             return pool.send(method, url, headers, raw, written)
         return self._through_new_pool(method, url, headers, raw, fresh, written)
+
+    def upgrade(
+        self, url: URL, headers: Mapping[str, str], written: Callable[[], object]
+    ) -> Coroutine[Any, Any, Answer]:
+        """
+        One request for a websocket, on a connection of its own, to the head of its answer.
+
+        Raises:
+            as of ``send``.
+        """
+        self._come_here()
+        if self._given is not None:
+            return self._told(self._through_session("GET", url, headers, None, False, written))
+        return self._through_new_pool("GET", url, headers, None, None, written)
 
     @property
     def dog(self) -> Watchdog:
@@ -151,14 +167,15 @@ class Wire:
         url: URL,
         headers: Mapping[str, str],
         raw: bytes | None,
-        fresh: bool,
+        fresh: bool | None,
         written: Callable[[], object],
     ) -> Answer:
         pool = self._pools.get(fresh) or await self._open_pool(fresh)
         return await pool.send(method, url, headers, raw, written)
 
-    async def _open_pool(self, fresh: bool) -> Pool:
-        pool = self._pools[fresh] = Pool(self._base, self._credentials, self._timeout, self._dog, keep=not fresh)
+    async def _open_pool(self, fresh: bool | None) -> Pool:
+        where = self._base, self._credentials, self._timeout, self._dog
+        pool = self._pools[fresh] = Handshakes(*where) if fresh is None else Pool(*where, keep=not fresh)
         keeper = _until_the_loop_ends(pool)
         await anext(keeper)  # suspends for nothing
         self._keepers.append(keeper)
