@@ -205,6 +205,81 @@ SIMULATE: Final = (
     _LOG_FORMAT,
 )
 
+SERVE: Final = (
+    Option(
+        flag="--upstream",
+        metavar="URL",
+        read=text,
+        help="the API that requests are forwarded to, and nowhere else (https://api.openai.com/v1)",
+        shown=url_shown,
+    ),
+    Option(
+        flag="--host",
+        metavar="HOST",
+        read=text,
+        default="127.0.0.1",
+        help="where to listen; another one than this machine's own lets others in (127.0.0.1)",
+    ),
+    Option(flag="--port", metavar="P", read=whole(0, 65535), default=8080, help="0 takes a free one (8080)"),
+    Option(
+        flag="--credentials",
+        metavar="caller|own",
+        read=one_of("caller", "own"),
+        default="caller",
+        help="whose key goes along: that which the caller sends, or OPENAI_API_KEY for whoever asks (caller)",
+    ),
+    Option(
+        flag="--allow-host",
+        metavar="NAME",
+        read=text,
+        many=True,
+        help="a further name by which it may be asked for, such as host.docker.internal",
+    ),
+    Option(
+        flag="--allow-origin",
+        metavar="ORIGIN",
+        read=text,
+        many=True,
+        help="a web page that may ask, such as http://localhost:3000",
+    ),
+    _QUERY,
+    _LIMIT,
+    _DIALECT,
+    Option(flag="--max-in-flight", metavar="N", read=whole(1, 100_000), help="calls under way at once (up to 2000)"),
+    Option(
+        flag="--max-queue",
+        metavar="N",
+        read=whole(0, 10_000_000),
+        default=10_000,
+        help="calls waiting at once; one more is answered 503 (10000)",
+    ),
+    Option(
+        flag="--max-attempts",
+        metavar="N",
+        read=whole(1, 1000),
+        default=5,
+        help="attempts of a call, refusals by a rate limit not counted (5)",
+    ),
+    Option(
+        flag="--max-body",
+        metavar="MIB",
+        read=whole(1, 4096),
+        default=64,
+        help="MiB that a request may have; it is held while the call waits (64)",
+    ),
+    _STATE,
+    Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
+    Option(
+        flag="--grace",
+        metavar="S",
+        read=seconds,
+        default=25.0,
+        help="how long calls under way may take to end when it is told to stop (25)",
+    ),
+    _ALLOW_INSECURE,
+    _LOG_FORMAT,
+)
+
 DEMO: Final = (
     Option(
         flag="--progress",
@@ -278,6 +353,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "simulate": Command(
         help="serve a model server with true rate limits, to try things against",
         options=SIMULATE,
+    ),
+    "serve": Command(
+        help="forward the calls of programs in any language to an API, within its limits",
+        options=SERVE,
+        epilog="Give programs the address it prints as OPENAI_BASE_URL. Exit codes: 0 stopped and every call ended, "
+        "2 usage, 130/143 stopped by a signal with calls broken off.",
     ),
     "demo": Command(help="run the example job against a model server of its own", options=DEMO),
 }

@@ -7,12 +7,14 @@ stderr that is gone is nobody's problem but its reader's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -20,7 +22,7 @@ import attrs
 
 from .cells import PROGRAM, fold
 
-__all__ = ["PROGRAM", "Handler", "Voice", "fitted", "harmless"]
+__all__ = ["PROGRAM", "Handler", "Voice", "fitted", "harmless", "logging_to"]
 
 # Narrower than this, broken words are no gain.
 _NARROWEST: Final = 40
@@ -100,3 +102,14 @@ class Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Say one record, without a traceback."""
         self._voice.say(record.getMessage(), level=record.levelname.lower())
+
+
+@contextlib.contextmanager
+def logging_to(voice: Voice) -> Iterator[None]:
+    """What the library logs is said, while the block runs."""
+    logger, handler = logging.getLogger("ratelimit_client"), Handler(voice)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

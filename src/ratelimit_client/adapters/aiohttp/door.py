@@ -34,6 +34,11 @@ class Door:
         """Let no further call in; *state* is the word for it."""
         self._shut = state
 
+    @property
+    def is_shut(self) -> bool:
+        """Is nobody let in any more?"""
+        return bool(self._shut)
+
     def enter(self) -> None:
         """
         Raises:

@@ -8,6 +8,7 @@ for anew only while the call holds none; the time that takes is the call's own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TypeVar
 
 from ...errors import DeadlineExpiredInQueue
@@ -48,7 +49,7 @@ class Sender:
         self.most_bytes = MOST_BYTES
         """Decoded bytes of one answer that is read whole."""
 
-    async def run(self, call: Call, kind: type[Exchange[R]]) -> R:
+    async def run(self, call: Call, kind: Callable[..., Exchange[R]]) -> R:
         """
         What *kind* makes of the answer that is a success.
 

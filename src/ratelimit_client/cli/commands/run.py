@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import shlex
 import signal
@@ -41,7 +40,7 @@ from ..options import pair_shown
 from ..progress import display_for, keep_showing
 from ..target import base_url, job_of, new_client, with_shard
 from ..view import Watch
-from ..voice import PROGRAM, Handler, Voice
+from ..voice import PROGRAM, Voice, logging_to
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # Must not be in the command that resumes: it would throw away what is there.
@@ -64,7 +63,7 @@ def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
     if options["engine"] == "ray":
         raise ConfigurationError("--engine ray is not available yet: leave it out, and this process makes the calls")
-    with _logging(voice):
+    with logging_to(voice):
         return _carry_out(request, voice, input_, plan)
 
 
@@ -97,17 +96,6 @@ def _save_state(options: Mapping[str, Any], learnt: State, job: Job, voice: Voic
         save(options["state"], state)
     except OSError as error:
         voice.say(f"{options['state']} could not be written: {error.strerror}", level="warning")
-
-
-@contextlib.contextmanager
-def _logging(voice: Voice) -> Iterator[None]:
-    """What the library logs is said, while the block runs."""
-    logger, handler = logging.getLogger("ratelimit_client"), Handler(voice)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 def open_run(
