@@ -1,9 +1,9 @@
 """
-``make bench``: the models in virtual time, the race on loopback, CPU and micro costs.
+``make bench``: the models in virtual time, the race on loopback, CPU and micro costs, and the proxy.
 
 Results go to benchmarks/results/latest.json, with the machine, the versions and the
 commit they are of; docs/benchmarks.md is written from that file. With names
-(``python -m benchmarks models race cpu micro``) only those parts run, and the
+(``python -m benchmarks models race cpu sdk micro proxy``) only those parts run, and the
 others keep their figures and the commit these were measured at.
 """
 
@@ -20,12 +20,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import cpu, micro, page, race
+from . import cpu, micro, openai_sdk, page, proxy, race
 from .models import contention, ramp, reconciliation, second_look, storms
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
-PACKAGES = ("aiohttp", "aiolimiter", "attrs", "orjson", "prometheus-client", "tenacity")
+PACKAGES = ("aiohttp", "aiolimiter", "attrs", "openai", "orjson", "prometheus-client", "tenacity")
 
 
 def models() -> dict[str, Any]:
@@ -40,7 +40,14 @@ def models() -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[], Any]] = {"models": models, "race": race.race, "cpu": cpu.cpu, "micro": micro.micro}
+PARTS: dict[str, Callable[[], Any]] = {
+    "models": models,
+    "race": race.race,
+    "cpu": cpu.cpu,
+    "sdk": openai_sdk.sdk,
+    "micro": micro.micro,
+    "proxy": proxy.proxy,
+}
 
 
 def about() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ratelimit_client import Client, Limiter, RetryPolicy, Timeout, errors, per_
 from ratelimit_client.errors import RateLimitClientError
 from ratelimit_client.runtime.secret import Secret
 from tests.adapters.aiohttp.rawserver import Move, RawServer, Step, answer
+from tests.adapters.aiohttp.sockets import TEXT, Peer, SocketServer, frame, goodbye
 from tests.canary import KEY, clean
 from tests.reaching import frames, places_of_the_key, printed
 
@@ -45,6 +46,26 @@ def ending(steps: list[Step], *, deadline: float | None = None, tokens: int | No
         options.setdefault("retry", RetryPolicy.none())
         async with RawServer(steps) as server, Client(server.url, api_key=KEY, **options) as client:
             return await client.post("/v1/x", json={"model": "m"}, deadline=deadline, tokens=tokens)
+
+    return story
+
+
+def session_that_ends(last: bytes) -> Story:
+    """A realtime session in a response, whose server says *last* and hangs up."""
+
+    async def end(peer: Peer) -> None:
+        await peer.event()
+        await peer.write(last)
+        peer.close()
+
+    async def story() -> object:
+        async with (
+            SocketServer(end) as server,
+            Client(server.url, api_key=KEY) as client,
+            client.realtime("m") as session,
+        ):
+            await session.send({"type": "response.create"})
+            return [event async for event in session]
 
     return story
 
@@ -148,10 +169,13 @@ ENDS: list[tuple[str, Story]] = [
     ("TransportError", ending([b"no HTTP\r\n\r\n"])),
     ("IncompleteResponse", ending([answer(b"{")])),
     ("IncompleteResponse", ending([answer(b"{", length=9), Move.SILENCE], timeout=PATIENT)),
+    ("StreamError", session_that_ends(goodbye(1008, f"Bearer {KEY}"))),
+    ("StreamTruncated", session_that_ends(frame(TEXT, KEY.encode()))),
+    ("StreamTruncated", session_that_ends(b"")),
 ]
 
-NOBODY_RAISES = {"StoreUnavailable", "StreamError", "StreamTruncated"}
-"""They come with the shared store and with streams, and have to join the table then."""
+NOBODY_RAISES = {"StoreUnavailable"}
+"""They come with the shared store, and have to join the table then."""
 
 
 def end_of(story: Story) -> BaseException:

@@ -21,8 +21,11 @@ PRINTS = {
     "attempts.py": ("spleen: ", "spiles: "),
     "headers.py": ("rate_limited: tokens", "requests: 4993 of 5000 left"),
     "map_rows.py": ("gpt-4o-mini-2024-07-18: ", "text-embedding-3-small: "),
+    "realtime.py": ("Answer to gpt-realtime", "completed, "),
     "stream.py": (" characters were read.", " events, "),
+    "openai_sdk.py": ("What is the answer? ", "What is 30 squared? "),
     "own_http.py": ("numbers for 'Call me Ishmael.'", "numbers for '吾輩は猫である。名前はまだ無い。'"),
+    "own_session.py": ("spleen: ", "spiles: ", " numbers"),
     "worker_loop.py": (" 40 archive: answered after ", "  1 ada: answered after "),
 }
 """What each example's output must contain."""
@@ -67,7 +70,7 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
         assert line in outcome.stdout
 
 
-@pytest.mark.parametrize("name", ["attempts.py", "map_rows.py", "worker_loop.py"])
+@pytest.mark.parametrize("name", ["attempts.py", "map_rows.py", "openai_sdk.py", "own_session.py", "worker_loop.py"])
 def test_an_example_gets_everything_answered_by_a_strict_server(name: str, tmp_path: Path) -> None:
     """
     Where answers take time and the budget is tight, nothing is lost and each row is answered once.

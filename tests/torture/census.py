@@ -28,6 +28,7 @@ EXPORTING = (
     "ratelimit_client",
     "ratelimit_client.adapters.aiohttp",
     "ratelimit_client.adapters.prometheus",
+    "ratelimit_client.proxy",
     "ratelimit_client.testing",
     "ratelimit_client.testing.serve",
     "ratelimit_client.bulk.job",

@@ -13,12 +13,34 @@ from typing import Any
 
 import pytest
 
-from tests.torture import scenes_bulk, scenes_client, scenes_limiter, scenes_rows, scenes_server, scenes_stream
+from tests.torture import (
+    scenes_bulk,
+    scenes_client,
+    scenes_httpx,
+    scenes_limiter,
+    scenes_middleware,
+    scenes_proxy,
+    scenes_realtime,
+    scenes_rows,
+    scenes_server,
+    scenes_stream,
+)
 from tests.torture.census import Await, awaits, met, public_coroutines
 from tests.torture.plans import Report, torture, torture_on_sockets
 from tests.torture.victim import Mode
 
-PARTS = (scenes_limiter, scenes_rows, scenes_client, scenes_stream, scenes_server, scenes_bulk)
+PARTS = (
+    scenes_limiter,
+    scenes_rows,
+    scenes_client,
+    scenes_stream,
+    scenes_realtime,
+    scenes_middleware,
+    scenes_httpx,
+    scenes_server,
+    scenes_bulk,
+    scenes_proxy,
+)
 SCENES = {scene.__name__: scene for part in PARTS for scene in part.SCENES}
 
 CANCELLED_IN = {
@@ -34,6 +56,10 @@ CANCELLED_IN = {
     "Client.request": "post-vault",
     "Client.send": "post-vault",
     "Feeder.run": "job-parked",
+    "Forwarded.piece": "forward",
+    "Forwarder.close": "proxy_that_does_not_wait",
+    "Forwarder.drain": "proxy",
+    "Forwarder.forward": "forward",
     "Job.run": "job-small",
     "Lanes.moved": "job-parked",
     "Limiter.__aexit__": "limiter_life",
@@ -46,6 +72,16 @@ CANCELLED_IN = {
     "ModelApp.handle": "model_server",
     "Permit.__aenter__": "permit",
     "Permit.__await__": "permit_awaited",
+    "Proxy.__aenter__": "proxy on sockets",
+    "Proxy.__aexit__": "proxy",
+    "Proxy.close": "proxy_that_does_not_wait",
+    "Proxy.drain": "proxy",
+    "Proxy.open": "proxy on sockets",
+    "Realtime.__aenter__": "realtime-talk",
+    "Realtime.__aexit__": "realtime-talk",
+    "Realtime.__anext__": "realtime-talk",
+    "Realtime.close": "realtime-talk",
+    "Realtime.send": "realtime-talk",
     "Results.__aexit__": "mapped",
     "Results.__anext__": "mapped",
     "Results.close": "mapped_and_left",
@@ -64,6 +100,8 @@ NEVER_STANDS_STILL = {
     "Closing.__await__",
     "Limiter.__aenter__",
     "Output.sync",
+    "Passed.prepare",
+    "Passed.write_eof",
     "Permit.__aexit__",
     "Results.__aenter__",
     "Stream.__aexit__",
@@ -71,6 +109,8 @@ NEVER_STANDS_STILL = {
 """Public coroutines that wait for nothing, or for nothing here (see the awaits)."""
 
 NOT_HERE = {
+    "adapters/httpx/sync.py": "for threads, which are interrupted and not cancelled, in tests of its own",
+    "runtime/background.py": "a thread of its own, and those who wait for it are interrupted, in tests of its own",
     "cli/": "a program, which ends by signals: they are sent to it, and it is killed, in tests of its own",
     "testing/loop.py": "the loop itself: what runs on it is cancelled",
     "testing/network.py": "the same",
@@ -88,6 +128,7 @@ _SMALL = "an answer of this size is written at once"
 
 STANDS_NOWHERE = {
     "Answer._fill: await asyncio.sleep(0)": "a turn of the loop for others, after 4 MiB",
+    "Body.__aiter__: await parts.aclose()": "what is left half-way is closed by the loop, in a task of its own",
     "Client.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
     "Client.request: await self._requests.of(": _INLINE,
     "Feeder._carry_out: return await self._edited(row)": _FULL,
@@ -119,12 +160,20 @@ STANDS_NOWHERE = {
     "Pieces.write: await self.write_with_length(writer, None)": "aiohttp takes the other way",
     "Pieces.write_with_length: await writer.drain()": "aiohttp's write of a piece has waited already",
     "Pieces.write_with_length: await writer.write(raw[:_FIRST_PIECE])": "so small that it does not wait",
+    "Proxy.open: await runner.setup()": "it sets up and waits for nothing",
     "RetryLoop.next_turn: self._manager = await anext(self._loop)": "the first time tenacity waits for nothing",
     "Requests.of: content = as_json(json) if alone else await prepare(json, data, files)": _INLINE,
     "Results.__anext__: await rows.close()": "at the end nothing is under way",
     "Rows.close: await self._close_source()": "the feeder has closed it, or nothing has begun",
     "Source.batches: while chunk := await _read_when_ready(self.fd):": _PIPE,
     "Stream.__aenter__: call = await prepare": _INLINE,
+    "Speaker._do: await self._socket.close(code=step.close, drain=False)": _SMALL,
+    "Speaker._next: await self._do(step, request)": _SMALL,
+    "Speaker._next: await self._socket.pong(message.data)": _SMALL,
+    "Speaker._say: await self._socket.send_bytes(text.encode())": _SMALL,
+    "Speaker.run: await self._say(self._session.begin(wall_s=self._wall_s()))": _SMALL,
+    "Speaker.run: await self._say(self._session.expired())": _SMALL,
+    "Speaker.run: await socket.prepare(request)": _SMALL,
     "UnknownModels._look: await self._recall()": _LONG,
     "UnknownModels._recall: await asyncio.sleep(0)": _LONG,
     "Wire._open_pool: await anext(keeper)  # suspends for nothing": _POOL,
@@ -135,6 +184,7 @@ STANDS_NOWHERE = {
     "_call: given = await _in_a_thread(ask)": _INLINE,
     "_child.<locals>.serve: async with serve_model(limits, host=host, port=port, **options) as url:": _PROGRAM,
     "_child.<locals>.serve: await ended.wait()": _PROGRAM,
+    "_close: await inner.aclose()": "a task of its own, which nobody cancels",
     "_from_form: raw = await payload.as_bytes()": _INLINE,
     "_half: await response.prepare(request)": _SMALL,
     "_half: await response.write(answer.body[: len(answer.body) // 2])": _SMALL,
@@ -160,7 +210,7 @@ def report_of(name: str) -> Report:
 @functools.cache
 def all_met() -> set[tuple[str, str, int]]:
     """Every line of the library at which somebody stood when cancelled, in any scene."""
-    on_sockets = [torture_on_sockets(scene) for scene in scenes_server.SCENES]
+    on_sockets = [torture_on_sockets(scene) for scene in (*scenes_server.SCENES, *scenes_proxy.SERVED)]
     reports = [report_of(name) for name in SCENES] + on_sockets
     return met({place for report in reports for _, place in report.stood})
 
