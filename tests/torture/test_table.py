@@ -131,6 +131,7 @@ STANDS_NOWHERE = {
     "Body.__aiter__: await parts.aclose()": "what is left half-way is closed by the loop, in a task of its own",
     "Client.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
     "Client.request: await self._requests.of(": _INLINE,
+    "EventBody._read: await asyncio.sleep(0)": "a turn of the loop for others, after more events than a scene has",
     "Feeder._carry_out: return await self._edited(row)": _FULL,
     "Feeder._carry_out: return await self._end_new(row)": _FULL,
     "Feeder._carry_out: return len(self.walk.suspects) < SUSPECTS_CAP or await self._prove()": _FULL,
