@@ -23,7 +23,7 @@ define whole
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ci nightly coverage bench lint dist reproducible sbom audit workflows clean
+.PHONY: help demo test test-ci nightly coverage compat bench lint dist reproducible sbom audit workflows clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,6 +53,9 @@ coverage: $(STAMP) $(JOURNAL)  ## branch coverage of core, dialects and journal:
 	$(call whole,tests/core --ignore=tests/core/test_admissions.py,--include='*/ratelimit_client/core/*')
 	$(call whole,tests/dialects,--include='*/ratelimit_client/dialects/*')
 	$(call whole,tests/bulk,$(JOURNAL))
+
+compat: $(STAMP)  ## the examples of examples/frameworks, each with its framework installed; writes docs/compatibility.md
+	@$(PY) scripts/compat.py --write docs/compatibility.md
 
 bench: $(STAMP)  ## the measurements that README and docs quote
 	@$(PY) -m benchmarks
