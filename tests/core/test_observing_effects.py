@@ -152,18 +152,19 @@ def test_an_outage_begins_the_patience_of_those_who_wait() -> None:
 # -- which readings are used ---------------------------------------------------
 
 
-def test_of_two_successes_within_five_milliseconds_one_is_read() -> None:
-    """The second tells nothing that the first did not; an error is read whenever it comes."""
+@pytest.mark.parametrize(("left", "good_for_s"), [(440, 0.005), (599, 0.05)])
+def test_of_two_successes_in_a_row_one_is_read(left: int, good_for_s: float) -> None:
+    """The second tells nothing that the first did not, and less so of a full bucket; an error is always read."""
     drive = drive_of()
-    answer(drive, Signals(200, readings=shows(599)), at_s=1.0)
-    answer(drive, Signals(200, readings=shows(598)), at_s=1.004)
-    assert series(drive).server_remaining == 599
-    answer(drive, Signals(200, readings=shows(597)), at_s=1.005)
-    assert series(drive).server_remaining == 597
-    answer(drive, Signals(400, Reason.CLIENT_ERROR, False, readings=shows(596)), at_s=1.006)
-    assert series(drive).server_remaining == 596
-    answer(drive, Signals(200, readings=shows(595)), at_s=1.010)
-    assert series(drive).server_remaining == 596
+    answer(drive, Signals(200, readings=shows(left)), at_s=1.0)
+    answer(drive, Signals(200, readings=shows(left - 1)), at_s=0.999 + good_for_s)
+    assert series(drive).server_remaining == left
+    answer(drive, Signals(200, readings=shows(left - 2)), at_s=1.0 + good_for_s)
+    assert series(drive).server_remaining == left - 2
+    answer(drive, Signals(400, Reason.CLIENT_ERROR, False, readings=shows(left - 3)), at_s=1.001 + good_for_s)
+    assert series(drive).server_remaining == left - 3
+    answer(drive, Signals(200, readings=shows(left - 4)), at_s=1.0 + 2 * good_for_s)
+    assert series(drive).server_remaining == left - 3
 
 
 def test_a_lower_limit_beside_a_no_counts_at_once() -> None:

@@ -435,3 +435,20 @@ def test_quotas_by_key_of_which_one_key_is_set_concern_no_other() -> None:
     drive.machine.set_quotas({"other": per_second(requests=2)}, key="m", now_ns=0)
 
     assert drive.machine.keys["m"].budget.by_unit == {}
+
+
+def test_what_a_call_used_matters_where_something_comes_of_it() -> None:
+    """To a bucket that nobody reads, to other tenants, and to who listens; else nobody has to look for it."""
+    unread, read, several, heard = (Drive(scheduler(per_minute(tokens=1000)), hold=True) for _ in range(4))
+    heard.machine.subscribe([Kind.SETTLED])
+    matters = []
+    for drive in (unread, read, several, heard):
+        ticket = drive.ask(tokens=900)
+        for tenant in ("b", "c") if drive is several else ():
+            drive.ask(tokens=900, tenant=tenant)
+        if drive is not unread:
+            shown = {"tokens": Reading(1000, 100, window_s=60.0)}
+            drive.machine.observe(ticket, Signals(200, readings=shown), now_ns=drive.now_ns)
+        matters.append(drive.machine.counts_use(ticket, "tokens", now_ns=drive.now_ns))
+
+    assert matters == [True, False, True, True]

@@ -167,20 +167,20 @@ class Budget:
         )
 
     def settle(self, unit: str, units: int, *, now_ns: int) -> None:
-        """
-        Give *units* back to (or, negative, take them from) the buckets that the server corrects likewise,
-        and those that no reading has corrected within their window. Debt ends at a whole bucket.
-        """
+        """Give *units* back to the buckets that calls settle, or, negative, take them. Debt ends at a whole bucket."""
+        for bucket in self.settled_by_calls(unit, now_ns=now_ns):
+            bucket.refresh(now_ns=now_ns)
+            least = min(bucket.credits, -bucket.brim)
+            bucket.set_level(max(least, bucket.credits + units * bucket.window_ns), now_ns=now_ns)
+
+    def settled_by_calls(self, unit: str, *, now_ns: int) -> list[Bucket]:
+        """Those of *unit* that the server corrects likewise, or that no reading has corrected within their window."""
         read = {id(self.slowdown.pace)}  # measured by what was charged
         if unit not in self.profile.settles:
             for line in self.all_lines:
                 if line.series.read_ns is not None and now_ns - line.series.read_ns <= line.bucket.window_ns:
                     read.update((id(line.bucket), id(line.lessons.slice), id(line.sharing.pace)))
-        for bucket in self.by_unit.get(unit, ()):
-            if id(bucket) not in read:
-                bucket.refresh(now_ns=now_ns)
-                least = min(bucket.credits, -bucket.brim)
-                bucket.set_level(max(least, bucket.credits + units * bucket.window_ns), now_ns=now_ns)
+        return [bucket for bucket in self.by_unit.get(unit, ()) if id(bucket) not in read]
 
     def holds_for(self, ticket: Ticket) -> bool:
         """An escrow of some bucket is this ticket's."""

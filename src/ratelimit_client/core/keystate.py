@@ -25,6 +25,8 @@ from .ticket import Ticket
 from .units import NS
 
 _READ_EACH_NS = NS // 200
+# Of a bucket that nobody comes near to emptying.
+_READ_SELDOM_NS = NS // 20
 
 
 @attrs.define(eq=False)
@@ -40,6 +42,7 @@ class KeyState:
         starved: it has calls that wait for a free slot.
         service: how often it was served, for sharing free slots between keys; time away counts as served.
         read_ns: when readings were last used, see ``reading_due``.
+        read_each_ns: how long they are good for.
         ended: tenants of which no more input comes.
         kin: the other keys that are charged in the same budget.
     """
@@ -62,6 +65,7 @@ class KeyState:
     granted: int = 0
     refused: int = 0
     read_ns: int = -1
+    read_each_ns: int = _READ_EACH_NS
     ended: set[str] = attrs.field(factory=set)
     kin: tuple[KeyState, ...] = ()
 
@@ -82,9 +86,15 @@ class KeyState:
         Whether the readings of one more success are worth a look.
 
         A reading holds for all debits before it, so of many that come within a few
-        milliseconds one is as good as all. Errors are always looked at.
+        milliseconds one is as good as all; where none of the buckets is near its end,
+        within fifty. Errors are always looked at.
         """
-        return not self.budget.has_readings or now_ns - self.read_ns >= _READ_EACH_NS
+        return not self.budget.has_readings or now_ns - self.read_ns >= self.read_each_ns
+
+    def was_read(self) -> None:
+        """Readings were used: while every bucket that is shown stays three quarters full, the next may wait."""
+        full = all(4 * line.bucket.credits >= 3 * line.bucket.brim for line in self.budget.all_lines)
+        self.read_each_ns = _READ_SELDOM_NS if full else _READ_EACH_NS
 
     def close(self, hint: Hint) -> None:
         """A server asked all calls of the key not to come before an instant."""

@@ -139,6 +139,7 @@ def _read_levels(
     if used:
         _share(state, ticket, now_ns)
         _set_gentle(state, ticket, now_ns)
+        state.was_read()
     return used
 
 

@@ -233,6 +233,11 @@ class FairQueue:
     _dead: int = 0
 
     @property
+    def tenants(self) -> int:
+        """Those that were served lately, or wait; one counts in each priority."""
+        return sum([len(band.lanes) for band in self.bands.values()])
+
+    @property
     def ready(self) -> int:
         """Tickets whose turn may come now."""
         return self.waiting - len(self._rests)

@@ -37,7 +37,7 @@ from .refusing import asked_to_wait, check_reachable, exceeds, too_late, would_b
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .scopes import plain, present
 from .serving import serve
-from .settling import settle
+from .settling import matters, settle
 from .signals import Signals
 from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
 from .together import Group, join_at_birth, quotas_name
@@ -369,6 +369,10 @@ class Scheduler:
         state = self._state_of(ticket, now_ns)
         if settle(self, state, ticket, used, now_ns=now_ns):
             self._moved(state)
+
+    def counts_use(self, ticket: Ticket, unit: str, *, now_ns: int) -> bool:
+        """Whether ``settle`` would change anything, so that whoever has to look for the amount may leave it."""
+        return matters(self, self.keys[ticket.key], unit, now_ns=now_ns)
 
     def release(self, ticket: Ticket, ending: Ending, *, now_ns: int) -> None:
         """The slot is free. The ticket rests until it is sent back or forgotten."""

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from .ticket import Ticket
 
 
+def matters(scheduler: Scheduler, state: KeyState, unit: str, *, now_ns: int) -> bool:
+    """Whether it makes a difference what a call used of *unit*: to a level, to other tenants, to who listens."""
+    return (
+        state.queue.tenants > 1
+        or scheduler.wants(Kind.SETTLED)
+        or bool(state.budget.settled_by_calls(unit, now_ns=now_ns))
+    )
+
+
 def settle(scheduler: Scheduler, state: KeyState, ticket: Ticket, used: Mapping[str, int], *, now_ns: int) -> bool:
     """
     Enter what *ticket* used.

@@ -203,6 +203,10 @@ class Dispatcher(LoopBound):
             self.turn_soon()
         return signals
 
+    def counts_use(self, ticket: Ticket, unit: str) -> bool:
+        """Whether it makes a difference what a call used of *unit*."""
+        return self.scheduler.counts_use(ticket, unit, now_ns=self._now_ns())
+
     def settle(self, ticket: Ticket, used: Mapping[str, int]) -> None:
         """What the call really used."""
         self.scheduler.settle(ticket, used, now_ns=self._now_ns())

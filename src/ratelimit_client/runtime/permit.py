@@ -290,6 +290,10 @@ class Permit:
             self._place = _UNSENT
             self._desk.dispatcher.unsent(self.ticket)
 
+    def counts_use(self, unit: str = "tokens") -> bool:
+        """Whether ``settle`` would make a difference now; for those to whom it is work to find the amount."""
+        return self._desk.dispatcher.counts_use(self.ticket, unit)
+
     def settle(self, *, tokens: int | None = None, **units: int) -> None:
         """
         What the call really used, in whole units; also after the body has ended.

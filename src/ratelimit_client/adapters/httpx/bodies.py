@@ -39,33 +39,38 @@ class Body:
         self._attempt = attempt
         self._bystander = bystander
         self._closed = False
+        self._parts: Any = None
         self._loop = asyncio.get_running_loop()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        bystander = self._bystander
-        parts = aiter(self._inner)
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._parts = aiter(self._inner)
+        return self
+
+    async def __anext__(self) -> bytes:
+        # No generator: Python keeps a list of those that are open, and that costs more than the rest.
         try:
-            async for part in parts:
-                if bystander is not None:
-                    bystander.take(part)
-                yield part
-        except GeneratorExit:  # the consumer has enough; what is left comes with aclose()
+            part: bytes = await anext(self._parts)
+        except StopAsyncIteration:
+            self._end(whole=True)
             raise
         except BaseException as error:
             self._attempt.finish(error)
             raise
-        finally:
-            if isinstance(parts, AsyncGenerator):
-                await parts.aclose()
-        self._end(whole=True)
+        if self._bystander is not None:
+            self._bystander.take(part)
+        return part
 
     async def aclose(self) -> None:
         """Give the connection back, or close it when the body is not read to its end."""
         self._closed = True
         try:
-            await self._inner.aclose()
+            if isinstance(self._parts, AsyncGenerator):
+                await self._parts.aclose()
         finally:
-            self._end(whole=False)
+            try:
+                await self._inner.aclose()
+            finally:
+                self._end(whole=False)
 
     def _end(self, *, whole: bool) -> None:
         bystander, self._bystander = self._bystander, None

@@ -32,6 +32,7 @@ from ...runtime.limiter import Limiter
 from ...runtime.options import CallOptions
 from ...runtime.scoped import Scoped
 from .asking import Asked, asked_of
+from .head import Head
 from .sdk import Sdk
 from .whose import Whose
 
@@ -48,7 +49,7 @@ class Wire(Protocol):
     def read(self, response: Any, parts: list[bytes], most: int) -> Awaitable[None]:
         """Append the body to *parts*, packed as it came and at most so many bytes of it, and close it."""
 
-    def body(self, response: Any, attempt: Attempt, path: str) -> Any:
+    def body(self, response: Any, attempt: Attempt, head: Head, path: str) -> Any:
         """What takes the place of the stream of *response*, and gives the place back at its end."""
 
 
@@ -111,10 +112,11 @@ class Way:
                 async with attempt:
                     response = await wire.send(request, attempt, once=not asked.replayable)
                     if response.status_code < 400:
-                        told = attempt.succeeded(response.status_code, response.headers)
+                        head = Head(response.headers)
+                        told = attempt.succeeded(response.status_code, head)
                         if (seen := told.seen) is not None:
                             scoped.heard(seen, attempt.ticket.granted_ns)
-                        response.stream = wire.body(response, attempt, request.url.path)
+                        response.stream = wire.body(response, attempt, head, request.url.path)
                         attempt.hold()
                         return response
                     refused = response

@@ -29,6 +29,7 @@ from ...runtime.attempts import Attempt
 from ...runtime.background import Call, background
 from ...runtime.options import options_of
 from .bodies import OneShot, SyncBody
+from .head import Head
 from .trace import Trace
 from .transport import Limited
 from .usage import bystander_of
@@ -111,9 +112,9 @@ class ThreadWire:
         """The body of an error."""
         await self._errands.do(_read, response.stream, parts, most)
 
-    def body(self, response: Any, attempt: Attempt, path: str) -> Any:
+    def body(self, response: Any, attempt: Attempt, head: Head, path: str) -> Any:
         """The body of a success."""
-        bystander = bystander_of(response.headers, path)
+        bystander = bystander_of(head, path) if attempt.counts_use() else None
         return self._transport._body(response.stream, attempt, bystander, self._loop)
 
     def _with_timeout(self, extensions: Any) -> Any:

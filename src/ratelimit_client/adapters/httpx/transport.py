@@ -20,7 +20,7 @@ itself this transport does not ask for it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +31,7 @@ from ...runtime.limiter import Limiter
 from ...runtime.options import options_of
 from .bodies import Body, OneShot
 from .exchange import Way
+from .head import Head
 from .sdk import Sdk
 from .trace import Trace, says_when_written
 from .usage import bystander_of
@@ -84,7 +85,7 @@ class LimitedAsync(Limited):
         limits = cls._httpx.Limits(max_connections=connections, max_keepalive_connections=min(connections, 100))
         return cls._httpx.AsyncHTTPTransport(limits=limits)
 
-    async def handle_async_request(self, request: Any) -> Any:
+    def handle_async_request(self, request: Any) -> Coroutine[Any, Any, Any]:
         """
         The answer that the caller is to see, when the limits let the request go.
 
@@ -96,7 +97,7 @@ class LimitedAsync(Limited):
             NotAdmitted, CostExceedsQuota, DeadlineExceeded, WrongLoop: as of ``Limiter.attempts``.
             what the inner transport raised of the last attempt.
         """
-        return await self._way.answer(request, self, options_of(self.limiter))
+        return self._way.answer(request, self, options_of(self.limiter))
 
     # -- the wire ------------------------------------------------------------------------
 
@@ -137,9 +138,10 @@ class LimitedAsync(Limited):
         finally:
             await response.stream.aclose()
 
-    def body(self, response: Any, attempt: Attempt, path: str) -> Any:
+    def body(self, response: Any, attempt: Attempt, head: Head, path: str) -> Any:
         """The body of a success."""
-        return self._body(response.stream, attempt, bystander_of(response.headers, path))
+        bystander = bystander_of(head, path) if attempt.counts_use() else None
+        return self._body(response.stream, attempt, bystander)
 
     # -- around the inner one --------------------------------------------------------------
 

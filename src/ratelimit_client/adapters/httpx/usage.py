@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from typing import Any, Protocol
+from typing import Protocol
 
 from ...dialects.features import tokens_used
 from ...dialects.sse import EventParser
 from ...dialects.streams import StreamReader, stream_dialect_of
+from .head import Head
 
 _END = 16 * 1024
 _NAME = b'"usage"'
@@ -42,15 +43,15 @@ class Bystander(Protocol):
         """It has ended, *whole* or left before its end: what it says that it used, or None."""
 
 
-def bystander_of(headers: Any, path: str) -> Bystander | None:
+def bystander_of(head: Head, path: str) -> Bystander | None:
     """
-    One for an answer with these *headers*; None when it could not read it.
+    One for an answer with this *head*; None when it could not read it.
 
     Args:
         path: the request's.
     """
-    kind = headers.get("content-type", "")
-    packed = headers.get("content-encoding", "")
+    kind = head.get(b"content-type")
+    packed = head.get(b"content-encoding")
     if kind.startswith("application/json"):
         return EndOfJson() if not packed else PackedJson() if packed in ("gzip", "deflate") else None
     if kind.startswith("text/event-stream") and not packed:
