@@ -23,6 +23,7 @@ from tests.planted.bugs import Bug
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ratelimit_client"
 _PATIENCE_S = 300.0
+_STILL_S = 120
 _FAILED = 1
 
 
@@ -61,8 +62,8 @@ def plant(bug: Bug, folder: Path) -> Path:
 def find(bug: Bug, folder: Path) -> Find | None:
     """Run the suite against the library in *folder*; None when it notices nothing."""
     env = _with(folder)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
-    command = [sys.executable, "-m", "pytest", *options]
+    options = ["-o", "addopts=--import-mode=importlib", "-o", f"faulthandler_timeout={_STILL_S}"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *options]
     began, passed = time.monotonic(), 0
     for where in bug.tests:
         try:
