@@ -98,7 +98,8 @@ def test_others_are_let_in_with_a_warning() -> None:
         code, said = ended(process)
 
     assert code == 0
-    assert "WARNING" in said
+    assert "WARNING: listening on 0.0.0.0 for more than this machine" in said
+    assert "lent to every program that reaches it" in said
     assert "whoever reaches it spends with the key of this proxy" in said
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from ratelimit_client.adapters.aiohttp.forwarder import MOST_BUDGETS
 from tests import canary
-from tests.adapters.aiohttp.rawserver import RawServer, answer
-from tests.proxy.talking import BEARER, KEY, TARGET, Line, Said, proxied
+from tests.adapters.aiohttp.rawserver import Move, RawServer, answer
+from tests.proxy.talking import BEARER, KEY, TARGET, Line, Said, is_even, proxied, until
 
 TARGETS = [
     "http://evil.example/v1/models",
@@ -105,6 +106,8 @@ REFUSED = {
     b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n": 405,
     b"TRACE /v1/x HTTP/1.1\r\nHost: localhost\r\n\r\n": 405,
     b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n": 501,
+    b"GET /v1/x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c, WebSocket\r\n\r\n": 501,
+    b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\n": 501,
     b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n": 405,
     b"no request at all\r\n\r\n": 400,
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n": 400,
@@ -140,6 +143,8 @@ def test_what_is_no_request_for_an_api_is_refused(sent: bytes):
 
     assert (said.status, requests) == (REFUSED[sent], [])
     assert said.error["message"]
+    assert said.header("x-ratelimit-client-error") == said.error["code"]
+    assert {"server", "date"} & {name.lower() for name, _ in said.headers} == set()
     canary.clean(said.body, "what the proxy says")
 
 
@@ -277,3 +282,78 @@ def test_a_request_has_a_most(way: str):
             return found
 
     assert [said.status for said in asyncio.run(story())] == [200, 413]
+
+
+def test_an_old_client_is_given_no_leave():
+    """
+    HTTP/1.0 knows no ``100 Continue``, and its parser would take it for the answer.
+    """
+
+    async def story() -> Said:
+        async with RawServer([answer()]) as server, proxied(server.url) as proxy, Line(proxy.url) as line:
+            head = f"POST /v1/x HTTP/1.0\r\nHost: {line.place}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+            line.writer.write(head.encode())
+            await until(lambda: proxy.forwarder.limiter.queued == 0)
+            line.writer.write(b"abcd")
+            return await line.hear()
+
+    assert asyncio.run(story()).status == 200
+
+
+def test_budgets_have_a_most():
+    """
+    A key that is made up costs its maker nothing: beyond the most they share one budget, and each still goes along.
+    """
+
+    async def story() -> tuple[list[str | None], int, str]:
+        async with RawServer([answer()]) as server, proxied(server.url) as proxy, Line(proxy.url) as line:
+            forwarder = proxy.forwarder
+            forwarder._budgets.update(range(MOST_BUDGETS - 2))
+            for number in range(5):
+                said = await line.ask(TARGET, {"model": "m"}, headers=[("Authorization", f"Bearer made-up-{number}")])
+                assert said.status == 200
+            keys = [str(key) for key in forwarder.limiter.statistics().keys]
+            return [request.headers.get("authorization") for request in server.requests], len(keys), keys[-1]
+
+    sent, budgets, last = asyncio.run(story())
+
+    assert sent == [f"Bearer made-up-{number}" for number in range(5)]
+    assert (budgets, last) == (3, "other")
+
+
+def test_a_credential_in_the_query_does_not_mix_with_ours():
+    """
+    With a key that is lent, parameters that say who asks stay here as headers do; all others go on as they are.
+    """
+    target = "/v1/models?key=a&after=b%20c&api%2Dkey=d&monkey=e&access_token=f&key"
+
+    async def story() -> list[str]:
+        lines = []
+        for lends in (True, False):
+            async with (
+                RawServer([answer()]) as server,
+                proxied(server.url, lends=lends) as proxy,
+                Line(proxy.url) as line,
+            ):
+                assert (await line.ask(target)).status == 200
+                if lends:
+                    assert (await line.ask("/v1/models?key=a")).status == 200
+                lines += [request.line.split()[1] for request in server.requests]
+        return lines
+
+    assert asyncio.run(story()) == ["/v1/models?after=b%20c&monkey=e", "/v1/models", target]
+
+
+def test_who_sends_far_ahead_is_left():
+    """
+    Dozens of requests before the first answer: nobody would read on, and see him leave; so no place waits for that.
+    """
+
+    async def story() -> bytes:
+        async with RawServer([Move.SILENCE]) as server, proxied(server.url) as proxy, Line(proxy.url) as line:
+            line.writer.write(b"GET /v1/x HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+            left = await line.left()
+            await until(lambda: is_even(proxy))
+            return left
+
+    assert asyncio.run(story()) == b""

@@ -166,6 +166,26 @@ def test_a_body_goes_on_piece_by_piece():
     assert asyncio.run(story())[0] == b"data: 1\n\n"
 
 
+def test_an_old_client_that_wants_to_stay_is_told_that_it_may():
+    """
+    HTTP/1.0 with ``keep-alive`` waits for the end of the connection unless the answer says that there is none.
+    """
+
+    async def story() -> list[str | None]:
+        async with RawServer([answer()]) as server, proxied(server.url) as proxy, Line(proxy.url) as line:
+            found = []
+            for target, more in (
+                ("/v1/x", "Connection: keep-alive\r\n"),
+                ("/healthz", "Connection: keep-alive\r\n"),
+                ("/v1/x", ""),
+            ):
+                line.writer.write(f"GET {target} HTTP/1.0\r\nHost: {line.place}\r\n{more}\r\n".encode())
+                found.append((await line.hear()).header("connection"))
+            return found
+
+    assert asyncio.run(story()) == ["keep-alive", "keep-alive", "close"]
+
+
 def test_an_old_client_gets_no_chunks():
     """
     HTTP/1.0: the answer ends with the connection.

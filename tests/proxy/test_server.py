@@ -136,6 +136,28 @@ def test_a_caller_spends_with_its_own_key():
     assert sorted(keys) == ["gpt-4o", "gpt-4o @2", "gpt-4o @3", "gpt-4o @4"]
 
 
+def test_a_key_in_the_query_is_a_key():
+    """
+    Each has a budget of its own, and what the server says of one is told to nobody else.
+    """
+    refusal = answer(
+        b'{"error":{"code":"rate_limit_exceeded","message":"slow down, %b"}}' % KEY.encode(),
+        status="429 Too Many Requests",
+        retry_after="600",
+    )
+
+    async def story() -> tuple[list[Said], list[str]]:
+        async with RawServer([refusal], [answer()]) as server, proxied(server.url) as proxy, Line(proxy.url) as line:
+            said = [await line.ask(f"/v1/x?alt=sse&key={key}", CHAT) for key in (KEY, KEY, canary.OTHER_KEY)]
+            return said, [str(key) for key in proxy.forwarder.limiter.statistics().keys]
+
+    said, keys = asyncio.run(story())
+
+    assert [one.status for one in said] == [429, 429, 200]
+    assert len(keys) == 2
+    canary.clean(said[1].body, "what another call is told")
+
+
 def test_a_key_that_is_lent_is_the_only_one_that_goes_along():
     """
     Whatever the caller sends to say who it is stays here, its organization included.
@@ -376,9 +398,9 @@ def test_it_forwards_to_itself_never():
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-        for host in ("localhost", "127.0.0.1"):
+        for upstream, host in (("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "0.0.0.0")):
             with pytest.raises(ConfigurationError, match="this proxy itself"):
-                await Proxy(Forwarder(f"http://{host}:{port}/v1", limiter=Limiter()), port=port).open()
+                await Proxy(Forwarder(f"http://{upstream}:{port}/v1", limiter=Limiter()), host=host, port=port).open()
 
     asyncio.run(story())
 
@@ -395,3 +417,28 @@ def test_a_port_that_is_taken_is_an_error():
                 await Proxy(Forwarder(nobody(), limiter=Limiter()), port=port).open()
 
     asyncio.run(story())
+
+
+def test_a_connection_too_many_is_told_so():
+    """
+    503 before it has said a word; when one of the others has left there is room again.
+    """
+
+    async def story() -> tuple[Said, Said]:
+        async with RawServer([answer()]) as server, proxied(server.url, most_connections=2) as proxy:
+            async with Line(proxy.url) as first:
+                await first.ask("/healthz")
+                async with Line(proxy.url) as second:
+                    await second.ask("/healthz")
+                    async with Line(proxy.url) as third:
+                        refused = await third.hear()
+                        assert await third.left() == b""
+            await until(lambda: not proxy._runner.server.connections)
+            async with Line(proxy.url) as fourth:
+                return refused, await fourth.ask(TARGET, CHAT)
+
+    refused, answered = asyncio.run(story())
+
+    assert (refused.status, refused.error["code"], answered.status) == (503, "too_many_connections", 200)
+    assert refused.header("x-ratelimit-client-error") == "too_many_connections"
+    assert refused.header("retry-after") == "1"

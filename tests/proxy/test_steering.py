@@ -78,7 +78,7 @@ def test_a_bad_header_is_told_in_the_form_of_the_api():
 
     assert (said.status, requests) == (400, [])
     assert said.error == {
-        "message": "the header x-ratelimit-client-deadline is a number of seconds above 0, such as 30 or 2.5",
+        "message": "the header x-ratelimit-client-deadline is not a number of seconds above 0, such as 30 or 2.5",
         "type": "invalid_request_error",
         "param": "x-ratelimit-client-deadline",
         "code": "invalid_header",

@@ -128,7 +128,7 @@ _SMALL = "an answer of this size is written at once"
 
 STANDS_NOWHERE = {
     "Answer._fill: await asyncio.sleep(0)": "a turn of the loop for others, after 4 MiB",
-    "Body.__aiter__: await parts.aclose()": "what is left half-way is closed by the loop, in a task of its own",
+    "Body.aclose: await self._parts.aclose()": "what is left half-way is closed by the loop, in a task of its own",
     "Client.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
     "Client.request: await self._requests.of(": _INLINE,
     "EventBody._read: await asyncio.sleep(0)": "a turn of the loop for others, after more events than a scene has",

@@ -267,6 +267,13 @@ SERVE: Final = (
         default=64,
         help="MiB that a request may have; it is held while the call waits (64)",
     ),
+    Option(
+        flag="--max-held",
+        metavar="MIB",
+        read=whole(1, 1_048_576),
+        default=512,
+        help="MiB that all requests inside may have together; one more is answered 503 (512)",
+    ),
     _STATE,
     Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
     Option(

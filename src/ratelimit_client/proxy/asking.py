@@ -25,6 +25,8 @@ MOST_KEYS = 4096
 """Of all that come later there is one: names cost memory, and whoever asks may make up any."""
 
 OTHER = "other"
+MOST_VALUES = 2**20
+"""Of a body; no call to an API has so many, and to take them apart would hold up everybody else for seconds."""
 
 _DEFAULT = "default"
 _PLAIN = ("keep-alive", "close")
@@ -98,6 +100,8 @@ def _seen(raw: bytes, path: str, headers: Mapping[str, str]) -> tuple[str, Featu
         return _in_path(path), None
     kind = headers.get("Content-Type", "")
     if raw[:1] in b"{[ \r\n\t" and "form" not in kind:
+        if _is_crowded(raw):
+            return _in_path(path), None
         body: Any = None
         try:
             body = codec.decode(raw)
@@ -109,6 +113,11 @@ def _seen(raw: bytes, path: str, headers: Mapping[str, str]) -> tuple[str, Featu
         return _in_path(path), None
     fields, files = form
     return _key_of(fields, path), features_of_form(fields, len(raw), path, files)
+
+
+def _is_crowded(raw: bytes) -> bool:
+    """Can the JSON in *raw* hold more values than may be taken apart?"""
+    return len(raw) > MOST_VALUES and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES
 
 
 def _key_of(body: object, path: str) -> str:

@@ -16,8 +16,13 @@ from ..core.statistics import KeyStatistics
 _MOST_KEYS: Final = 100
 
 
-def health_of(forwarder: Forwarder) -> tuple[int, bytes]:
-    """Status and JSON body for ``GET /healthz``: 200, or 503 when it takes no calls any more."""
+def health_of(forwarder: Forwarder, held: int) -> tuple[int, bytes]:
+    """
+    Status and JSON body for ``GET /healthz``: 200, or 503 when it takes no calls any more.
+
+    Args:
+        held: bytes of the requests that are inside.
+    """
     statistics = forwarder.limiter.statistics()
     calls: dict[str, int] = {}
     for (_, outcome), count in forwarder.tally.outcomes.items():
@@ -28,6 +33,7 @@ def health_of(forwarder: Forwarder) -> tuple[int, bytes]:
         "upstream": forwarder.upstream,
         "queued": statistics.queued,
         "in_flight": statistics.in_flight,
+        "held_bytes": held,
         "calls": calls,
         "keys": {str(name): _of_key(key) for name, key in list(statistics.keys.items())[:_MOST_KEYS]},
     }

@@ -78,8 +78,7 @@ async def pass_on(request: web.BaseRequest, forwarded: Forwarded, *, close: bool
     lines = [*_of_server(headers, named=forwarded.named), *_of_ours(forwarded)]
     if chunked:
         lines.append(("Transfer-Encoding", "chunked"))
-    if not keeps:
-        lines.append(("Connection", "close"))
+    lines.extend(_of_connection(request, keeps))
     head, first = head_of(forwarded.status, lines), forwarded.first
     if chunked and first:
         first = _chunk(first)
@@ -111,21 +110,24 @@ def say(
     """Write an answer of our own, which is JSON."""
     keeps = request.keep_alive and not close
     lines = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers]
-    if not keeps:
-        lines.append(("Connection", "close"))
+    lines.extend(_of_connection(request, keeps))
     _write(request, head_of(status, lines) + (b"" if request.method == "HEAD" else body))
     return Passed(keeps)
 
 
 def refuse(request: web.BaseRequest, refusal: Refusal, *, close: bool = False) -> Passed:
     """Write *refusal*."""
-    headers = [
+    return say(request, refusal.status, refusal.body, refused(refusal), close=close)
+
+
+def refused(refusal: Refusal) -> list[tuple[str, str]]:
+    """The headers that tell of *refusal*."""
+    return [
         *refusal.headers,
         (PREFIX + "error", refusal.code),
         (PREFIX + "attempts", str(refusal.attempts)),
         (PREFIX + "queue-ms", str(round(refusal.queue_s * 1000))),
     ]
-    return say(request, refusal.status, refusal.body, headers, close=close)
 
 
 def head_of(status: int, lines: Iterable[tuple[str, str]]) -> bytes:
@@ -160,6 +162,14 @@ def _of_ours(forwarded: Forwarded) -> list[tuple[str, str]]:
     if forwarded.gave_up and "x-should-retry" not in forwarded.headers:
         ours.append(("x-should-retry", "false"))  # it was tried again here for as long as that may help
     return ours
+
+
+def _of_connection(request: web.BaseRequest, keeps: bool) -> list[tuple[str, str]]:
+    """Whether it is kept, where that does not go without saying."""
+    if not keeps:
+        return [("Connection", "close")]
+    # An old client that asked for it waits for the end of the connection unless it is told.
+    return [] if request.version >= HttpVersion11 else [("Connection", "keep-alive")]
 
 
 def _chunk(piece: bytes) -> bytes:

@@ -78,7 +78,7 @@ def steering_of(headers: Mapping[str, str]) -> Steering:
     for name, value in values.items():
         field, form, make, want = _READ[name]
         if not form.fullmatch(value) or (field == "deadline_s" and not float(value)):
-            raise BadSteering(name, want)
+            raise BadSteering(name, f"not {want}")
         given[field] = make(value)
     return Steering(**given)
 

@@ -330,11 +330,12 @@ def test_a_connection_that_breaks_under_such_a_body_is_told() -> None:
     in_virtual_time(story)
 
 
-def test_a_session_that_is_closed_under_it_is_told() -> None:
-    """In the queue as in flight, and nothing is left."""
+@pytest.mark.parametrize("retry", [RetryPolicy.none(), RetryPolicy()], ids=["once", "again"])
+def test_a_session_that_is_closed_under_it_is_told(retry: RetryPolicy) -> None:
+    """In the queue as in flight, and nothing is left, whatever else the policy would try."""
 
     async def story() -> None:
-        limiter = limiter_of(max_in_flight=1, retry=RetryPolicy.none())
+        limiter = limiter_of(max_in_flight=1, retry=retry)
         async with RawServer([5.0, FINE]) as server, limited(limiter=limiter) as at:
             calls = [asyncio.create_task(at.session.post(server.url, json=CHAT)) for _ in range(2)]
             await asyncio.sleep(1)
@@ -342,5 +343,20 @@ def test_a_session_that_is_closed_under_it_is_told() -> None:
             ends = await asyncio.gather(*calls, return_exceptions=True)
             assert all(isinstance(end, aiohttp.ClientError | RuntimeError) for end in ends), ends
             at_rest(limiter)
+
+    in_virtual_time(story)
+
+
+def test_a_session_that_is_closed_between_two_attempts_is_told() -> None:
+    """As aiohttp says it to whoever begins then; the attempt that is not made costs nothing."""
+
+    async def story() -> None:
+        async with RawServer([answer(status="503 X", retry_after="5")]) as server, limited() as at:
+            call = asyncio.create_task(at.session.post(server.url, json=CHAT))
+            await asyncio.sleep(1)
+            await at.session.close()
+            with pytest.raises(RuntimeError, match="Session is closed"):
+                await call
+            assert (len(server.requests), at.spent) == (1, 1)
 
     in_virtual_time(story)

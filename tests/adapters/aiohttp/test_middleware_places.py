@@ -197,6 +197,29 @@ def test_a_dropped_response_is_over_when_its_connection_is() -> None:
     in_virtual_time(story)
 
 
+@pytest.mark.parametrize("end", ["server", "reset", "session"])
+def test_a_response_that_is_kept_and_not_read_is_over_when_its_connection_is(end: str) -> None:
+    """Whoever ends it: the place is free though nobody reads on, and who does is told by aiohttp."""
+
+    async def story() -> None:
+        cut: list[Step] = [chunked(b"{"), 1.0, Move.RESET if end == "reset" else Move.CLOSE]
+        for first in ([], [FINE]):
+            async with limited(*(first and [first]), [chunked(b"{"), Move.SILENCE] if end == "session" else cut) as at:
+                if first:  # on a connection that is kept
+                    await read(at)
+                response = await at.session.post(at.url, json=CHAT)
+                assert at.limiter.in_flight == 1
+                if end == "session":
+                    await at.session.close()
+                await asyncio.sleep(2)
+                assert at.limiter.in_flight == 0
+                with pytest.raises((aiohttp.ClientError, RuntimeError)):
+                    await response.read()
+                response.close()
+
+    in_virtual_time(story)
+
+
 def test_a_websocket_is_counted_as_the_call_that_opened_it() -> None:
     """Its place is free with the handshake, however long it stays open."""
 

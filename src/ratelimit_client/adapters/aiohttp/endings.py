@@ -4,15 +4,18 @@ Bodies of answers that belong to somebody else: looked at where they lie, and wa
 Law of this file: nothing is taken out of a body. A place is given back when the body has
 ended, whichever way: read to its end, released, closed, broken off or cancelled.
 
-Theory. A connection tells when it is given back or closed, and every end of a body comes to
-one of these; aiohttp itself stops its timer so. A body that came with its head is over
-already. One that is dropped unread is over for nobody: aiohttp's own parser holds it, and
-with it the connection, until the server has ended or ``sock_read`` strikes.
+Theory. A connection tells when it is given back or closed, and every end of a body that
+somebody reads comes to one of these; aiohttp itself stops its timer so. A body that came
+with its head is over already. One that nobody reads is over for nobody: aiohttp's own
+parser holds it, and with it the connection, until the server has ended or ``sock_read``
+strikes. A connection that is lost meanwhile is not given back before somebody reads on, and
+so its transport is asked, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import Any
 
 import aiohttp
@@ -52,6 +55,7 @@ def keep_until_its_end(response: aiohttp.ClientResponse, attempt: Attempt) -> No
         ending.settle()
     elif response.status != _SWITCHED:  # of a websocket the call was to open it
         connection.add_callback(ending)
+        _watch(connection.protocol, ending)
         attempt.hold()
 
 
@@ -65,14 +69,18 @@ class Ending:
         reader: finds in its last bytes what it used.
     """
 
-    __slots__ = ("_attempt", "_content", "_reader")
+    __slots__ = ("__weakref__", "_attempt", "_content", "_over", "_reader")
 
     def __init__(self, attempt: Attempt, content: Any, reader: Bystander) -> None:
         self._attempt = attempt
         self._content = content
         self._reader = reader
+        self._over = False
 
     def __call__(self) -> None:
+        if self._over:
+            return
+        self._over = True
         content = self._content
         error = content.exception()
         if content.is_eof() and error is None:
@@ -90,6 +98,37 @@ class Ending:
 
     def __repr__(self) -> str:
         return f"<Ending of {self._attempt!r}>"
+
+
+class _Line:
+    """One connection, and the body that is on it."""
+
+    __slots__ = ("ending",)
+
+    def __init__(self) -> None:
+        self.ending: weakref.ref[Ending] | None = None
+
+    def __call__(self, closed: asyncio.Future[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()  # what broke it, whoever reads is told
+        ending = None if self.ending is None else self.ending()
+        if ending is not None:
+            ending()
+
+
+_lines: weakref.WeakKeyDictionary[Any, _Line] = weakref.WeakKeyDictionary()
+
+
+def _watch(protocol: Any, ending: Ending) -> None:
+    """Call *ending* when the connection is lost. A kept one is told of each body, and one watcher does for all."""
+    line = _lines.get(protocol)
+    if line is None:
+        closed = getattr(protocol, "closed", None)
+        if closed is None:
+            return
+        line = _lines[protocol] = _Line()
+        closed.add_done_callback(line)
+    line.ending = weakref.ref(ending)
 
 
 def _last_of(content: Any) -> bytes:

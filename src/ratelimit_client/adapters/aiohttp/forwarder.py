@@ -14,7 +14,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from yarl import URL
 
@@ -65,6 +65,14 @@ CREDENTIALS = frozenset(
     }
 )
 """Headers that say who asks; with a key of our own none of a caller's goes along."""
+
+MOST_BUDGETS = 8192
+"""Of all callers and models; those that come later share one, for a budget costs memory and a new key nothing."""
+
+OTHER = "other"
+
+# Parameters that say who asks, as those headers do.
+_CREDENTIAL = re.compile(r"key|api[-_]?key|access[-_]?token|subscription[-_]key", re.IGNORECASE)
 
 # Written anew for the way on; cookies know no ports, so those a browser has for this machine are somebody else's.
 _OURS = HOP_BY_HOP | {"host", "content-length", "expect", "cookie"}
@@ -118,6 +126,7 @@ class Forwarder:
         self._whose = Whose(limiter, self._base, self._credentials, self._own)
         self._names = Names()
         self._door = Door()
+        self._budgets: set[int] = set()
         self.limiter = limiter
         """What the calls go through."""
         self.tally = Tally()
@@ -168,8 +177,12 @@ class Forwarder:
         """
         name = self._names.fresh()
         complete, own = self._headers(headers)
+        if "?" in target and not self._credentials.given:
+            own.update(_credited(target))
         if method not in _SAFE and "Idempotency-Key" not in complete:
             complete["Idempotency-Key"] = name
+        if not self._has_budget(key, own):
+            key, own = OTHER, {}
         return Call(
             method=method,
             url=self._url(target),
@@ -184,6 +197,14 @@ class Forwarder:
             tenant=tenant,
             deadline_s=deadline_s,
         )
+
+    def _has_budget(self, key: str, own: dict[str, str]) -> bool:
+        mark = hash((key, *own.values()))  # of which nothing can be read
+        if mark not in self._budgets:
+            if len(self._budgets) >= MOST_BUDGETS:
+                return False
+            self._budgets.add(mark)
+        return True
 
     def _headers(self, given: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
         """What goes along, and what of it tells whose call it is."""
@@ -223,6 +244,10 @@ class Forwarder:
             return url
         if not _QUERY.fullmatch(query):
             raise ConfigurationError("the query holds a character that cannot be sent; nothing was sent")
+        if self._credentials.given:
+            query = _uncredited(query)
+            if not query:
+                return url
         if defaults := self._base.default_query:
             named = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
             pairs = [(name, value) for name, value in defaults if name not in named]
@@ -269,6 +294,7 @@ class Forwarder:
                 if answer is None:
                     raise
                 forwarded = answer
+                let_go(error)
         except BaseException as error:
             if made:
                 made[0].drop()
@@ -312,3 +338,28 @@ class Forwarder:
         self.limiter.close()
         self._credentials.stop()
         await self._wire.close()
+
+
+def let_go(error: BaseException) -> None:
+    """
+    Cut *error* off from the frames it came through, once it was told.
+
+    They hold the call, and the call leads back to the error: a circle, with a body of megabytes in it, which would
+    stay until somebody looks for circles.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+
+
+def _credited(target: str) -> dict[str, str]:
+    """The parameters that say who asks, by a name that no header has."""
+    pairs = [part.partition("=") for part in target.partition("?")[2].split("&")]
+    return {f"?{name}": Shy(value) for name, _, value in pairs if _CREDENTIAL.fullmatch(unquote_plus(name))}
+
+
+def _uncredited(query: str) -> str:
+    """*query* without the parameters that say who asks; what is left stands as it was."""
+    parts = [(unquote_plus(part.partition("=")[0]), part) for part in query.split("&")]
+    return "&".join([part for name, part in parts if not _CREDENTIAL.fullmatch(name)])

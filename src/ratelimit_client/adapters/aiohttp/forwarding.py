@@ -30,6 +30,7 @@ from .answer import Answer
 from .body import BadBody, Kept
 from .bystander import Bystander, bystander_of
 from .exchange import Exchange, _elsewhere, incomplete
+from .headers import SHORTEST_KEY
 from .watchdog import Stalled, Watchdog
 
 # What an error says of itself comes with its head, or never.
@@ -207,6 +208,14 @@ class Forwarding(Exchange[Forwarded]):
         self.last: Forwarded | None = None
         self._failed: ResponseError | None = None
 
+    async def attempt(self, attempt: Attempt) -> Forwarded | None:
+        """As of ``Exchange``; what it raises holds no frame in which it stands itself, and so no request."""
+        try:
+            return await super().attempt(attempt)
+        except Exception as error:
+            error.__traceback__ = None
+            raise
+
     def answer_of(self, error: ResponseError) -> Forwarded | None:
         """The answer that *error* tells of; None when it is not that of an answer."""
         last, failed = self.last, self._failed
@@ -288,6 +297,11 @@ class Forwarding(Exchange[Forwarded]):
             signals = attempt.observe(status, told.headers, told.shown(shown) or None)
         self._failed = response_error(signals) if status >= 400 else _told_of(taken, signals)
         raise self._failed
+
+    def _secrets(self) -> list[bytes]:
+        own = self._call.own or {}
+        in_query = [value.encode() for name, value in own.items() if name[0] == "?" and len(value) >= SHORTEST_KEY]
+        return [*super()._secrets(), *in_query]
 
     def _kept(self, answer: Answer, raw: bytes, shown: bytes, body: Body) -> Forwarded:
         """The answer to hand on, unless the policy wants another; without our own key, should the server quote it."""

@@ -173,6 +173,9 @@ async def _send(
     request: aiohttp.ClientRequest, handler: Handler, this: Round, attempt: Attempt, *, once: bool
 ) -> aiohttp.ClientResponse:
     """The head of the answer to one attempt."""
+    if _is_closed(request):
+        attempt.unsent()
+        raise RuntimeError("Session is closed")  # as aiohttp says it, but for a request that it has let in already
     request.response = None  # aiohttp sets it as it begins to write
     if getattr(request, "_continue", None) is not None:
         request.update_expect_continue(True)  # the last attempt has used up what it waits with
@@ -181,14 +184,21 @@ async def _send(
     try:
         response = await handler(request)
     except BaseException:
-        if not _begun(request):
+        begun = _begun(request)
+        if not begun:
             attempt.unsent()
-        elif once or this.is_over:
+        if (begun and (once or this.is_over)) or _is_closed(request):
             attempt.replayable = False
         raise
     if once:
         attempt.replayable = False
     return response
+
+
+def _is_closed(request: aiohttp.ClientRequest) -> bool:
+    """Has its session been closed, which ends its connections as if the server had?"""
+    session = getattr(request, "_session", None)
+    return session is not None and bool(session.closed)
 
 
 def _begun(request: aiohttp.ClientRequest) -> bool:

@@ -142,7 +142,10 @@ class Pool:
                 error.__traceback__ = error.__context__ = None
                 raise
             failure = told(_as_lost(error, used), str(self._base.origin), self._idle_s)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # it leads back to here, and would keep the body until somebody collects it
 
     def _write(self, handler: Handler, target: str, headers: Mapping[str, str], length: str, raw: bytes) -> None:
         transport = handler.transport

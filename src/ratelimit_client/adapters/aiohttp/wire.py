@@ -213,7 +213,11 @@ class Wire:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it may hold the request and so the key
             failure = told(error, str(self._base.origin), self._timeout.idle_s)
-        raise failure
+            error.__traceback__ = error.__context__ = None  # aiohttp keeps it, with the frames that hold the request
+        try:
+            raise failure
+        finally:
+            del failure  # or it would hold this frame, and this frame it, and both the request
 
     async def _session_for_uploads(self, fresh: bool) -> aiohttp.ClientSession:
         session = self._uploads.get(fresh)

@@ -13,6 +13,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from ...bulk.state import State, load, save
 from ...core.retry import RetryPolicy
 from ...dialects.registry import AUTO, detect
 from ...errors import ConfigurationError
+from ...proxy.files import allow_more
 from ...proxy.server import Proxy
 from ...runtime.limiter import Limiter
 from ..args import Request
@@ -45,6 +47,7 @@ def main(request: Request, voice: Voice) -> int:
         raise ConfigurationError(
             "--state goes with --credentials own: the limits of callers are learnt with their keys, which are not kept"
         )
+    allow_more()  # before the limiter looks how many calls there are files for
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
     limiter = _limiter(options, upstream)
     forwarder = _forwarder(options, upstream, limiter)
@@ -57,6 +60,7 @@ def main(request: Request, voice: Voice) -> int:
         hosts=options["allow_host"] or (),
         origins=options["allow_origin"] or (),
         most_body=options["max_body"] * 2**20,
+        most_held=options["max_held"] * 2**20,
     )
     with logging_to(voice):
         code = asyncio.run(_serve(proxy, options, voice))
@@ -134,11 +138,13 @@ async def _serve(proxy: Proxy, options: Mapping[str, Any], voice: Voice) -> int:
             await proxy.open()
         except OSError as error:
             address = f"{options['host']}:{options['port']}"
-            words = f"cannot listen on {address}: {error.strerror or error}; --port 0 takes a free port"
+            unknown = isinstance(error, socket.gaierror)
+            what_to_do = "--host names an address of this machine" if unknown else "--port 0 takes a free port"
+            words = f"cannot listen on {address}: {error.strerror or error}; {what_to_do}"
             raise ConfigurationError(words) from None
         try:
             async with _page(options["metrics"], proxy.forwarder, voice):
-                _tell(proxy, voice)
+                _tell(proxy, options["host"], voice)
                 gc.freeze()  # what stands now stands to the end: no need to look at it again
                 await stopping.first.wait()
                 return await _stop(proxy, options["grace"], stopping, voice)
@@ -146,18 +152,19 @@ async def _serve(proxy: Proxy, options: Mapping[str, Any], voice: Voice) -> int:
             await proxy.close()
 
 
-def _tell(proxy: Proxy, voice: Voice) -> None:
+def _tell(proxy: Proxy, host: str, voice: Voice) -> None:
     """Where it listens, and who could spend what."""
     lends = proxy.forwarder.lends
     if not proxy.private:
-        what = "spends with the key of this proxy" if lends else "sees the way of keys that are sent to it unencrypted"
+        what = "spends with the key of this proxy" if lends else "may send calls through it"
         voice.say(
-            f"WARNING: listening on {proxy.url} for more than this machine: whoever reaches it {what}; "
-            "put it behind something that asks who they are, or leave --host out",
+            f"WARNING: listening on {host} for more than this machine: whoever reaches it {what}, and keys and prompts "
+            "come to it unencrypted; put it behind something that asks who they are, or leave --host out",
             level="warning",
         )
     print(f"listening on {proxy.url} for {proxy.forwarder.upstream}: OPENAI_BASE_URL={proxy.url}", flush=True)
-    whose = "OPENAI_API_KEY, lent to every program on this machine" if lends else "the caller's key"
+    borrowers = "on this machine" if proxy.private else "that reaches it"
+    whose = f"OPENAI_API_KEY, lent to every program {borrowers}" if lends else "the caller's key"
     voice.say(f"calls go with {whose}; {proxy.url.removesuffix('/v1')}/healthz says how it is; Ctrl-C ends it")
 
 
