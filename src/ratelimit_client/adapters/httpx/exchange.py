@@ -90,24 +90,10 @@ class Way:
         Raises:
             what broke the last attempt, as the HTTP library or the SDK says it; else what ``attempts`` raises.
         """
-        try:
-            return await self._answer(request, wire, said)
-        except RateLimitClientError as error:
-            if self.sdk is None:
-                raise
-            cause = error.__cause__
-            raise self.sdk.own(error).with_traceback(error.__traceback__) from cause
-        except Exception as error:
-            gone = None if self.sdk is None or not self.tries_again else self.sdk.gone(error, request)
-            if gone is None:
-                raise
-            raise gone from error
-
-    async def _answer(self, request: Any, wire: Wire, said: CallOptions) -> Any:
-        asked = asked_of(request, self.httpx.ByteStream, said)
-        scoped = self._whose.of(request)
         refused: Any = None
         try:
+            asked = asked_of(request, self.httpx.ByteStream, said)
+            scoped = self._whose.of(request)
             async for attempt in self._attempts(asked, scoped, said):
                 async with attempt:
                     response = await wire.send(request, attempt, once=not asked.replayable)
@@ -124,11 +110,24 @@ class Way:
         except ResponseError as error:
             # The answer of another call, perhaps, with which the server closed the queue to this one.
             if refused is None:
-                raise
+                raise self._as_sdk(error) from error.__cause__
             error.__traceback__ = None  # it leads here, and would keep what is here until somebody collects it
+        except RateLimitClientError as error:
+            raise self._as_sdk(error) from error.__cause__
+        except Exception as error:
+            gone = None if self.sdk is None or not self.tries_again else self.sdk.gone(error, request)
+            if gone is None:
+                raise
+            raise gone from error
         if self.tries_again and attempt.replayable:
             refused.headers["x-should-retry"] = "false"
         return refused
+
+    def _as_sdk(self, error: RateLimitClientError) -> RateLimitClientError:
+        """An error of ours, which is to be one of the SDK's as well."""
+        if self.sdk is None:
+            return error
+        return self.sdk.own(error).with_traceback(error.__traceback__)
 
     def _attempts(self, asked: Asked, scoped: Scoped, said: CallOptions) -> Any:
         return self.limiter.attempts(
