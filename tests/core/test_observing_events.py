@@ -110,3 +110,15 @@ def test_money_that_ran_out_in_the_middle_holds_the_next_for_a_second() -> None:
     head(drive, ticket)
     hear(drive, ticket, Signals(429, Reason.QUOTA_EXHAUSTED, False))
     assert state_of(drive).gate_ns == drive.now_ns + S
+
+
+@pytest.mark.parametrize(("said", "closed"), [(Signals(200, readings=shows(500)), True), (OK, False)])
+def test_levels_alone_are_no_success(said: Signals, closed: bool) -> None:
+    """Ten answers in a row fail, and after each the server tells its limits: that it lives is not that it works."""
+    drive = drive_of(slots=64)
+    for _ in range(10):
+        ticket = drive.ask()
+        hear(drive, ticket, Signals(500, Reason.SERVER_ERROR, True))
+        hear(drive, ticket, said)
+        drive.end(ticket, None, Ending.DROPPED)
+    assert (state_of(drive).breaker.since_ns is not None) is closed

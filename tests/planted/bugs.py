@@ -352,8 +352,8 @@ BUGS = (
         "a session's place is free with the head",
         "a slot lives as long as the body",
         "adapters/aiohttp/endings.py",
-        "        connection.add_callback(ending)\n        attempt.hold()\n",
-        "        connection.add_callback(ending)\n",
+        "        _watch(connection.protocol, ending)\n        attempt.hold()\n",
+        "        _watch(connection.protocol, ending)\n",
         ("adapters/aiohttp/test_middleware_places.py",),
     ),
     Bug(

@@ -264,3 +264,20 @@ def test_an_attempt_finished_inside_still_has_its_deadline() -> None:
         at_rest(limiter)
 
     virtual(main)
+
+
+def test_closed_to_by_the_refusal_of_another_it_tells_how_often_it_was_sent() -> None:
+    """It failed once and waits to go again; then the server asks others for an hour, which it will not wait."""
+
+    async def main() -> None:
+        limiter = limiter_of(retry=RetryPolicy(max_hint_s=10, backoff=Backoff(30, 30, floor_s=30)))
+        waits = asyncio.ensure_future(run(limiter, Scripted(500)))
+        await asyncio.sleep(1)
+        with pytest.raises(Throttled) as other:
+            await run(limiter, Scripted(refusal("3600")))
+        with pytest.raises(Throttled) as caught:
+            await waits
+        assert (other.value.attempts, caught.value.attempts) == (1, 1)
+        at_rest(limiter)
+
+    virtual(main)

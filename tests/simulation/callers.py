@@ -43,6 +43,18 @@ def place_of(call: Call) -> dict[str, Any]:
     return {"priority": call.priority, "tenant": call.tenant, "deadline": call.deadline_s}
 
 
+class Names:
+    """Names for calls that are the same in every process."""
+
+    def __init__(self, whose: str) -> None:
+        self._whose = whose
+        self._count = 0
+
+    def fresh(self) -> str:
+        self._count += 1
+        return f"rlc-{self._whose}-{self._count:x}"
+
+
 class Post:
     """A session of the caller's own: one request, as users write it."""
 

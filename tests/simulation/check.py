@@ -82,6 +82,9 @@ class Check:
     def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
         """The head of an answer was read and used."""
 
+    def heard(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
+        """Something was said after the head of an answer, or on a socket, and used."""
+
     def failed(self, of: Watched, ticket: Ticket, failure: TransportFailure, now_ns: int) -> None:
         """No usable answer came."""
 

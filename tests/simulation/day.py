@@ -24,15 +24,17 @@ from ratelimit_client.testing import LeftBehind, VirtualLoop
 from . import callers
 from .check import Broken, Check
 from .checks import ALL
+from .guests import open_way
 from .records import Record
 from .serving import GATE, PORT, App, serving
+from .talks import Talker
 from .trace import Trace
 from .watching import Ears, Watched, watch
 from .weather import blow
-from .world import OF_CLIENTS, Gate, Happening, Party, Site, World
+from .world import GUESTS, OF_CLIENTS, Call, Gate, Happening, Party, Site, World
 
 KEY = "sk-canary-0123456789abcdef"
-_OTHER_KEY = "sk-of-a-session-of-the-callers-own"  # whose errors show it, as aiohttp's do
+OTHER_KEY = "sk-of-a-session-of-the-callers-own"  # whose errors show it, as aiohttp's do
 _MAX_TURNS = 20_000
 _QUIET_S = 20_000.0
 
@@ -100,8 +102,9 @@ class Day:
 
     @property
     def digest(self) -> str:
-        """A hash of all that happened, where and when."""
-        return self.trace.digest(self.loop.net.digest)
+        """A hash of all that happened, where and when; of bytes too, but where websockets mask them by other dice."""
+        masked = any(party.way == "realtime" for party in self.world.parties)
+        return self.trace.digest("" if masked else self.loop.net.digest)
 
     @property
     def now_ns(self) -> int:
@@ -137,9 +140,16 @@ class Day:
             for number, gate in enumerate(self.world.gates):
                 self._open(number, gate)
             posts = [await stack.enter_async_context(self._post(n, gate)) for n, gate in enumerate(self.world.gates)]
+            ways = {
+                at: await stack.enter_async_context(self._guests(*at))
+                for at in dict.fromkeys((party.gate, party.way) for party in self.world.parties)
+                if at[1] in GUESTS
+            }
             self.ears.begins()
             happenings = asyncio.create_task(self._let_happen(), name="happenings")
-            await self._until_all_ended([task for party in self.world.parties for task in self._start(party, posts)])
+            await self._until_all_ended(
+                [task for party in self.world.parties for task in self._start(party, posts, ways)]
+            )
             await happenings
             for client, limiter in zip(self.clients, self._at, strict=True):
                 await (limiter.close() if client is None else client.close())
@@ -190,7 +200,7 @@ class Day:
             limiter = Limiter(**gate.options, name=name, retry=gate.policy, dice=dice)
             client = Client(url, **options, limiter=limiter) if gate.client else None
         if client is not None:
-            client._requests._names = _Names(number)  # type: ignore[assignment]
+            client._requests._names = callers.Names(str(number))  # type: ignore[assignment]
             limiter = client.limiter
         self._at.append(limiter)
         self.clients.append(client)
@@ -206,18 +216,32 @@ class Day:
         net = self.loop.net
         connector = aiohttp.TCPConnector(limit=0, resolver=net, socket_factory=net.socket_factory, use_dns_cache=False)
         timeout = aiohttp.ClientTimeout(total=300, sock_connect=gate.connect_s, sock_read=gate.idle_s)
-        headers = {GATE: str(number), "Authorization": f"Bearer {_OTHER_KEY}"}
+        headers = {GATE: str(number), "Authorization": f"Bearer {OTHER_KEY}"}
         site = self.world.sites[gate.site]
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             yield callers.Post(session, self._url(site), headers)
+
+    def _guests(self, number: int, way: str) -> Any:
+        gate = self.world.gates[number]
+        headers = {GATE: str(number), "Authorization": f"Bearer {OTHER_KEY}"}
+        url = self._url(self.world.sites[gate.site])
+        return open_way(way, gate, self._at[number], url, headers, self.loop.net, self._headed)
+
+    def _headed(self, call: Call, headers: Any = None) -> None:
+        record = self.records[call.mark]
+        record.headed_ns = self.now_ns
+        if headers is not None and "x-ratelimit-client-error" not in headers:  # else it is the proxy's own answer
+            attempts = headers.get("x-ratelimit-client-attempts")
+            record.attempts = None if attempts is None else int(attempts)
 
     def _url(self, site: Site) -> str:
         # By address: who waits for a name is woken by aiohttp in the order of a set.
         return f"http://{self.loop.net.add_host(site.name)}:{PORT}/v1"
 
-    def _start(self, party: Party, posts: list[Any]) -> list[asyncio.Task[None]]:
+    def _start(self, party: Party, posts: list[Any], ways: dict[tuple[int, str], Any]) -> list[asyncio.Task[None]]:
         records = [self.records[call.mark] for call in party.calls]
         client, limiter, post = self.clients[party.gate], self._at[party.gate], posts[party.gate]
+        post = ways.get((party.gate, party.way), post)
         if party.way in ("map", "items"):
             whole = callers.through_map(self, party, records, client, limiter, post)  # type: ignore[arg-type]
             return [asyncio.create_task(whole, name=f"map of {records[0].mark}")]
@@ -229,9 +253,14 @@ class Day:
         await asyncio.sleep(call.at_s)
         self.begins(record)
         asked: Coroutine[Any, Any, str]
-        if record.party.way in OF_CLIENTS:
+        if record.party.way == "realtime":
+            assert client is not None
+            asked = Talker(client, self.records.__getitem__, self._headed)(call)
+        elif record.party.way in OF_CLIENTS:
             assert client is not None
             asked = callers.OF_ONE_CALL[record.party.way](client, call)
+        elif record.party.way in GUESTS:
+            asked = post(call)
         else:
             asked = callers.OF_LIMITERS[record.party.way](limiter, post, call)  # type: ignore[assignment]
         task = asyncio.create_task(asked, name=f"call {record.mark}")
@@ -325,15 +354,3 @@ class Striker(Check):
 
 
 _OF_CLIENT = frozenset({"quotas", "shared", "dialect", "max_in_flight"})
-
-
-class _Names:
-    """Names for calls that are the same in every process."""
-
-    def __init__(self, gate: int) -> None:
-        self._gate = gate
-        self._count = 0
-
-    def fresh(self) -> str:
-        self._count += 1
-        return f"rlc-{self._gate}-{self._count:x}"

@@ -35,9 +35,11 @@ from ratelimit_client.testing import (
     stale,
 )
 
-from .streams import WITHOUT_STREAMS, with_streams
+from .guests import with_guests, with_proxies
+from .streams import with_streams
+from .talks import with_talks
 from .weather import KINDS
-from .world import HIDES_BODIES, OF_CLIENTS, Call, Gate, Happening, Party, Site, Weather, World
+from .world import FIRST_WAYS, HIDES_BODIES, OF_CLIENTS, Call, Gate, Happening, Party, Site, Weather, World
 
 _MODELS = ("gpt-4o", "gpt-4o", "gpt-4o", "o3")
 
@@ -60,6 +62,8 @@ def draw(seed: int) -> World:
         for number in range(dice.choice((1, 1, 2, 3)))
     )
     sites, parties = with_streams(seed, sites, gates, parties)
+    sites, parties = with_talks(seed, sites, gates, parties)
+    parties = with_proxies(seed, with_guests(seed, parties))
     weather = draw_weather(random.Random(f"air {seed}"), ends_s)
     happenings = _happenings(random.Random(f"events {seed}"), sites, gates, ends_s)
     return World(
@@ -95,7 +99,7 @@ def calm_day(seed: int) -> World:
     own = dice.random() < 0.3
     gate = Gate(site=0, options={**quotas, "dialect": dice.choice(("auto", tongue))}, own=own, policy=_policy(dice))
     most = min((quota.amount for quota in limits if quota.unit == "tokens"), default=400)
-    ways = ("request", "map") if own else WITHOUT_STREAMS
+    ways = ("request", "map") if own else FIRST_WAYS
     way = dice.choice([each for each in ways if each != "nowait"])
     gate = Gate(**{**_as_dict(gate), "client": way in OF_CLIENTS, "own": own and way in OF_CLIENTS})
     count = dice.choice((10, 30, 30, 60, 120))
@@ -112,6 +116,8 @@ def calm_day(seed: int) -> World:
     weather = Weather(latency_s=dice.choice((0.0, 0.001, 0.02, 0.1)))
     gates = (gate,)
     sites, parties = with_streams(seed, (site,), gates, (Party(gate=0, way=way, calls=calls),), calm=True)
+    sites, parties = with_talks(seed, sites, gates, parties, calm=True)
+    parties = with_proxies(seed, with_guests(seed, parties, calm=True), calm=True)
     return World(
         seed=seed,
         sites=sites,
@@ -271,7 +277,7 @@ def _party(
     size: int,
 ) -> Party:
     of_client = gates[gate].client
-    way = dice.choice([way for way in WITHOUT_STREAMS if (way in OF_CLIENTS) == of_client])
+    way = dice.choice([way for way in FIRST_WAYS if (way in OF_CLIENTS) == of_client])
     spread_s = dice.choice((0.0, 0.5, 5.0, ends_s))
     site = sites[gates[gate].site]
     # Only a refusal that says so, to somebody who reads it, can tell that a call is too large for ever.

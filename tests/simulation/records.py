@@ -7,6 +7,7 @@ whether it had been cancelled.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import attrs
@@ -22,6 +23,10 @@ class Record:
         began_ns, ended_ns: instants; None while it is not so far.
         text: the text of the answer it got.
         error: what it raised.
+        headed_ns: when its answer began, of a guest.
+        attempts: how often it was sent, as a proxy says with an answer of the server's; None where nobody does.
+        outcomes, perhaps: of a realtime session: how its handshake and its responses ended, and what may have been
+            one more.
         cancelled: its task was cancelled, by plan or with its map.
         client: the answer was judged by a client of this library, and not by a session of the caller's own.
     """
@@ -31,6 +36,10 @@ class Record:
     gate: int
     began_ns: int | None = None
     ended_ns: int | None = None
+    headed_ns: int | None = None
+    attempts: int | None = None
+    outcomes: Counter[str] | None = None
+    perhaps: Counter[str] = attrs.field(factory=Counter)
     text: str | None = None
     error: BaseException | None = None
     cancelled: bool = False

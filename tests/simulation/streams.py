@@ -13,9 +13,7 @@ import attrs
 
 from ratelimit_client.testing import Faults, Uniform
 
-from .world import WAYS, Gate, Party, Site
-
-WITHOUT_STREAMS = tuple(way for way in WAYS if way != "stream")
+from .world import Gate, Party, Site
 
 
 def with_streams(

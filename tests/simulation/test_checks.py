@@ -12,6 +12,7 @@ from ratelimit_client.core.ticket import State
 from ratelimit_client.testing import Deadlock
 from tests.simulation.check import Broken, Check
 from tests.simulation.checks import (
+    AsksOnce,
     EverySlotOnce,
     FirstComeFirstServed,
     HeadersAreHarmless,
@@ -22,6 +23,7 @@ from tests.simulation.checks import (
     OldNewsRaisesNothing,
     OnlyProbes,
     OthersWaitAsWell,
+    SaysHowOften,
     WhatWasNotSentComesBack,
 )
 from tests.simulation.day import Day
@@ -93,6 +95,14 @@ class ServesTheLastFirst(Watched):
                     for line in lane.lines.values():
                         line.fresh.reverse()
         return ticket
+
+
+class AsksTwice(Watched):
+    """A call gives up its turn and stands in line once more."""
+
+    def submit(self, key: str, **asked: Any) -> Any:
+        self.cancel(super().submit(key, **asked), now_ns=asked["now_ns"])
+        return super().submit(key, **asked)
 
 
 class LetsDeadlinesPass(Watched):
@@ -182,6 +192,7 @@ WRONG: dict[type[Watched], type[Check] | None] = {
     LosesASlot: EverySlotOnce,
     ForgetsToLook: None,  # no checker: the loop has nothing left to do
     ServesTheLastFirst: FirstComeFirstServed,
+    AsksTwice: AsksOnce,
     LetsDeadlinesPass: InTime,
     CannotWait: NotBeforeItMay,
     KeepsTheWaitToItself: OthersWaitAsWell,
@@ -209,3 +220,19 @@ def days_until_found(kind: type[Watched], law: type[Check] | None) -> int:
 def test_one_mistake_is_found_by_the_law_it_breaks(kind: type[Watched], law: type[Check] | None) -> None:
     """Within sixty days, also when nobody else looks."""
     assert days_until_found(kind, law) <= MOST_DAYS
+
+
+class CountsOneLess(SaysHowOften):
+    """What a proxy says, and one less."""
+
+    def ended(self, record: Any) -> None:
+        if record.attempts:
+            record.attempts -= 1
+        super().ended(record)
+
+
+def test_a_proxy_that_forgets_an_attempt_is_found() -> None:
+    """Within sixty days; it is no scheduler, so what it says is changed on its way to the checker."""
+    with pytest.raises(Broken, match="CountsOneLess"):
+        for seed in range(MOST_DAYS):
+            Day(draw(seed), checks=(CountsOneLess,)).run()

@@ -62,6 +62,9 @@ class Trace(Check):
     def answered(self, of: Any, ticket: Any, signals: Any, now_ns: int) -> None:
         self._note(f"gate {of.gate} #{ticket.seq} answered {signals.status} {signals.reason}", signals.retry_after_s)
 
+    def heard(self, of: Any, ticket: Any, signals: Any, now_ns: int) -> None:
+        self._note(f"gate {of.gate} #{ticket.seq} heard", signals.status, signals.reason, signals.retry_after_s)
+
     def failed(self, of: Any, ticket: Any, failure: Any, now_ns: int) -> None:
         self._note(f"gate {of.gate} #{ticket.seq} failed: {failure.kind.value}, unsent {failure.unsent}")
 

@@ -119,6 +119,12 @@ class Watched(Scheduler):
             self.moved = _moved(before)
             self.ears.answered(self, ticket, signals, now_ns)
 
+    def heard(self, ticket: Any, signals: Any, *, now_ns: int) -> None:
+        used = ticket.state is State.GRANTED or ticket.state is State.ANSWERED
+        super().heard(ticket, signals, now_ns=now_ns)
+        if used:
+            self.ears.heard(self, ticket, signals, now_ns)
+
     def failed(self, ticket: Any, failure: Any, *, now_ns: int) -> None:
         super().failed(ticket, failure, now_ns=now_ns)
         self.ears.failed(self, ticket, failure, now_ns)

@@ -16,11 +16,17 @@ import attrs
 from ratelimit_client import Quota, RetryPolicy
 from ratelimit_client.core.quota import Quotas
 
-WAYS = ("request", "map", "stream", "permit", "bare", "nowait", "attempts", "call", "limited", "items")
-"""How a party makes its calls; those before the fourth go through a client, all others bring a session of their own."""
+FIRST_WAYS = ("request", "map", "permit", "bare", "nowait", "attempts", "call", "limited", "items")
+"""How a party makes its calls; ways that joined later take the place of some of these (see ``streams``, ``guests``)."""
+WAYS = (*FIRST_WAYS, "stream", "session", "httpx", "realtime", "proxy")
 
-OF_CLIENTS = frozenset({"request", "map", "stream"})
+OF_CLIENTS = frozenset({"request", "map", "stream", "realtime"})
+"""Through a client; all others bring a session of their own."""
+GUESTS = frozenset({"session", "httpx", "proxy"})
+"""That session, or what stands before the server, asks the limiter by itself."""
 HIDES_BODIES = frozenset({"limited", "items"})
+DAWDLES_S = 0.2
+"""How late a guest reads an answer."""
 TRIES_ONCE = frozenset({"permit", "bare", "nowait"})
 
 
@@ -95,7 +101,12 @@ class Call:
         cancel_s: how long after its beginning its task is cancelled; None: never.
         struck: "at grant" or "before waking": its task is cancelled as its turn comes, before the grant is told to
             it, or after that and before it runs.
-        quirk: "settles", "unsent" or "finishes": what is done inside a permit beside the call.
+        quirk: "settles", "unsent" or "finishes": what is done inside a permit beside the call. Of a guest: "once", its
+            body can be sent once; "dawdles", it reads the answer late; "leaves", not at all; "puts", by a method that
+            aiohttp repeats on its own; "streams", the answer comes in events; "glances", the same, and it leaves
+            after the first.
+        total_s: the total timeout that aiohttp is given for it, or None.
+        turns: of a realtime session: how many responses it asks for.
     """
 
     mark: str
@@ -110,6 +121,8 @@ class Call:
     cancel_s: float | None = None
     struck: str = ""
     quirk: str = ""
+    total_s: float | None = None
+    turns: int = 1
 
 
 @attrs.frozen(kw_only=True)

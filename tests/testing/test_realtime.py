@@ -246,3 +246,28 @@ def test_a_client_that_leaves_is_not_told_any_more() -> None:
             assert (server.tally.admitted, server.tally.answered, server.tally.broken_off) == (1, {}, {"left": 1})
 
     run_virtual(story)
+
+
+def test_a_client_that_is_gone_before_its_handshake_is_answered_is_nobodys_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its request and its end came in one go, or nearly."""
+
+    async def story() -> None:
+        loop: Any = asyncio.get_running_loop()
+        async with serve_model(ModelServer(per_minute(requests=10))) as url:
+            host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
+            for turns in range(10):
+                transport, _ = await loop.create_connection(asyncio.Protocol, host, int(port))
+                transport.write(
+                    b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Authorization: Bearer sk-x\r\nSec-WebSocket-Version: 13\r\n"
+                    b"Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n"
+                )
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                transport.abort()
+                await asyncio.sleep(1)
+
+    run_virtual(story)
+    assert caplog.records == []

@@ -66,7 +66,8 @@ def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, sign
     if ticket.state is State.GRANTED:  # there was no head
         ticket.state = State.ANSWERED
         state.window.answered(now_ns=now_ns)
-    _tell_breaker(scheduler, state, signals, now_ns)
+    if signals.reason is not Reason.OK or not signals.readings:  # levels alone are no success
+        _tell_breaker(scheduler, state, signals, now_ns)
     said_now = attrs.evolve(signals, processing_s=0.0)
     used = _read_levels(scheduler, state, ticket, said_now, now_ns)
     _heed(scheduler, state, ticket, signals, used, now_ns)

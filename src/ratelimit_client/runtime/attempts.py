@@ -36,7 +36,7 @@ from ..core.retry import CallHistory, GiveUp, GiveUpReason, RetryAt, RetryPolicy
 from ..core.signals import Reason, Signals
 from ..core.ticket import Ticket
 from ..core.units import to_ns, to_s
-from ..errors import Closed, DeadlineExceeded, DeadlineExpiredInQueue, ResponseError
+from ..errors import Closed, DeadlineExceeded, DeadlineExpiredInQueue, ResponseError, Throttled
 from .answers import error_body, response_error, sentence, status_of
 from .desk import Desk
 from .permit import BARE, Ask, Permit, Place
@@ -288,6 +288,8 @@ class Attempts:
             last = self._error
             if last is error:
                 self._tell_how_it_ended(last, f"not tried again: {GiveUpReason.STOPPED}")
+            if isinstance(error, Throttled) and error is not last:
+                error.attempts = self._number  # the refusal was another call's, but this one was sent, too
             if last is None or last is error or not isinstance(error, DeadlineExpiredInQueue | Closed):
                 raise
             if isinstance(error, DeadlineExpiredInQueue) and ticket.deadline_ns is not None:

@@ -59,8 +59,8 @@ class Speaker:
     async def run(self, request: web.BaseRequest) -> web.StreamResponse:
         """Until either side ends it, or its time is over."""
         socket = self._socket
-        await socket.prepare(request)
         try:
+            await socket.prepare(request)
             async with asyncio.timeout(self._session.conduct.session_s) as limit:
                 await self._say(self._session.begin(wall_s=self._wall_s()))
                 while not socket.closed:

@@ -146,6 +146,29 @@ def test_the_time_of_a_session_is_told_and_ends_it() -> None:
     in_virtual_time(story)
 
 
+@pytest.mark.parametrize("session_s", [3600.0, 200_000.0])
+def test_a_clock_that_is_set_ends_no_session(session_s: float) -> None:
+    """A year ahead, every session would be over: what it was that ended this one is told all the same."""
+
+    async def story() -> None:
+        server = ModelServer(realtime=RealtimeConduct(session_s=session_s, close_after=(1, 1011)))
+        async with (
+            serve_model(server) as url,
+            Client(url, api_key=KEY, quotas=WIDE) as client,
+            client.realtime(MODEL) as session,
+        ):
+            await until(session, "session.created")
+            clock = virtual_loop().clock
+            clock.set_wall(clock.wall_ns() + 365 * 86_400 * 10**9)
+            await respond(session)
+            with pytest.raises(StreamError) as caught:
+                async for _ in session:
+                    pass
+            assert (caught.value.expired, caught.value.close_code, caught.value.reason) == (False, 1011, "server_error")
+
+    in_virtual_time(story)
+
+
 def test_a_server_that_answers_no_ping_is_gone() -> None:
     """After one and a half heartbeats, with the code of a connection that was lost; its responses are lost, too."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..check import Check
 from .admission import FirstComeFirstServed, NobodyWaitsInVain, NoOverAdmission
-from .calls import EveryRequestMetered, InTime, ItsOwnAnswer, OneEnd, Owed
+from .calls import AsksOnce, EveryRequestMetered, InTime, ItsOwnAnswer, OneEnd, Owed, SaysHowOften
 from .learning import HeadersAreHarmless, NoEndlessPause, OldNewsRaisesNothing
 from .ledger import EverySlotOnce, FailuresChargeNothing, WhatWasNotSentComesBack
 from .rest import Counted, NoSecrets, NothingLeft
@@ -14,6 +14,8 @@ ALL: tuple[type[Check], ...] = (
     OneEnd,
     ItsOwnAnswer,
     InTime,
+    AsksOnce,
+    SaysHowOften,
     EveryRequestMetered,
     Owed,
     NoOverAdmission,

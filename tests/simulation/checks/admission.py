@@ -68,6 +68,8 @@ class NoOverAdmission(Check):
         buckets = {(line.bucket.name, line.bucket.window_ns): line.bucket for line in state.budget.all_lines}
         for debt in self._of(of, state.name) + self._of(of, "*"):
             amount = ticket.cost.get(debt.unit, 0)
+            if not amount:
+                continue  # and may go while an estimate above the whole bucket is being repaid
             bucket = buckets.get((debt.unit, debt.window_ns))
             lent = self._lent(of, debt, bucket) if bucket is not None else 0
             if lent is None:
@@ -194,28 +196,37 @@ class FirstComeFirstServed(Check):
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._waiting: dict[tuple[int, str, int, str], dict[int, Ticket]] = {}
+        self._stands: dict[Ticket, dict[int, Ticket]] = {}
         self._ranks: dict[Ticket, int] = {}
 
     def _lane(self, of: Watched, ticket: Ticket) -> dict[int, Ticket]:
         return self._waiting.setdefault((of.gate, ticket.key, ticket.priority, ticket.tenant), {})
 
+    def _enters(self, of: Watched, ticket: Ticket) -> None:
+        lane = self._stands[ticket] = self._lane(of, ticket)
+        lane[ticket.seq] = ticket
+
+    def _leaves(self, ticket: Ticket) -> None:
+        # Where it entered: two keys that turn out to be of one organization become one meanwhile.
+        self._stands.pop(ticket, {}).pop(ticket.seq, None)
+
     def submitted(self, of: Watched, ticket: Ticket, now_ns: int) -> None:
         self._ranks[ticket] = ticket.seq
         if ticket.state.name == "QUEUED":
-            self._lane(of, ticket)[ticket.seq] = ticket
+            self._enters(of, ticket)
 
     def requeued(self, of: Watched, ticket: Ticket, now_ns: int) -> None:
         if self._ranks[ticket] != ticket.seq:
             self.broken(f"gate {of.gate}: #{self._ranks[ticket]} of {ticket.key} was sent back as #{ticket.seq}")
-        self._lane(of, ticket)[ticket.seq] = ticket
+        self._enters(of, ticket)
 
     def gone(self, of: Watched, tickets: Sequence[Ticket], now_ns: int) -> None:
         for ticket in tickets:
-            self._lane(of, ticket).pop(ticket.seq, None)
+            self._leaves(ticket)
 
     def granted(self, of: Watched, state: KeyState, ticket: Ticket, now_ns: int) -> None:
+        self._leaves(ticket)
         lane = self._lane(of, ticket)
-        lane.pop(ticket.seq, None)
         units = {unit for unit, _ in ticket.cost.pairs}
         for older in lane.values():
             if (

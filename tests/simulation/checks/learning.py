@@ -42,6 +42,8 @@ class HeadersAreHarmless(Check):
                 if bucket.ceiling is not None and bucket.limit > bucket.ceiling:
                     self.broken(f"gate {of.gate}: {bucket.ceiling} {name} were typed, and {bucket.limit} are believed")
 
+    heard = answered
+
 
 class OldNewsRaisesNothing(Check):
     """I13. A success that comes after the answer to a later call was read raises no level."""
@@ -70,3 +72,5 @@ class NoEndlessPause(Check):
         closed_ns = max([state.gate_ns, *(bucket.gate_ns for bucket in buckets)]) - now_ns
         if closed_ns > 31 * 86_400 * NS + NS:
             self.broken(f"gate {of.gate}: {state.name} is closed for {closed_ns / NS:g} s")
+
+    heard = answered

@@ -127,5 +127,5 @@ class FailuresChargeNothing(Check):
         super().__init__(day)
 
     def failed(self, of: Watched, ticket: Ticket, failure: TransportFailure, now_ns: int) -> None:
-        if ticket.state is State.GRANTED and not ticket.marks and not failure.unsent:
+        if ticket.state is State.GRANTED and ticket.cost.pairs and not ticket.marks and not failure.unsent:
             self.broken(f"gate {of.gate}: #{ticket.seq} failed on its way and holds no charge")

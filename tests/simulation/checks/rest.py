@@ -50,9 +50,9 @@ class NoSecrets(Check):
         self._seen: set[tuple[type, str]] = set()
 
     def _look(self, what: str, *texts: object) -> None:
-        from ..day import KEY
+        from ..day import KEY, OTHER_KEY
 
-        if any(KEY in str(text) for text in texts):
+        if any(key in str(text) for text in texts for key in (KEY, OTHER_KEY)):
             self.broken(f"the key is in {what}")
 
     def ended(self, record: Record) -> None:
@@ -77,12 +77,17 @@ class Counted(Check):
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._ends: dict[int, Counter[str]] = {}
+        self._perhaps: dict[int, Counter[str]] = {}
 
     def ended(self, record: Record) -> None:
         if self.day.clients[record.gate] is None:
             return
-        outcome = "success" if record.error is None else _outcome(record.error)
-        self._ends.setdefault(record.gate, Counter())[outcome] += 1
+        ends = self._ends.setdefault(record.gate, Counter())
+        if record.outcomes is not None:  # each response of a session is counted
+            ends += record.outcomes
+            self._perhaps.setdefault(record.gate, Counter()).update(record.perhaps)
+        else:
+            ends["success" if record.error is None else outcome_of(record.error)] += 1
 
     def rests(self) -> None:
         for gate, client in enumerate(self.day.clients):
@@ -92,6 +97,8 @@ class Counted(Check):
             for (_, outcome), count in client.tally.outcomes.items():
                 counts[outcome] += count
             ends = self._ends.get(gate, Counter())
+            perhaps = self._perhaps.get(gate, Counter())
+            ends += perhaps & (counts - ends)
             # A task that was cancelled before its first step has never come to the client.
             if counts["cancelled"] > ends["cancelled"] or counts - ends or ends - counts - Counter(cancelled=10**6):
                 self.broken(f"gate {gate}: the client counts {dict(counts)}, its callers saw {dict(ends)}")
@@ -99,7 +106,7 @@ class Counted(Check):
                 self.broken(f"gate {gate}: {sum(client.tally.seconds)} durations of {counts.total()} calls")
 
 
-def _outcome(error: BaseException) -> str:
+def outcome_of(error: BaseException) -> str:
     name = type(error).__name__
     if name == "CancelledError":
         return "cancelled"

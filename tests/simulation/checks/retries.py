@@ -81,6 +81,8 @@ class OthersWaitAsWell(Check):
         asked = _Asked(now_ns + to_ns(hint_s), unit, ticket.amount(unit))
         self._asked.setdefault((of.gate, state.name), []).append(asked)
 
+    heard = answered
+
     def granted(self, of: Watched, state: KeyState, ticket: Ticket, now_ns: int) -> None:
         for asked in self._asked.get((of.gate, state.name), ()):
             early_ns = asked.until_ns - now_ns
@@ -165,13 +167,17 @@ class OnlyProbes(Check):
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._outages: dict[tuple[int, str], _Outage] = {}
+        # What is said on a socket when its response is over is told to no scheduler, and a success all the same.
+        talking = [party.gate for party in day.world.parties if party.way == "realtime"]
+        shared = [day.world.gates[number].shares for number in talking]
+        self._talks = {number if at is None else at for number, at in zip(talking, shared, strict=True)}
 
     def _of(self, of: Watched, ticket: Ticket) -> _Outage:
         return self._outages.setdefault((of.gate, of.keys[ticket.key].name), _Outage())
 
     def granted(self, of: Watched, state: KeyState, ticket: Ticket, now_ns: int) -> None:
         known = self._of(of, ticket)
-        if known.since_ns is None:
+        if known.since_ns is None or of.gate in self._talks:
             return
         if now_ns < known.next_ns:
             self.broken(

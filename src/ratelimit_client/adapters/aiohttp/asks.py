@@ -37,6 +37,7 @@ from ...runtime.permit import Permit
 from .tally import Tally, outcome_of
 
 _MOST_ACTIVE = 64
+_LONGEST_S = 86_400.0
 
 
 @attrs.define(eq=False)
@@ -75,6 +76,8 @@ class Asks:
         self.failure: Signals | None = None
         """What the latest response that failed, or the latest error, said; None when one went well since."""
         self.expires_at: float | None = None
+        self.ends_at: float | None = None
+        """The same by the loop's clock, which nobody sets; None when it is not known."""
         self.expired = False
         self._limiter = limiter
         self._first = first
@@ -118,8 +121,15 @@ class Asks:
         elif means is Means.ERROR:
             self._refused(known)
         elif means is Means.SESSION:
-            self.expires_at = known.expires_at or self.expires_at
+            if known.expires_at is not None:
+                self._expires(known.expires_at)
             self.talk.settings(known.data.get("session"))
+
+    def _expires(self, at: float) -> None:
+        self.expires_at = at
+        left_s = at - self._first.wall_s
+        # What is over already, or far off, tells that one of two clocks is wrong.
+        self.ends_at = self._now() + left_s if 0 < left_s < _LONGEST_S else None
 
     def _begun(self, known: RealtimeEvent) -> None:
         self._count += 1
@@ -169,6 +179,8 @@ class Asks:
 
     def _listen(self, signals: Signals) -> None:
         """Levels, or an error of nobody's: read beside what is under way, if anything is."""
+        if signals.reason is Reason.OK and not signals.readings:
+            return  # a list of no limits says nothing
         ears = [ask.permit for ask in self._active.values() or self._waiting if ask.permit is not None]
         ear = ears[-1] if ears else self._last
         if ear is not None:

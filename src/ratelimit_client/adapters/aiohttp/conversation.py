@@ -171,8 +171,8 @@ class Conversation:
     @property
     def expired(self) -> bool:
         """Its time is over, as the server said it would be."""
-        at, wall_s = self.asks.expires_at, self.shaken.attempt.wall_s
-        return self.asks.expired or (at is not None and wall_s >= at - _NEARLY_S)
+        at = self.asks.ends_at
+        return self.asks.expired or (at is not None and self._loop.time() >= at - _NEARLY_S)
 
     def failure(self, unsaid: Mapping[str, Any] | None = None) -> StreamError | None:
         """
