@@ -66,10 +66,16 @@ class Sum(NamedTuple):
 
 
 class CallMark(NamedTuple):
-    """What one call's reading can be compared with: the sum with it, and the size of what it may have overtaken."""
+    """What one call's reading can be compared with: the sum with it, without it, and what had surely arrived."""
 
     total: Sum
-    unsure: int
+    before: Sum
+    arrived: Sum
+
+    @property
+    def unsure(self) -> int:
+        """The size of what it may have overtaken."""
+        return self.before.size - self.arrived.size
 
 
 _NOTHING = Sum()
@@ -96,10 +102,10 @@ class ChargeEvidence:
         recent = self._recent
         while recent and recent[0][0] <= now_ns - jitter_ns:
             self._arrived = recent.popleft()[1]
-        unsure = self.total.size - self._arrived.size
-        self.total = self.total.plus(features)
-        recent.append((now_ns, self.total))
-        return CallMark(self.total, unsure)
+        before = self.total
+        self.total = total = before.plus(features)
+        recent.append((now_ns, total))
+        return CallMark(total, before, self._arrived)
 
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""

@@ -43,6 +43,7 @@ class KeyState:
         service: how often it was served, for sharing free slots between keys; time away counts as served.
         read_ns: when readings were last used, see ``reading_due``.
         read_each_ns: how long they are good for.
+        unsettled_until_ns: by unit, until when nobody has to ask again whether uses move a level.
         ended: tenants of which no more input comes.
         kin: the other keys that are charged in the same budget.
     """
@@ -66,6 +67,7 @@ class KeyState:
     refused: int = 0
     read_ns: int = -1
     read_each_ns: int = _READ_EACH_NS
+    unsettled_until_ns: dict[str, int] = attrs.field(factory=dict)
     ended: set[str] = attrs.field(factory=set)
     kin: tuple[KeyState, ...] = ()
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from .events import Kind
 from .observing import learn_from_usage
-from .units import MAX_AMOUNT
+from .units import MAX_AMOUNT, NS
+
+# No window is so short that a bucket which was read goes uncorrected for long.
+_ASKED_AGAIN_NS = NS // 2
 
 if TYPE_CHECKING:
     from .keystate import KeyState
@@ -22,11 +25,13 @@ if TYPE_CHECKING:
 
 def matters(scheduler: Scheduler, state: KeyState, unit: str, *, now_ns: int) -> bool:
     """Whether it makes a difference what a call used of *unit*: to a level, to other tenants, to who listens."""
-    return (
-        state.queue.tenants > 1
-        or scheduler.wants(Kind.SETTLED)
-        or bool(state.budget.settled_by_calls(unit, now_ns=now_ns))
-    )
+    if state.queue.tenants > 1 or scheduler.wants(Kind.SETTLED):
+        return True
+    if now_ns >= state.unsettled_until_ns.get(unit, 0):
+        if state.budget.settled_by_calls(unit, now_ns=now_ns):
+            return True
+        state.unsettled_until_ns[unit] = now_ns + _ASKED_AGAIN_NS
+    return False
 
 
 def settle(scheduler: Scheduler, state: KeyState, ticket: Ticket, used: Mapping[str, int], *, now_ns: int) -> bool:

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from ...core.estimate import Features
 from ...dialects.features import features_of, features_of_form, model_of
@@ -30,10 +28,11 @@ except ImportError:  # the extra [fast] is not installed
 _loads: Callable[[bytes], Any] = getattr(orjson, "loads", json.loads)
 
 
-@attrs.frozen
-class Asked:
+class Asked(NamedTuple):
     """
-    Args:
+    What a request asks for.
+
+    Fields:
         key: the budget it draws on.
         features: what its body shows, where no cost was stated.
         replayable: it can be sent as often as it takes.
