@@ -393,3 +393,28 @@ def test_nothing_makes_it_raise(events, path):
     assert reader.delivered == sum(event.deliver for event in told)
     assert reader.tokens is None or 0 <= reader.tokens <= 10**9
     assert reader.end() is reader.finished
+
+
+@pytest.mark.parametrize(
+    ("said", "raw", "message"),
+    [
+        (
+            '{"error": {"message": "bad key k-1", "type": "x"}}',
+            '{"error": {"message": "bad key ...", "type": "x"}}',
+            "bad key ...",
+        ),
+        ('{"error": {"message": "no key"}}', '{"error": {"message": "no key"}}', "no key"),
+        ('{"k-1": 1, "error": "x"}', '{...: 1, "error": "x"}', None),
+    ],
+)
+def test_what_was_sent_in_secret_is_in_no_error(said: str, raw: str, message: str | None) -> None:
+    """It is taken out before the error is read, also where what is left is no JSON any more."""
+    reader = StreamReader(
+        stream_dialect_of("/chat/completions"), shown=lambda text: text.replace('"k-1"', "...").replace("k-1", "...")
+    )
+    event = reader.read(ServerSentEvent("message", said))
+
+    assert (event.kind, event.raw) == (EventKind.ERROR, raw)
+    assert event.signals is not None
+    assert message is None or event.signals.message == message
+    assert "k-1" not in repr(event)
