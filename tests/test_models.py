@@ -102,7 +102,7 @@ def test_answers_of_a_minute_or_two_are_no_reason_for_a_refusal(seed: int) -> No
         ({"minutes": 20, "kind": "mixed"}, 9.0, 55.0),
         ({"minutes": 20, "clients": 2}, 6.0, 68.0),
         ({"minutes": 20, "calm_s": 600.0}, 2.0, 65.0),
-        ({"minutes": 20, "refusal_s": 1.0}, 10.0, 65.0),
+        ({"minutes": 20, "refusal_s": 1.0}, 15.0, 65.0),  # 8 on the average of 32 seeds, 12.5 at most
     ],
     ids=["cold", "mixed rows", "two processes", "a step", "slow refusals"],
 )

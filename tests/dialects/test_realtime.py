@@ -249,3 +249,9 @@ def test_the_end_of_a_socket_says_what_an_answer_would(code, text, expected):
     """The words where they are known, else the code."""
     signals = read_close(code, text)
     assert (signals.status, signals.reason, signals.retryable) == expected
+
+
+def test_a_status_that_is_no_word_is_no_good_end() -> None:
+    """Nothing is known of it, and nothing is raised."""
+    event = read_event({"type": "response.done", "response": {"status": []}})
+    assert event.signals.reason is Reason.OK

@@ -193,10 +193,11 @@ def _of_the_end(
     response: Mapping[str, Any], server: str | Dialect, url: str | None, now_wall_s: float | None
 ) -> Signals:
     """What the last word on a response says."""
-    if response.get("status") in _ENDED_WELL:
+    status = response.get("status")
+    if type(status) is str and status in _ENDED_WELL:
         return NOTHING
     error = _inner(_inner(response, "status_details"), "error")
-    if not error and response.get("status") != "failed":
+    if not error and status != "failed":
         return NOTHING
     said = {"type": "error", "error": error or _FAILED}
     return read_error(said, "", server=server, url=url, now_wall_s=now_wall_s)
