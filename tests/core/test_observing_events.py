@@ -91,16 +91,20 @@ def test_a_server_that_fails_inside_its_answers_fails(reason: Reason) -> None:
     assert state_of(drive).breaker.since_ns is None, "there was a success between any two"
 
 
-def test_what_comes_after_the_end_teaches_nothing() -> None:
-    """A call that was given back has nothing more to say."""
+def test_what_comes_behind_the_last_word_counts() -> None:
+    """Its place is free already; of one that was never let out nothing is heard."""
     drive = drive_of(per_minute(requests=600))
     ticket = drive.ask()
-    head(drive, ticket)
+    hear(drive, ticket, OK)
     drive.end(ticket, None, Ending.SUCCEEDED)
-    before = level(drive)
+    hear(drive, ticket, Signals(200, readings=shows(300)))
+    assert level(drive) == pytest.approx(300, abs=1)
+
     hear(drive, ticket, refusal(unit="requests", retry_after_s=50.0))
-    assert (level(drive), state_of(drive).refused) == (before, 0)
-    assert drive.ask().state is State.GRANTED
+    waits = drive.ask()
+    assert (waits.state, state_of(drive).refused) == (State.QUEUED, 1)
+    hear(drive, waits, refusal(unit="requests", retry_after_s=50.0))
+    assert state_of(drive).refused == 1
 
 
 def test_money_that_ran_out_in_the_middle_holds_the_next_for_a_second() -> None:

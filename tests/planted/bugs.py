@@ -464,9 +464,9 @@ BUGS = (
     Bug(
         "limits behind the last word are dropped",
         "limits that are told keep the server from refusing",
-        "runtime/hearing.py",
-        "    elif (state := scheduler.keys.get(ticket.key)) is not None:\n",
-        "    elif (state := scheduler.keys.get(ticket.key)) is None:\n",
+        "core/scheduler.py",
+        "ticket.state is _ANSWERED or ticket.state is _RESTING:\n",
+        "ticket.state is _ANSWERED:\n",
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
 )

@@ -120,7 +120,7 @@ class Watched(Scheduler):
             self.ears.answered(self, ticket, signals, now_ns)
 
     def heard(self, ticket: Any, signals: Any, *, now_ns: int) -> None:
-        used = ticket.state is State.GRANTED or ticket.state is State.ANSWERED
+        used = ticket.state in (State.GRANTED, State.ANSWERED, State.RESTING)
         super().heard(ticket, signals, now_ns=now_ns)
         if used:
             self.ears.heard(self, ticket, signals, now_ns)

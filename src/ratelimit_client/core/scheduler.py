@@ -342,9 +342,9 @@ class Scheduler:
                 self.agenda.touch_all()
 
     def heard(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
-        """Something was said after the head of an answer, or without one."""
-        if ticket.state is _GRANTED or ticket.state is _ANSWERED:
-            state = self.keys[ticket.key]
+        """Something was said after the head of an answer, or without one; or of a call that has ended just now."""
+        if ticket.state is _GRANTED or ticket.state is _ANSWERED or ticket.state is _RESTING:
+            state = self._state_of(ticket, now_ns)
             learn_from_event(self, state, ticket, signals, now_ns=now_ns)
             self._moved(state)
 

@@ -13,9 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..core.observing import learn_from_event
-from ..core.signals import Signals
-from ..core.ticket import State
 from ..dialects.realtime import RealtimeEvent, read_event
 from ..dialects.registry import AUTO
 
@@ -27,23 +24,10 @@ def hear(permit: Permit, event: Any) -> RealtimeEvent:
     """Read *event*, tell *permit* what it says, and return what it is."""
     known = read_event(_plain(event), server=permit.dialect or AUTO, now_wall_s=permit.wall_s)
     if known.teaches:
-        tell(permit, known.signals)
+        permit.heard(known.signals)
     if known.tokens is not None:
         permit.settle(tokens=known.tokens)
     return known
-
-
-def tell(permit: Permit, signals: Signals) -> None:
-    """As ``permit.heard``, and also when its place was given back already."""
-    ticket, dispatcher = permit.ticket, permit._desk.dispatcher
-    scheduler = dispatcher.scheduler
-    if ticket.state is not State.RESTING:
-        permit.heard(signals)
-    elif (state := scheduler.keys.get(ticket.key)) is not None:
-        learn_from_event(scheduler, state, ticket, signals, now_ns=permit._desk.clock.monotonic_ns())
-        scheduler.agenda.touch_all()
-        if dispatcher.waiting:
-            dispatcher.turn_soon()
 
 
 def _plain(event: Any) -> Any:

@@ -167,17 +167,13 @@ class OnlyProbes(Check):
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._outages: dict[tuple[int, str], _Outage] = {}
-        # What is said on a socket when its response is over is told to no scheduler, and a success all the same.
-        talking = [party.gate for party in day.world.parties if party.way == "realtime"]
-        shared = [day.world.gates[number].shares for number in talking]
-        self._talks = {number if at is None else at for number, at in zip(talking, shared, strict=True)}
 
     def _of(self, of: Watched, ticket: Ticket) -> _Outage:
         return self._outages.setdefault((of.gate, of.keys[ticket.key].name), _Outage())
 
     def granted(self, of: Watched, state: KeyState, ticket: Ticket, now_ns: int) -> None:
         known = self._of(of, ticket)
-        if known.since_ns is None or of.gate in self._talks:
+        if known.since_ns is None:
             return
         if now_ns < known.next_ns:
             self.broken(
@@ -200,6 +196,10 @@ class OnlyProbes(Check):
         elif signals.reason is Reason.OK or known.since_ns is not None:
             known.failures, known.since_ns, known.probes = 0, None, 0
             known.probing.clear()
+
+    def heard(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
+        if signals.reason is not Reason.OK or not signals.readings:  # levels alone are no success
+            self.answered(of, ticket, signals, now_ns)
 
     def withdrawn(self, of: Watched, ticket: Ticket, moved: Levels, now_ns: int) -> None:
         known = self._of(of, ticket)

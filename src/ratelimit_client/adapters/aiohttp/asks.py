@@ -31,7 +31,6 @@ from ...dialects.realtime import Means, RealtimeEvent, read_event
 from ...dialects.registry import AUTO
 from ...dialects.talk import Talk
 from ...errors import CostExceedsQuota, NotAdmitted, StreamError, Throttled, WrongLoop
-from ...runtime.hearing import tell
 from ...runtime.limiter import Limiter
 from ...runtime.permit import Permit
 from .tally import Tally, outcome_of
@@ -184,9 +183,9 @@ class Asks:
         ears = [ask.permit for ask in self._active.values() or self._waiting if ask.permit is not None]
         ear = ears[-1] if ears else self._last
         if ear is not None:
-            tell(ear, signals)
+            ear.heard(signals)
         elif not signals.readings:  # a level is read beside what was charged, and the handshake was charged nothing
-            tell(self._first, signals)
+            self._first.heard(signals)
 
     def _at_once(self, cost: Cost | None = None) -> Permit | None:
         """A permit for what happens anyway; None when there is no room for it now."""
