@@ -22,7 +22,8 @@ from ratelimit_client import (
     Throttled,
     per_hour,
 )
-from ratelimit_client.adapters.aiohttp.senders import Senders
+from ratelimit_client.adapters.aiohttp.senders import scope_of
+from ratelimit_client.runtime.senders import Senders
 from tests import canary
 from tests.adapters.aiohttp.limited import BUSY, DAILY, FINE, REFUSED, limited, limiter_of, read
 from tests.adapters.aiohttp.rawserver import END, Move, RawServer, Step, answer, chunked
@@ -436,7 +437,7 @@ def test_few_senders_are_remembered_and_none_is_shown() -> None:
             for number in range(1001):
                 headers = {"x-api-key": f"{canary.KEY}{number}"}
                 request = aiohttp.ClientRequest("GET", URL(at.url), headers=headers, session=at.session)
-                senders.of(request)
+                scope_of(request, senders)
             assert repr(senders) == "<Senders: 1 scopes>"
             layer = [senders]
             for _ in range(5):

@@ -382,7 +382,7 @@ def test_no_repr_shows_the_key(module: Any) -> None:
             transport = client._transport
             shown = [transport, transport._way, transport._way._whose, answer.stream, limiter, limiter._scopes]
             canary.clean(" ".join(map(repr, shown)), "a repr")
-            canary.clean(repr(transport._way._whose._scopes), "what stands for credentials")
+            canary.clean(repr(transport._way._whose._senders._scopes), "what stands for credentials")
 
     run(main, limiter)
 

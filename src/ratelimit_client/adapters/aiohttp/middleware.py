@@ -42,9 +42,10 @@ from ...runtime.attempts import Attempt, Attempts
 from ...runtime.limiter import Limiter
 from ...runtime.options import CallOptions, options_of
 from ...runtime.scoped import Scoped
+from ...runtime.senders import Senders
 from .asking import asked_of
 from .endings import beginning_of, keep_until_its_end
-from .senders import Senders
+from .senders import scope_of
 from .sessions import Round, Rounds
 
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
@@ -127,7 +128,7 @@ class Middleware:
     async def _answer(
         self, request: aiohttp.ClientRequest, handler: Handler, this: Round, said: CallOptions, deadline_s: float | None
     ) -> aiohttp.ClientResponse:
-        scoped = self._senders.of(request)
+        scoped = scope_of(request, self._senders)
         attempts, replayable = self._attempts(request, scoped, said, deadline_s)
         response: aiohttp.ClientResponse | None = None
         try:

@@ -1,14 +1,12 @@
 """
 Whose limits a request counts against.
 
-Law of this file: what a request sends of its sender decides, until an answer says more:
-the origin, the organization, the project, and a fingerprint of the credential that nobody
-sees. The credential itself is kept nowhere.
+Law of this file: the few headers that tell it are read, as bytes, and most requests are
+hashed once.
 
 Theory. One HTTP client may serve several SDK clients, each with a key of its own. So each
 request is looked at, in the few headers that have a meaning for this; any other may be
-new with every call. Tokens that are signed and short-lived (they begin with "eyJ") are
-renewed by the hour and name nobody, so the budget is that of the transport they go through.
+new with every call.
 """
 
 from __future__ import annotations
@@ -17,27 +15,24 @@ from typing import Any
 
 from ...runtime.limiter import Limiter
 from ...runtime.scoped import Scoped
-from ...runtime.secret import Fingerprint
+from ...runtime.senders import CREDENTIALS, ORGANIZATION, PROJECTS, REMEMBERED, Senders
 
 _HOST = b"host"
-_ORGANIZATION = b"openai-organization"
-_PROJECTS = frozenset({b"openai-project", b"x-goog-user-project"})
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+_ORGANIZATION = ORGANIZATION.encode()
+_PROJECTS = frozenset(name.encode() for name in PROJECTS)
+_CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
 _TELLING = frozenset({_HOST, _ORGANIZATION, *_PROJECTS, *_CREDENTIALS})
-_SHORT_LIVED = "Bearer eyJ"
-_REMEMBERED = 1000
 
 
 class Whose:
     """The scopes of the requests of one transport."""
 
-    __slots__ = ("_known", "_limiter", "_scopes")
+    __slots__ = ("_known", "_senders")
 
     def __init__(self, limiter: Limiter) -> None:
-        self._limiter = limiter
-        self._scopes: dict[Fingerprint, Scoped] = {}
+        self._senders = Senders(limiter)
         self._known: dict[int, Scoped] = {}
-        """By what Python makes of the headers for this process alone, so that most requests are hashed once."""
+        """By what Python makes of the headers for this process alone."""
 
     def of(self, request: Any) -> Scoped:
         """The scope of *request*."""
@@ -45,12 +40,12 @@ class Whose:
         mark = hash((request.url.scheme, told))
         found = self._known.get(mark)
         if found is None:
-            if len(self._known) >= _REMEMBERED:
+            if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = self._known[mark] = self._enter(request.url.scheme, told)
+            found = self._known[mark] = self._scope(request.url.scheme, told)
         return found
 
-    def _enter(self, scheme: str, told: tuple[tuple[bytes, bytes], ...]) -> Scoped:
+    def _scope(self, scheme: str, told: tuple[tuple[bytes, bytes], ...]) -> Scoped:
         host = organization = project = ""
         credentials: list[str] = []
         for raw_name, raw_value in told:
@@ -61,21 +56,9 @@ class Whose:
                 organization = value
             elif name in _PROJECTS:
                 project = value
-            elif not value.startswith(_SHORT_LIVED):
+            else:
                 credentials.append(value)
-        origin = f"{scheme}://{host}"
-        mark = Fingerprint.of((origin, organization, project, *credentials))
-        found = self._scopes.get(mark)
-        if found is None:
-            if len(self._scopes) >= _REMEMBERED:
-                self._scopes.clear()
-            found = self._scopes[mark] = self._limiter.scope(
-                origin,
-                organization=organization or None,
-                project=project or None,
-                credential=Fingerprint.of(credentials),
-            )
-        return found
+        return self._senders.scope(f"{scheme}://{host}", organization, project, credentials)
 
     def __repr__(self) -> str:
-        return f"<Whose: {len(self._scopes)} scopes>"
+        return f"<Whose: {self._senders!r}>"
