@@ -4,15 +4,13 @@ What an answer says of itself, read beside whoever it is for.
 Law of this file: the bytes go by as they are. What cannot be read is left alone, little of
 it is kept, and nothing of it ever raises.
 
-Theory. ``usage`` stands near the end of a JSON answer, behind the text, and inside of a
-text it cannot be mistaken for one, because quotes are escaped there: the last bytes are
-enough, however long the answer is. Events are read one by one, as a client would, for
-among them are levels of limits and the error of a call that failed half-way.
+Theory. Of a JSON answer the last bytes are enough, however long it is. Events are read one
+by one, as a client would, for among them are levels of limits and the error of a call
+that failed half-way.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -24,17 +22,15 @@ from ...dialects.features import tokens_used
 from ...dialects.registry import AUTO
 from ...dialects.sse import EventParser
 from ...dialects.streams import EventKind, StreamReader, stream_dialect_of
+from ...dialects.usage import KEPT, usage_at_end
 from . import codec
 from .answer import Answer
 from .body import Kept
 
-_END = 16 * 1024
-_NAME = b'"usage"'
 _EVENTS = "text/event-stream"
 # Decoded bytes that are looked at; what comes behind them goes by unread.
 _MOST_JSON = 64 * 2**20
 _MOST_EVENTS = 2**32
-_DECODER = json.JSONDecoder()
 
 
 class Bystander:
@@ -72,15 +68,12 @@ class OfJson(Bystander):
         if self._kept is not None:
             self._kept.add(piece)
             piece = self._kept.take()
-        self._end = piece if len(piece) >= _END else self._end[-_END:] + piece
+        self._end = piece if len(piece) >= KEPT else self._end[-KEPT:] + piece
 
     def end(self) -> None:
         """Those were all."""
-        at = self._end.rfind(_NAME)
-        if at >= 0:
-            rest = self._end[at + len(_NAME) :].decode("utf-8", "replace").lstrip(" \r\n\t:")
-            self.usage = _DECODER.raw_decode(rest)[0]
-            self.tokens = tokens_used(self.usage)
+        self.usage = usage_at_end(self._end)
+        self.tokens = tokens_used(self.usage)
 
 
 class OfEvents(Bystander):

@@ -4,15 +4,12 @@ What an answer says that it used, read beside whoever reads it.
 Law of this file: it is a bystander. The bytes go by as they are, it keeps at most a few
 of them, and whatever it cannot read it leaves alone; nothing of it ever raises.
 
-Theory. ``usage`` stands near the end of an answer, after the text. Inside of a text it
-cannot be mistaken for one, since quotes are escaped there. So of a JSON body the last
-bytes are enough, however long it is, and only the object itself is parsed. Of the events of a
+Theory. Of a JSON body the last bytes are enough, however long it is. Of the events of a
 stream those are read that say it, and those that say that it is over.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from typing import Protocol
@@ -20,17 +17,15 @@ from typing import Protocol
 from ...dialects.features import tokens_used
 from ...dialects.sse import EventParser
 from ...dialects.streams import StreamReader, stream_dialect_of
+from ...dialects.usage import KEPT, usage_at_end
 from .head import Head
 
-_END = 16 * 1024
-_NAME = b'"usage"'
 _MOST_PACKED = 64 * 1024
 _MOST_UNPACKED = 2**20
 _SHORT = 64
 """Characters of an event; one that only says that it is the last has fewer."""
 _SAYS_USAGE = re.compile(r'usage(?:Metadata)?"\s*:\s*\{')
 _ANY_WRAPPER = 47  # of zlib: gzip or zlib, whichever it is
-_DECODER = json.JSONDecoder()
 
 
 class Bystander(Protocol):
@@ -69,11 +64,11 @@ class EndOfJson:
 
     def take(self, part: bytes) -> None:
         """More of it."""
-        self._end = part if len(part) >= _END else self._end[-_END:] + part
+        self._end = part if len(part) >= KEPT else self._end[-KEPT:] + part
 
     def tokens(self, *, whole: bool) -> int | None:
         """It has ended."""
-        return _usage_in(self._end) if whole else None
+        return tokens_used(usage_at_end(self._end)) if whole else None
 
 
 class PackedJson:
@@ -99,7 +94,7 @@ class PackedJson:
             text = zlib.decompressobj(_ANY_WRAPPER).decompress(b"".join(self._parts), _MOST_UNPACKED)
         except zlib.error:
             return None
-        return _usage_in(text)
+        return tokens_used(usage_at_end(text))
 
 
 class Events:
@@ -126,15 +121,3 @@ class Events:
     def tokens(self, *, whole: bool) -> int | None:
         """It has ended; SDKs close a stream as soon as they have read its last event."""
         return self._reader.tokens if whole or self._reader.over else None
-
-
-def _usage_in(text: bytes) -> int | None:
-    """The total of the last ``usage`` in *text*."""
-    at = text.rfind(_NAME)
-    if at < 0:
-        return None
-    try:
-        rest = text[at + len(_NAME) :].decode("utf-8", "replace").lstrip(" \r\n\t:")
-        return tokens_used(_DECODER.raw_decode(rest)[0])
-    except (ValueError, RecursionError):
-        return None
