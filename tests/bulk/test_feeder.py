@@ -43,6 +43,9 @@ class Offered:
 
     def drop(self) -> None: ...
 
+    def end_input(self) -> None:
+        self.engine.end_of_input()
+
     def offer(self, row: Row) -> None:
         self.tally.start(row.model)
         self.rows.append(row)

@@ -32,12 +32,16 @@ class Engine:
     def __init__(self) -> None:
         self.out: Counter[str] = Counter()
         self.tell: Callable[[], None] = lambda: None
+        self.ends_told = 0
 
     def in_flight(self, model: str | None = None) -> int:
         return self.out.total() if model is None else self.out[model]
 
     def on_room(self, tell: Callable[[], None]) -> None:
         self.tell = tell
+
+    def end_of_input(self) -> None:
+        self.ends_told += 1
 
     def let_out(self, model: str, count: int = 1) -> None:
         for _ in range(count):
@@ -100,6 +104,26 @@ def test_a_few_are_begun_beyond_those_that_are_out() -> None:
         await bench.end(*bench.begun[:3])
         assert len(bench.begun) == AHEAD + 10
         assert len(list(bench.lanes.rows())) == 197
+        await bench.close()
+
+    asyncio.run(bench())
+
+
+def test_the_end_of_the_input_is_told_again_as_rows_end() -> None:
+    """A row that joined the limiter's queue after it was told has taken it back."""
+
+    async def bench() -> None:
+        bench = Bench()
+        for number in range(3):
+            bench.lanes.offer(row(number))
+        await asyncio.sleep(0)
+        await bench.end(bench.begun[0])
+        assert bench.engine.ends_told == 0
+
+        bench.lanes.end_input()
+        assert bench.engine.ends_told == 1
+        await bench.end(*bench.begun[1:])
+        assert bench.engine.ends_told == 3
         await bench.close()
 
     asyncio.run(bench())

@@ -59,23 +59,6 @@ def test_the_bucket_that_is_ready_last_binds() -> None:
     assert one.budget.ready_at_ns(ticket, now_ns=11 * S) == 11 * S
 
 
-def test_a_quick_look_says_yes_only_where_it_is_sure() -> None:
-    """Level, gate, holds, and the size of the bucket; the reserve is not touched."""
-    one = key(*per_minute(requests=100))
-    bucket = one.budget.by_unit["requests"][0]
-    fits = one.budget.fits
-    assert fits(Cost(99), now_ns=0)
-    assert not fits(Cost(100), now_ns=0)
-    assert not fits(Cost(101), now_ns=0)
-    assert fits(Cost(0, tokens=10**9), now_ns=0), "nobody limits tokens"
-
-    bucket.gate_ns = 5
-    assert not fits(Cost(1), now_ns=4)
-    assert fits(Cost(1), now_ns=5)
-    bucket.special = True
-    assert not fits(Cost(1), now_ns=5)
-
-
 def test_never_is_said_of_what_the_caller_typed_or_two_readings_agreed_on() -> None:
     """A limit that one answer showed, or that was learnt, is no proof."""
     ticket = Ticket(0, "m", "", 0, Cost(101), None, None, 0)
@@ -193,7 +176,7 @@ def test_a_bucket_that_nobody_pays_in_is_not_in_force() -> None:
     one.read(**{"input-tokens": Reading(100, 1, 59.4)})
     line = one.budget.lines["input-tokens"][0]
     assert one.buckets("input-tokens") == []
-    assert one.budget.fits(Cost(1, tokens=10), now_ns=0)
+    assert one.budget.ready_at_ns(Ticket(0, "m", "", 0, Cost(1, tokens=10), None, None, 0), now_ns=0) == 0
 
     named = one.budget.named(Signals(429, Reason.RATE_LIMITED, unit="input-tokens"))
     assert named is line

@@ -114,6 +114,14 @@ def test_a_charge_above_the_price_is_approached_by_halves() -> None:
     assert abs(prices[-1] - 4000) < 80
 
 
+def test_what_a_short_call_costs_less_is_laid_to_the_part_that_is_a_guess() -> None:
+    """300 characters for 77: that is two beside the text and not eight, and a text 160 times as long costs 12 002."""
+    estimator = Estimator()
+    assert estimator.price(Features(300)) == 83
+    estimator.learn(Features(300), 1, 77)
+    assert abs(estimator.price(Features(48_000)) - 12_002) < 12
+
+
 def test_what_the_server_states_outweighs_what_we_read() -> None:
     """Four numbers named in refusals win against twelve snapshots."""
     call = Features(4000)

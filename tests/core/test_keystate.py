@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -99,20 +100,6 @@ def test_what_blocks_is_named_the_key_first() -> None:
     assert state.blocked_until(ticket, now_ns=0) == (3 * S, "hint")
 
 
-def test_a_look_in_passing_says_yes_only_where_nothing_blocks() -> None:
-    """Each thing that does is enough for a closer look."""
-    for block in (_close, _break):
-        state = key()
-        assert state.open_for(Cost(), now_ns=0)
-        block(state)
-        assert not state.open_for(Cost(), now_ns=0)
-    state = key()
-    assert not state.open_for(Cost(tokens=1000), now_ns=0)
-    for _ in range(4):
-        _go(state)
-    assert not state.open_for(Cost(), now_ns=0)
-
-
 def test_stated_costs_among_estimated_ones_are_noted() -> None:
     """What they pay is no doing of the estimate."""
     state = key()
@@ -126,14 +113,20 @@ def test_stated_costs_among_estimated_ones_are_noted() -> None:
 
 def test_the_reserve_is_for_the_last_calls_only() -> None:
     """All tenants have ended, somebody waits, and all that waits costs no more than it in every bucket."""
-    state = key()
+    state, ranks = key(), itertools.count()
+
+    def wait(tokens: int) -> None:
+        ticket = call(tenant="a", tokens=tokens)
+        ticket.seq = next(ranks)
+        state.queue.push(ticket, now_ns=0)
+
     assert not state.spends_reserve()
     state.ended.add("a")
     assert not state.spends_reserve(), "nobody waits"
 
-    state.queue.push(call(tenant="a", tokens=10), now_ns=0)
+    wait(10)
     assert state.spends_reserve()
-    state.queue.push(call(tenant="a", tokens=1), now_ns=0)
+    wait(1)
     assert not state.spends_reserve(), "eleven tokens, and ten are kept"
 
 

@@ -41,10 +41,15 @@ class Pupil:
         known: int | None,
         *,
         sent: float | None = None,
+        looked: float | None = None,
         amount: int = 1,
         in_slice: int | None = None,
     ) -> None:
-        """A no is heard to a call *sent* then, when we believed in *predicted* units; *known* is what the no tells."""
+        """
+        A no is heard to a call *sent* then, when we believed in *predicted* units; *known* is what the no tells.
+
+        The server *looked* then, or just now.
+        """
         self.order += 1
         self.lessons.refused(
             amount,
@@ -53,6 +58,7 @@ class Pupil:
             known,
             order=self.order,
             granted_ns=to_ns(second if sent is None else sent),
+            refused_ns=to_ns(second if looked is None else looked),
             now_ns=to_ns(second),
         )
 
@@ -437,3 +443,16 @@ def test_a_question_remembers_what_the_call_cost() -> None:
     learnt.reading(0.1, 3)
 
     assert (learnt.burst, learnt.lessons.strangers) == (None, 0)
+
+
+def test_a_no_that_was_read_late_empties_what_was_there_when_it_was_said() -> None:
+    """Half a second passes before the process comes to read it: at a thousand a second 500 have flowed in since."""
+    for looked, level in [(0.6, 0), (0.1, 500)]:
+        learnt = Pupil.of()
+        learnt.refused(0.6, 59_000, 59_000, sent=0.05, looked=looked)
+        assert learnt.lessons.slice is not None
+        assert learnt.lessons.slice.level(now_ns=to_ns(0.6)) == level
+        learnt.lessons.slice.set_level(10**15, now_ns=to_ns(0.6))
+
+        learnt.refused(1.0, 0, 0, amount=1, looked=looked + 0.4)
+        assert learnt.lessons.slice.level(now_ns=to_ns(1.0)) == level, "one that teaches nothing new empties it, too"

@@ -272,7 +272,18 @@ def test_a_header_without_remaining_leaves_the_question_open() -> None:
 
     answer(drive, Signals(200, readings=shows(519)), at_s=2.0)
     assert names(drive) == ["requests", "requests slice"]
-    assert told(drive) == [(Kind.SLICE_LEARNT, {"unit": "requests", "burst": 100})]
+    assert told(drive) == [(Kind.SLICE_LEARNT, {"unit": "requests", "burst": 99})], "501 were there after 0.1 s"
+
+
+def test_a_call_that_was_priced_too_low_proves_no_slice() -> None:
+    """Eleven thousand by our estimate, twelve by the server's words, and so much was not there: it explains itself."""
+    for requested, slices in [(12_002, 0), (11_000, 1), (None, 1)]:
+        drive = drive_of()
+        answer(drive, Signals(200, readings=shows(60_000, limit=60_000, unit="tokens")))
+        answer(drive, Signals(200, readings=shows(11_860, limit=60_000, unit="tokens")), tokens=48_140)
+        no = refusal(unit="tokens", requested=requested, readings=shows(11_861, limit=60_000, unit="tokens"))
+        answer(drive, no, tokens=11_000)
+        assert len(names(drive, "tokens")) == 1 + slices
 
 
 def test_that_a_slice_mended_is_no_event() -> None:
@@ -366,9 +377,7 @@ def test_only_buckets_that_calls_pay_in_and_that_show_their_level_are_paced() ->
     for number in range(30):
         answer(drive, Signals(200, readings={**images, **shows(590 - 5 * number)}), at_s=number / 5)
 
-    paced = {
-        line.bucket.name for line in state_of(drive).budget.all_lines if line.sharing.pace is not None
-    }
+    paced = {line.bucket.name for line in state_of(drive).budget.all_lines if line.sharing.pace is not None}
     assert paced == {"requests"}
 
 

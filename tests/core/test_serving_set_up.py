@@ -118,6 +118,17 @@ def test_the_reserve_is_spent_at_the_end_of_the_input() -> None:
     assert all(ticket.order > 0 for ticket in waiting)
 
 
+def test_the_last_calls_that_the_reserve_covers_go_in_one_turn() -> None:
+    """Of seven at ten each one goes by itself; the six behind it cost no more than is kept, and go with it."""
+    drive = Drive(scheduler(per_minute(requests=6000), slots=10))
+    drive.ask(requests=5950)
+    seven = [drive.ask(requests=10, tenant="a", polled=False) for _ in range(7)]
+    drive.machine.end_of_input("a", now_ns=0)
+    drive.turn()
+    drive.to(0.3)
+    assert [drive.when(ticket) for ticket in seven] == [0.2] * 7
+
+
 def test_a_call_after_the_end_of_the_input_takes_it_back() -> None:
     """The tenant goes on after all: the reserve is kept again, also from the one that fits at once."""
     drive = Drive(scheduler(per_minute(requests=1000)))

@@ -44,9 +44,9 @@ def endings(limiter: Limiter) -> list[Ending]:
     scheduler = limiter._desk.dispatcher.scheduler
     release = scheduler.release
 
-    def listen(ticket: Any, ending: Ending, *, now_ns: int) -> None:
+    def listen(ticket: Any, ending: Ending, now_ns: int) -> None:
         told.append(ending)
-        release(ticket, ending, now_ns=now_ns)
+        release(ticket, ending, now_ns)
 
     scheduler.release = listen  # type: ignore[method-assign]  # a listener, the machine behind it is the real one
     return told

@@ -87,30 +87,32 @@ class ForgetsToLook(Watched):
 class ServesTheLastFirst(Watched):
     """Whoever came last is let out first."""
 
-    def submit(self, key: str, **asked: Any) -> Any:
-        ticket = super().submit(key, **asked)
-        if ticket.state is State.QUEUED:
-            for band in self.keys[key].queue.bands.values():
+    def enter(self, ticket: Any, waits: bool, now_ns: int) -> bool:
+        granted = super().enter(ticket, waits, now_ns)
+        if not granted:
+            for band in self.keys[ticket.key].queue.bands.values():
                 for lane in band.lanes.values():
                     for line in lane.lines.values():
                         line.fresh.reverse()
-        return ticket
+        return granted
 
 
 class AsksTwice(Watched):
     """A call gives up its turn and stands in line once more."""
 
-    def submit(self, key: str, **asked: Any) -> Any:
-        self.cancel(super().submit(key, **asked), now_ns=asked["now_ns"])
-        return super().submit(key, **asked)
+    def enter(self, ticket: Any, waits: bool, now_ns: int) -> bool:
+        super().enter(ticket, waits, now_ns)
+        self.cancel(ticket, now_ns=now_ns)
+        ticket.state = State.QUEUED
+        return super().enter(ticket, waits, now_ns)
 
 
 class LetsDeadlinesPass(Watched):
     """A deadline is for others."""
 
-    def submit(self, key: str, **asked: Any) -> Any:
-        asked["deadline_ns"] = None
-        return super().submit(key, **asked)
+    def enter(self, ticket: Any, waits: bool, now_ns: int) -> bool:
+        ticket.deadline_ns = None
+        return super().enter(ticket, waits, now_ns)
 
 
 class CannotWait(Watched):

@@ -83,13 +83,13 @@ class Watched(Scheduler):
     """By how many credits the answer that was read last moved each bucket."""
     _now_ns: int = 0
 
-    def submit(self, key: str, **asked: Any) -> Any:
-        ticket = super().submit(key, **asked)
-        self.ears.submitted(self, ticket, asked["now_ns"])
-        return ticket
+    def enter(self, ticket: Any, waits: bool, now_ns: int) -> bool:
+        granted = super().enter(ticket, waits, now_ns)
+        self.ears.submitted(self, ticket, now_ns)
+        return granted
 
-    def grant(self, state: Any, ticket: Any, now_ns: int, *, waited: bool) -> None:
-        super().grant(state, ticket, now_ns, waited=waited)
+    def let_out(self, state: Any, ticket: Any, waited: bool, now_ns: int) -> None:
+        super().let_out(state, ticket, waited, now_ns)
         self.ears.granted(self, state, ticket, now_ns)
 
     def fail(self, state: Any, ticket: Any, error: Any, turn: Any) -> None:
@@ -145,9 +145,9 @@ class Watched(Scheduler):
         refund = {unit: had.get(unit, 0) - amount for unit, amount in has.items()}
         self.ears.settled(self, ticket, refund, _moved(before), now_ns)
 
-    def release(self, ticket: Any, ending: Any, *, now_ns: int) -> None:
+    def release(self, ticket: Any, ending: Any, now_ns: int) -> None:
         held = ticket.state in (State.GRANTED, State.ANSWERED)
-        super().release(ticket, ending, now_ns=now_ns)
+        super().release(ticket, ending, now_ns)
         if held:
             self.ears.released(self, ticket, ending, now_ns)
 

@@ -27,6 +27,8 @@ from .tally import Tally
 from .walk import SUSPECTS_CAP, Step, Walk
 
 _LINES_IN_A_ROW: Final = 256
+# Rounds of the loop in which the last rows join the queue: a call that joins later says that the input goes on.
+_ROUNDS_TO_JOIN: Final = 3
 
 
 @attrs.define(eq=False)
@@ -59,7 +61,9 @@ class Feeder:
         if whole:
             self.input_ended = True
             self.output.note_rows(self.walk.rows)
-            self.lanes.engine.end_of_input()
+            for _ in range(_ROUNDS_TO_JOIN):
+                await asyncio.sleep(0)
+            self.lanes.end_input()
 
     async def _walk(self) -> bool:
         """Take every line; False when the run has to end."""
@@ -69,7 +73,12 @@ class Feeder:
             async for lines in batches:
                 for line in lines:
                     step, row = self.walk.take(line)
-                    if row is not None and not await self._carry_out(step, row):
+                    if step is Step.RUN and isinstance(row, Row) and self.max_rows is None:  # what most of them are
+                        self.source.remember(row)
+                        self.lanes.offer(row)
+                        while self.lanes.full:
+                            await self.lanes.moved()
+                    elif row is not None and not await self._carry_out(step, row):
                         return False
                     in_a_row += 1
                     if in_a_row >= _LINES_IN_A_ROW:

@@ -66,6 +66,7 @@ class Lanes:
     _bytes: int = attrs.field(init=False, default=0)
     _parked_bytes: int = attrs.field(init=False, default=0)
     _moved: asyncio.Future[None] | None = attrs.field(init=False, default=None)
+    _input_ended: bool = attrs.field(init=False, default=False)
 
     def open(self) -> None:
         """From now on every call that is let out makes room for the next."""
@@ -76,9 +77,11 @@ class Lanes:
         lane = self._lanes.get(row.model)
         if lane is None:
             lane = self._lanes[row.model] = Lane(row.model)
-        if not lane.parked and self._has_room(lane):
-            self._begin(lane, row)
-            return
+        if not lane.parked:
+            room, ahead = self._room(lane)
+            if room > 0 and self._has_bytes(ahead):
+                self._begin(lane, row)
+                return
         lane.parked.append(row)
         self._waiting[row.model] = lane
         self.parked += 1
@@ -100,16 +103,24 @@ class Lanes:
             return
         moved = False
         for lane in tuple(self._waiting.values()):
-            while lane.parked and self._has_room(lane):
+            room, ahead = self._room(lane)
+            while room > 0 and lane.parked and self._has_bytes(ahead):
                 row = lane.parked.popleft()
                 self.parked -= 1
                 self._parked_bytes -= len(row.body)
                 self._begin(lane, row)
+                room -= 1
+                ahead += 1
                 moved = True
             if not lane.parked:
                 del self._waiting[lane.model]
         if moved and self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
+
+    def end_input(self) -> None:
+        """No more rows come: the limiter is told, and again as rows end, for one may have joined its queue late."""
+        self._input_ended = True
+        self.engine.end_of_input()
 
     def drop(self) -> None:
         """Forget what is parked: the run is ending, and those rows stay to be done."""
@@ -124,13 +135,19 @@ class Lanes:
         for lane in self._waiting.values():
             yield from lane.parked
 
-    def _has_room(self, lane: Lane) -> bool:
+    def _room(self, lane: Lane) -> tuple[int, int]:
+        """How many rows may be begun now, and how many are begun beyond those that are out. None goes out meanwhile."""
+        engine = self.engine
+        ahead = lane.begun - engine.in_flight(lane.model)
         if self.pauses:
-            return False
-        ahead = lane.begun - self.engine.in_flight(lane.model)
-        in_all = len(self.tasks) - self.engine.in_flight()
-        most = AHEAD if self.engine.deadline_s is None else AHEAD_OF_DEADLINE
-        return ahead < most and in_all < AHEAD_IN_ALL and (self._bytes < AHEAD_BYTES or ahead <= 0)
+            return 0, ahead
+        most = AHEAD if engine.deadline_s is None else AHEAD_OF_DEADLINE
+        if ahead >= most:
+            return 0, ahead
+        return min(most - ahead, AHEAD_IN_ALL + engine.in_flight() - len(self.tasks)), ahead
+
+    def _has_bytes(self, ahead: int) -> bool:
+        return self._bytes < AHEAD_BYTES or ahead <= 0
 
     def _begin(self, lane: Lane, row: Row) -> None:
         self.tally.start(row.model)
@@ -145,5 +162,7 @@ class Lanes:
         self._bytes -= len(row.body)
         self._lanes[row.model].begun -= 1
         self.look()
+        if self._input_ended:
+            self.engine.end_of_input()
         if not self.tasks:
             self.on_empty()

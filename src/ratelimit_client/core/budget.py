@@ -2,15 +2,12 @@
 All buckets of one key.
 
 Law of this file: a call pays in every bucket that holds for it, or in none.
-Which bucket a reading belongs to is decided here, and nowhere else.
 
-Theory. There is one bucket per (dimension, window). A reading goes to the bucket
-whose window it determines; else to the one whose limit equals; else where it last
-went; else to a new one with the dialect's usual window. It never removes another
-bucket: requests per minute stay in force on local accounting while a server
-shows requests per day. Beside these stand a learnt slice of a bucket, a learnt
-rate of a key without readings, a pace for a server that says *slow down*, and the
-quotas shared by all keys.
+Theory. There is one bucket per (dimension, window), and no reading removes another:
+requests per minute stay in force on local accounting while a server shows requests
+per day. Beside these stand a learnt slice of a bucket, a learnt rate of a key
+without readings, a pace for a server that says *slow down*, and the quotas shared by
+all keys.
 """
 
 from __future__ import annotations
@@ -19,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
+from .belonging import line_of
 from .bucket import Bucket
-from .cost import Cost
 from .debits import Debits
 from .learner import RateLearner
 from .lessons import Lessons
@@ -33,10 +30,7 @@ from .signals import Reading, Signals
 from .slowdown import SlowDown
 from .ticket import Ticket
 from .units import MAX_AMOUNT, NS, to_ns
-from .windows import infer_window_ns
 
-_DIMENSIONS_MAX = 32
-_WINDOWS_MAX = 8
 _LONGEST_PACE_NS = 600 * NS
 
 
@@ -55,6 +49,12 @@ def shared_buckets(quotas: Iterable[Quota], before: Iterable[Bucket] = (), *, no
     return found
 
 
+def asked_for(bucket: Bucket, ticket: Ticket, signals: Signals) -> int:
+    """What a refused call would have taken of *bucket*: by the server's own words, where ours was an estimate."""
+    ours = ticket.amount(bucket.pays)
+    return max(ours, int(signals.requested)) if signals.requested is not None and signals.unit == bucket.name else ours
+
+
 @attrs.define(eq=False)
 class Budget:
     """
@@ -64,6 +64,7 @@ class Budget:
         priors: dimensions of which only an earlier run knew anything.
         dice: numbers in [0, 1).
         counts_after: calls up to this number bear marks of another ledger.
+        went: where the last reading of each name went.
     """
 
     profile: ServerProfile
@@ -78,7 +79,7 @@ class Budget:
     priors: set[str] = attrs.field(factory=set)
     dice: Callable[[], float] = float  # float() is 0.0
     counts_after: int = -1
-    _went: dict[str, Line] = attrs.field(factory=dict)
+    went: dict[str, Line] = attrs.field(factory=dict)
 
     def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
         """Hold these quotas of the caller and no others; what a header showed stays, and what is used stays used."""
@@ -100,7 +101,7 @@ class Budget:
             self.lines[name] = kept
         for quota in wanted.values():
             self.add_line(config_bucket(quota, now_ns=now_ns))
-        self._went = {name: line for name, line in self._went.items() if line in self.lines.get(name, ())}
+        self.went = {name: line for name, line in self.went.items() if line in self.lines.get(name, ())}
         self.rebuild()
 
     def add_line(self, bucket: Bucket, *, provisional: bool = False) -> Line:
@@ -188,24 +189,62 @@ class Budget:
 
     # -- admission ------------------------------------------------------------
 
-    def fits(self, cost: Cost, *, now_ns: int) -> bool:
+    def charge_at_once(self, ticket: Ticket, jitter_ns: int, now_ns: int) -> bool:
         """
-        True when *cost* can be taken now, seen without looking at the time.
+        Charge *ticket* if its buckets have room and nothing but their levels has a say.
 
-        False means only that it takes a closer look.
+        False means only that it takes a closer look; then nothing was charged. The
+        same as ``ready_at_ns`` and ``charge`` in one go, for the calls that need not wait.
         """
-        tills = self.debits.tills
-        for unit, amount in cost.pairs:
-            if unit in tills:
-                for bucket in tills[unit].buckets:
-                    if (
-                        bucket.credits < amount * bucket.window_ns + bucket.reserve
-                        or bucket.special
-                        or bucket.gate_ns > now_ns
-                        or amount > bucket.limit
-                    ):
-                        return False
+        debits = self.debits
+        if now_ns >= debits.closes_ns:
+            debits.begin_part(jitter_ns=jitter_ns, now_ns=now_ns)
+        tills = debits.tills
+        marks: list[tuple[str, int, int, int]] = []
+        levels: list[int] | None = [] if self.has_readings else None
+        for unit, amount in ticket.cost.pairs:
+            till = tills.get(unit)
+            if till is None:
+                till = debits.till(unit)
+            before = till.total
+            for bucket in till.buckets:
+                if bucket.special or bucket.gate_ns > now_ns:
+                    self._uncharge(ticket, bucket)
+                    return False
+                credits_ = bucket.credits
+                elapsed_ns = now_ns - bucket.as_of_ns
+                if elapsed_ns > 0:
+                    bucket.as_of_ns = now_ns
+                    credits_ += elapsed_ns * bucket.limit
+                    if credits_ > bucket.brim:
+                        credits_ = bucket.brim
+                left = credits_ - amount * bucket.window_ns
+                if left < bucket.reserve:
+                    bucket.credits = credits_
+                    self._uncharge(ticket, bucket)
+                    return False
+                if levels is not None:
+                    levels.append(credits_)
+                    if bucket.watched and credits_ > bucket.brim >> 1:
+                        bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
+                bucket.credits = left
+            till.total = total = before + amount
+            marks.append((unit, amount, till.arrived + amount, total))
+        debits.last_ns = now_ns
+        ticket.marks = marks
+        ticket.paid = self.by_unit
+        ticket.levels = levels
         return True
+
+    def _uncharge(self, ticket: Ticket, up_to: Bucket) -> None:
+        """Undo what ``charge_at_once`` did before it met a bucket without room."""
+        for unit, amount in ticket.cost.pairs:
+            till = self.debits.till(unit)
+            for bucket in till.buckets:
+                if bucket is up_to:
+                    return
+                bucket.credits += amount * bucket.window_ns
+            till.total -= amount
 
     def ready_at_ns(self, ticket: Ticket, *, now_ns: int) -> int:
         """When every bucket has room for *ticket*; ``binding`` is the last one to have it."""
@@ -232,7 +271,7 @@ class Budget:
 
     def charge(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
         """Take the cost out of every bucket, and note what was believed and what the server had seen."""
-        marks = []
+        marks: list[tuple[str, int, int, int]] = []
         levels: list[int] | None = [] if self.has_readings else None
         debits = self.debits
         if now_ns >= debits.closes_ns:
@@ -249,25 +288,13 @@ class Budget:
             till.total = total = before + amount
             marks.append((unit, amount, till.arrived + amount, total))
             for bucket in till.buckets:
-                credits_ = bucket.credits
+                bucket.refresh(now_ns=now_ns)
                 if levels is not None:
-                    levels.append(credits_)
-                if bucket.special:
-                    bucket.refresh(now_ns=now_ns)
-                    if bucket.watched and bucket.credits > bucket.brim >> 1:
-                        bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
-                    bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
-                    continue
-                elapsed_ns = now_ns - bucket.as_of_ns
-                if elapsed_ns > 0:
-                    bucket.as_of_ns = now_ns
-                    credits_ += elapsed_ns * bucket.limit
-                    if credits_ > bucket.brim:
-                        credits_ = bucket.brim
-                if bucket.watched and credits_ > bucket.brim >> 1:
+                    levels.append(bucket.credits)
+                if bucket.watched and bucket.credits > bucket.brim >> 1:
                     bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
-                bucket.credits = credits_ - amount * bucket.window_ns
-        ticket.marks = tuple(marks)
+                bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
+        ticket.marks = marks
         ticket.paid = self.by_unit
         ticket.levels = levels
 
@@ -316,7 +343,7 @@ class Budget:
         for name, reading in self._counted_first(readings_of(signals)):
             if name in self.priors and reading.limit is not None:
                 forget(self, name)
-            line = self._line(name, reading, ticket, refused, now_ns=now_ns)
+            line = line_of(self, name, reading, ticket, refused, now_ns=now_ns)
             if line is None:
                 continue
             unit = self.profile.pays.get(name, name)
@@ -350,97 +377,6 @@ class Budget:
         pays = self.profile.pays
         return sorted(readings, key=lambda item: pays.get(item[0], item[0]) != "requests")
 
-    def _line(self, name: str, reading: Reading, ticket: Ticket, refused: bool, *, now_ns: int) -> Line | None:
-        lines = self.lines.get(name, [])
-        limit = int(reading.limit) if reading.limit is not None else None
-        window_ns = self._window_ns(name, reading, ticket, refused)
-        if self.profile.reset_is_exact and window_ns is not None and reading.reset_s is not None:
-            known = self._match(lines, None, limit) or self._went.get(name)
-            if known is not None and not known.resets.tells_window:
-                window_ns = None
-        line = self._match(lines, window_ns, limit) or self._went.get(name)
-        if window_ns is not None and line is not None and line.bucket.window_ns != window_ns:
-            line = self._rewindow(line, window_ns, limit, now_ns=now_ns)
-        if line is None:
-            line = self._new_line(name, limit, window_ns, lines, reading, now_ns=now_ns)
-        if line is not None:
-            self._went[name] = line
-        return line
-
-    def _window_ns(self, name: str, reading: Reading, ticket: Ticket, refused: bool) -> int | None:
-        """The window a reading tells; whether a refused call has paid anything, and so what was used, nobody knows."""
-        by_reset = self.profile.reset_is_exact and reading.reset_s is not None
-        if reading.window_s is not None and not (refused and by_reset):
-            return to_ns(reading.window_s) or None
-        if not by_reset or reading.reset_s is None or reading.limit is None or reading.remaining is None:
-            return None
-        own, _, _ = ticket.mark(self.profile.pays.get(name, name))
-        paid = 0 if refused else max(1, own)
-        return infer_window_ns(int(reading.limit), int(reading.remaining), to_ns(reading.reset_s), paid)
-
-    @staticmethod
-    def _match(lines: list[Line], window_ns: int | None, limit: int | None) -> Line | None:
-        for line in lines:
-            if line.bucket.window_ns == window_ns:
-                line.provisional = False
-                return line
-        for line in lines:
-            if line.bucket.limit == limit and (window_ns is None or line.bucket.ceiling is None):
-                return line
-        return None
-
-    def _rewindow(self, line: Line, window_ns: int, limit: int | None, *, now_ns: int) -> Line | None:
-        """
-        A bucket whose window was only assumed takes the one that was determined; any other stays.
-
-        Two windows read off one limit are a mistake of ours about a server whose ``reset`` is no time to full. The
-        shorter is kept: it is put right by refusals, the longer would hold calls back for days.
-        """
-        bucket = line.bucket
-        if bucket.limit != limit:
-            return None
-        if not line.provisional:
-            if bucket.ceiling is not None:
-                return None
-            if window_ns > bucket.window_ns:
-                return line
-        line.set_window(window_ns, now_ns=now_ns)
-        self.rebuild()
-        return line
-
-    def _new_line(
-        self,
-        name: str,
-        limit: int | None,
-        window_ns: int | None,
-        lines: list[Line],
-        reading: Reading,
-        *,
-        now_ns: int,
-    ) -> Line | None:
-        default_ns = to_ns(self.profile.default_window_s)
-        if window_ns is None:
-            for line in lines:
-                if line.bucket.window_ns == default_ns:
-                    return line
-        if limit is None or limit <= 0 or len(self.lines) >= _DIMENSIONS_MAX:
-            return None
-        if len(lines) >= _WINDOWS_MAX:
-            return self._went.get(name)
-        refill = self.profile.refill
-        if refill is Refill.UNKNOWN:
-            refill = Refill.CONTINUOUS if reading.reset_s is None else Refill.WINDOW
-        bucket = Bucket.full(
-            name,
-            limit,
-            window_ns or default_ns,
-            pays=self.profile.pays.get(name),
-            refill=refill,
-            source="header",
-            now_ns=now_ns,
-        )
-        return self.add_line(bucket, provisional=window_ns is None)
-
     # -- refusals -------------------------------------------------------------
 
     def shown_rate(self) -> int | None:
@@ -461,8 +397,8 @@ class Budget:
     def explained(self, ticket: Ticket, signals: Signals) -> Line | None:
         """The bucket that a refusal which names none shows to have less than the call needed."""
         for name, reading in signals.readings.items():
-            line, left = self._went.get(name), reading.remaining
-            if line is not None and left is not None and left < ticket.amount(line.bucket.pays):
+            line, left = self.went.get(name), reading.remaining
+            if line is not None and left is not None and left < asked_for(line.bucket, ticket, signals):
                 return line
         return None
 
@@ -485,10 +421,10 @@ class Budget:
             for line in lines:
                 if line.bucket.window_ns == to_ns(signals.window_s):
                     return line
-        line = self._went.get(signals.unit, lines[0])
+        line = self.went.get(signals.unit, lines[0])
         reading = signals.readings.get(signals.unit)
         if ticket is not None and reading is not None and reading.remaining is not None:
-            enough = reading.remaining >= ticket.amount(line.bucket.pays)
+            enough = reading.remaining >= asked_for(line.bucket, ticket, signals)
             if enough and line.bucket.window_ns > _LONGEST_PACE_NS:
                 return None
         return line

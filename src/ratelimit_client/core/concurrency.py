@@ -195,7 +195,7 @@ class InFlightWindow:
 
     # -- what happened --------------------------------------------------------
 
-    def granted(self, *, now_ns: int) -> None:
+    def granted(self, now_ns: int) -> None:
         """A call was let out."""
         self.in_flight += 1
         if self._round_ns is None and not self.waits_for_written:
@@ -218,12 +218,14 @@ class InFlightWindow:
         """A refusal came: how long it took says how long silence has to be to mean anything."""
         self._slowest_ns = max(self._slowest_ns, now_ns - sent_ns)
 
-    def ended(self, ending: Ending, granted_ns: int, *, now_ns: int) -> None:
+    def ended(self, ending: Ending, granted_ns: int, now_ns: int) -> None:
         """The slot is free again."""
         self.in_flight -= 1
+        dropped = ending is _DROPPED
+        if not dropped and not self._endings and self._asked is None:
+            return  # all is well, and was
         if granted_ns <= self._cut_ns or ending is _IGNORED:
             return  # it was out with those that made the last cut, or it tells nothing
-        dropped = ending is _DROPPED
         self._endings = (self._endings << 1 | dropped) & ((1 << _LOOKED_AT) - 1)
         self._ended += 1
         if dropped and self._endings.bit_count() >= _DROPS_TO_CUT + 2 * self._usual:

@@ -115,16 +115,6 @@ class KeyState:
                     return hint
         return None
 
-    def open_for(self, cost: Cost, *, now_ns: int) -> bool:
-        """True when *cost* may surely go now; False asks for a closer look."""
-        window = self.window
-        return (
-            self.gate_ns <= now_ns
-            and self.breaker.since_ns is None
-            and (window.in_flight < window.base or window.has_room(now_ns=now_ns))
-            and self.budget.fits(cost, now_ns=now_ns)
-        )
-
     def blocked_until(self, ticket: Ticket, *, wanted: bool = True, now_ns: int) -> tuple[int | None, str | None]:
         """
         When *ticket* may go, and what makes it wait. Not *wanted*: somebody only asks.

@@ -68,6 +68,7 @@ class Lessons:
         *,
         order: int,
         granted_ns: int,
+        refused_ns: int,
         now_ns: int,
     ) -> None:
         """
@@ -79,10 +80,13 @@ class Lessons:
             in_slice: the same of the slice, if there was one.
             known: the level the refusal itself tells (units), or None.
             order, granted_ns: of the refused call's grant.
+            refused_ns: when the server looked, as late as that may have been. What flowed in
+                since is there: a refusal that was read late empties nothing now.
         """
         bucket = self.bucket
+        since_ns = now_ns - refused_ns
         if self.slice is not None:
-            self.slice.cap_level(0, now_ns=now_ns)
+            self._empty(self.slice, since_ns, now_ns)
         if predicted < amount or self.series.asleep:
             return
         new_epoch = granted_ns > self.cut_ns
@@ -94,7 +98,7 @@ class Lessons:
                 self._pending = _Question(order, predicted, bucket.level(now_ns=now_ns), amount, in_slice)
             bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
             return
-        self._conclude(predicted, known, in_slice, amount, new_epoch, now_ns)
+        self._conclude(predicted, known, in_slice, amount, new_epoch, since_ns, now_ns)
 
     def evidence(self, level: int, *, order: int, now_ns: int) -> None:
         """A reading was used: *level* units as the server knew them. It may settle an open question."""
@@ -104,10 +108,10 @@ class Lessons:
         self._pending = None
         # Compared with what would be believed now, had the refusal not lowered the level.
         known = asked.predicted + level - asked.believed
-        self._conclude(asked.predicted, known, asked.in_slice, asked.amount, True, now_ns)
+        self._conclude(asked.predicted, known, asked.in_slice, asked.amount, True, 0, now_ns)
 
     def _conclude(
-        self, predicted: int, known: int, in_slice: int | None, amount: int, new_epoch: bool, now_ns: int
+        self, predicted: int, known: int, in_slice: int | None, amount: int, new_epoch: bool, since_ns: int, now_ns: int
     ) -> None:
         bucket = self.bucket
         doubt = max(bucket.reserve // bucket.window_ns, bucket.limit // 50, 1)
@@ -115,11 +119,11 @@ class Lessons:
             self.strangers += 1
             bucket.reserve = min(bucket.most_reserve, bucket.reserve + bucket.brim // 100)
         elif known >= amount and (in_slice is None or in_slice >= amount):
-            self._learn(predicted, new_epoch, now_ns)
+            self._learn(predicted, new_epoch, since_ns, now_ns)
 
     # -- the slice ------------------------------------------------------------
 
-    def _learn(self, predicted: int, new_epoch: bool, now_ns: int) -> None:
+    def _learn(self, predicted: int, new_epoch: bool, since_ns: int, now_ns: int) -> None:
         bucket = self.bucket
         least = max(1, bucket.limit * (NS // 4) // bucket.window_ns)
         self._grown_ns = now_ns
@@ -135,14 +139,19 @@ class Lessons:
                 now_ns=now_ns,
             )
             self._resize(size)
-            self.slice.cap_level(0, now_ns=now_ns)
+            self._empty(self.slice, since_ns, now_ns)
         elif new_epoch:
             self.helpless = self.slice.capacity <= least
             self._resize(max(least, self.slice.capacity // 2))
-            self.slice.cap_level(0, now_ns=now_ns)
+            self._empty(self.slice, since_ns, now_ns)
         elif self._worst and predicted > self._worst:
             self._resize(max(least, min(self.slice.capacity, bucket.limit - predicted)))
             self._worst = predicted
+
+    @staticmethod
+    def _empty(slice_: Bucket, since_ns: int, now_ns: int) -> None:
+        """The server's is empty since then: it holds what has flowed in."""
+        slice_.cap_level(min(slice_.brim, since_ns * slice_.limit), now_ns=now_ns)
 
     def _resize(self, units: int) -> None:
         assert self.slice is not None

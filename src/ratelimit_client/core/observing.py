@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .bucket import Bucket
+from .budget import asked_for
 from .events import Kind
 from .failure import TransportFailure
 from .groups import heed_group
@@ -302,7 +303,7 @@ def _named(
     now_ns: int,
 ) -> None:
     bucket, lessons = line.bucket, line.lessons
-    amount = max(1, ticket.amount(bucket.pays))
+    amount, asked = max(1, ticket.amount(bucket.pays)), max(1, asked_for(bucket, ticket, signals))
     reading = signals.readings.get(signals.unit or "")
     known = None
     if reading is not None and reading.remaining is not None:
@@ -314,9 +315,11 @@ def _named(
         predicted = known if known is not None else bucket.level(now_ns=now_ns)
     in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
     had = lessons.slice
-    lessons.refused(amount, predicted, in_slice, known, order=ticket.order, granted_ns=ticket.granted_ns, now_ns=now_ns)
+    refused_ns = state.budget.snap_ns(ticket, signals, jitter_ns=scheduler.jitter.ns, now_ns=now_ns)
+    sent = {"order": ticket.order, "granted_ns": ticket.granted_ns, "refused_ns": refused_ns}
+    lessons.refused(asked, predicted, in_slice, known, **sent, now_ns=now_ns)
     if known is None:
-        bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
+        bucket.cap_level((asked - 1) * bucket.window_ns, now_ns=now_ns)
     if until_ns > now_ns:
         # Nothing tells the level: the whole bucket waits; else only calls as large as the refused one.
         tells = known is not None or line.series.last_order >= 0

@@ -127,9 +127,12 @@ def _rank(ticket: Ticket) -> int:
     return ticket.seq
 
 
+_QUEUED = State.QUEUED  # a look-up in an enum's class costs more than all else in a line
+
+
 def waits(ticket: Ticket) -> bool:
     """The ticket is in the queue."""
-    return ticket.state is State.QUEUED
+    return ticket.state is _QUEUED
 
 
 @attrs.define(eq=False)
@@ -256,7 +259,7 @@ class FairQueue:
         """Take a ticket out that will not be granted; its state says so already."""
         self.waiting -= 1
         self._count(ticket, -1)
-        if ticket in self._rests:
+        if self._rests and ticket in self._rests:
             del self._rests[ticket]
         else:
             self.bands[ticket.priority].drop(ticket)

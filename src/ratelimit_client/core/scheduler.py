@@ -17,23 +17,24 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from ..errors import Closed, QueueFull
+from ..errors import Closed
 from .agenda import Agenda
 from .bucket import Bucket
 from .budget import Budget, shared_buckets
 from .concurrency import Ending, InFlightWindow
-from .cost import Cost
+from .cost import ONE_REQUEST, Cost
 from .estimate import Features
 from .events import Event, Kind
 from .failure import TransportFailure
 from .groups import leave_group
 from .jitter import ArrivalJitter
+from .joining import enter_slowly
 from .keystate import KeyState, worth_keeping
 from .observing import learn_from_answer, learn_from_event, learn_from_failure
 from .patience import expire, limit
 from .profile import ServerProfile
 from .quota import Quota, Quotas, quotas_by_key
-from .refusing import asked_to_wait, check_reachable, exceeds, too_late, would_block
+from .refusing import too_late
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .scopes import plain, present
 from .serving import serve
@@ -44,7 +45,7 @@ from .together import Group, join_at_birth, quotas_name
 
 TURN_MAX = 256
 # A look-up in an enum's class costs more than all else in a line.
-_GRANTED, _ANSWERED, _RESTING = State.GRANTED, State.ANSWERED, State.RESTING
+_QUEUED, _GRANTED, _ANSWERED, _RESTING, _ENDED = State
 _KEYS_MAX = 100_000
 
 
@@ -127,67 +128,51 @@ class Scheduler:
         Args:
             cost: what the caller states; None with *features*: it is estimated.
             patience: how long it waits in the queue for the sake of the server.
+            waits: as of ``enter``, which says what is raised.
+        """
+        stated = ONE_REQUEST if cost is None else cost  # one that is empty counts
+        ticket = Ticket(0, key, tenant, priority, stated, features, deadline_ns, now_ns, patience)
+        self.enter(ticket, waits, now_ns)
+        return ticket
+
+    def enter(self, ticket: Ticket, waits: bool, now_ns: int) -> bool:
+        """
+        Grant a new ticket at once when it fits and nobody stands before it; else queue it. True: granted.
+
+        Args:
+            ticket: one with *features* is priced now, whatever its cost says.
             waits: False: raise ``WouldBlock`` instead of queueing.
 
         Raises:
             Closed, CostExceedsQuota, QueueFull, DeadlineExpiredInQueue, DeadlineUnreachable, WouldBlock;
-            Throttled: the server asked for a longer wait than *patience* allows.
+            Throttled: the server asked for a longer wait than its patience allows.
         """
-        state = self.keys.get(key)
+        state = self.keys.get(ticket.key)
         if state is None:
-            state = self.open_key(key, now_ns=now_ns)
-        if features is not None and cost is None:
-            cost = state.price(features)
-        assert cost is not None, "a call has a cost or features to estimate it from"
-        seq = self._seq = self._seq + 1
-        ticket = Ticket(seq, key, tenant, priority, cost, features, deadline_ns, now_ns, patience)
-        if patience.hint_ns < self.least_patience_ns:
-            self.least_patience_ns = patience.hint_ns
+            state = self.open_key(ticket.key, now_ns=now_ns)
+        if ticket.features is not None:
+            ticket.cost = state.price(ticket.features)
+        self._seq = ticket.seq = self._seq + 1
+        ticket.submitted_ns = now_ns
         if self.closed:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
-        if deadline_ns is not None and deadline_ns <= now_ns:
+        if ticket.deadline_ns is not None and ticket.deadline_ns <= now_ns:
             raise too_late()
         if state.ended:
-            state.input_goes_on(tenant)
-        queue = state.queue
+            state.input_goes_on(ticket.tenant)
         slot = self.in_flight < self.max_in_flight and not (self.queued and self.agenda.starving)
-        if slot and not queue.waiting and state.open_for(cost, now_ns=now_ns):
-            self.grant(state, ticket, now_ns, waited=False)
-            return ticket
-        if queue.waiting:
-            queue.wake(now_ns=now_ns)
-        if features is None and (bucket := state.budget.never(ticket)) is not None:
-            raise exceeds(ticket, bucket)
-        if not queue.ready and slot:
-            ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
-            if ready_ns == now_ns:
-                self.grant(state, ticket, now_ns, waited=False)
-                return ticket
-        if not waits:
-            raise would_block(state, ticket, now_ns)
-        self._enqueue(state, ticket, now_ns)
-        return ticket
-
-    def _enqueue(self, state: KeyState, ticket: Ticket, now_ns: int) -> None:
-        ticket.queued_since_ns = now_ns
-        if self.queued >= self.max_queue:
-            message = (
-                f"the queue holds {self.queued} calls, its max_queue: this one was not sent; "
-                "slow down or raise max_queue"
-            )
-            raise QueueFull(message, max_queue=self.max_queue)
-        if (hint := state.too_long(ticket, now_ns=now_ns)) is not None:
-            raise asked_to_wait(ticket, hint, now_ns=now_ns)
-        if ticket.deadline_ns is not None:
-            check_reachable(state, ticket, now_ns)
-            self.agenda.end_at(ticket, ticket.deadline_ns)
-        limit(self, state, ticket, now_ns)
-        ticket.share = state.budget.share_of(ticket.cost.pairs)
-        state.queue.push(ticket, now_ns=now_ns)
-        self.queued += 1
-        self.agenda.touch(state)
-        if self._wanted and Kind.QUEUED in self._wanted:
-            self.emit(Kind.QUEUED, state.name, now_ns, priority=ticket.priority)
+        window = state.window
+        if (
+            slot
+            and not state.queue.waiting
+            and state.gate_ns <= now_ns
+            and state.breaker.since_ns is None
+            and (window.in_flight < window.base or window.has_room(now_ns=now_ns))
+            and state.budget.charge_at_once(ticket, self.jitter.ns, now_ns)
+        ):
+            self.let_out(state, ticket, False, now_ns)
+            return True
+        return enter_slowly(self, state, ticket, waits, slot, now_ns)
 
     def open_key(self, key: str, *, now_ns: int) -> KeyState:
         """Begin a key: its quotas, if the caller gave any, and the ramp."""
@@ -235,8 +220,15 @@ class Scheduler:
         return turn
 
     def grant(self, state: KeyState, ticket: Ticket, now_ns: int, *, waited: bool) -> None:
-        self.order += 1
-        ticket.order = self.order
+        """Let it out; the caller has seen that it may go."""
+        if (self._shared or state.kin) and state.budget.holds_for(ticket):
+            self.agenda.touch_all()
+        state.budget.charge(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
+        self.let_out(state, ticket, waited, now_ns)
+
+    def let_out(self, state: KeyState, ticket: Ticket, waited: bool, now_ns: int) -> None:
+        """It is charged and goes: everything else that a grant changes."""
+        self.order = ticket.order = self.order + 1
         ticket.state = _GRANTED
         ticket.granted_ns = now_ns
         if waited:
@@ -244,7 +236,7 @@ class Scheduler:
         elif state.queue.bands:
             ticket.share = state.budget.share_of(ticket.cost.pairs)
             state.queue.charge(ticket)
-        if not ticket.charged:
+        if not waited or not ticket.charged:
             ticket.charged = True
             retries = state.retries
             if now_ns >= retries.ends_ns:
@@ -253,12 +245,9 @@ class Scheduler:
         if state.breaker.since_ns is not None:
             ticket.probe = True
             state.breaker.probe_granted(now_ns=now_ns)
-        if (self._shared or state.kin) and state.budget.holds_for(ticket):
-            self.agenda.touch_all()
-        state.budget.charge(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
         if ticket.features is not None or state.evidence.total.calls:
             state.note_price(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
-        state.window.granted(now_ns=now_ns)
+        state.window.granted(now_ns)
         state.granted += 1
         # A key that was away or is new begins where service stands now, or it would take every free slot.
         if state.service > self._served:
@@ -283,12 +272,13 @@ class Scheduler:
 
     def _leave(self, state: KeyState, ticket: Ticket) -> None:
         """Out of the queue without a grant; what was held for it is everyone's again."""
-        ticket.state = State.ENDED
+        ticket.state = _ENDED
         state.queue.remove(ticket)
         self.queued -= 1
         for buckets in state.budget.by_unit.values():
             for bucket in buckets:
-                bucket.drop_hold(ticket)
+                if bucket.escrow is not None:
+                    bucket.drop_hold(ticket)
         self._moved(state)
 
     def _moved(self, state: KeyState) -> None:
@@ -302,14 +292,14 @@ class Scheduler:
     def cancel(self, ticket: Ticket, *, now_ns: int) -> None:
         """The caller went away: out of the queue, or, before anything was sent, out of its grant."""
         state = self._state_of(ticket, now_ns)
-        if ticket.state is State.QUEUED:
+        if ticket.state is _QUEUED:
             self._leave(state, ticket)
-        elif ticket.state is State.GRANTED and ticket.written_ns is None:
+        elif ticket.state is _GRANTED and ticket.written_ns is None:
             self.unsent(ticket, now_ns=now_ns)
             self.release(ticket, Ending.IGNORED, now_ns=now_ns)
-            ticket.state = State.ENDED
-        elif ticket.state is State.RESTING:
-            ticket.state = State.ENDED
+            ticket.state = _ENDED
+        elif ticket.state is _RESTING:
+            ticket.state = _ENDED
         else:
             return
         if self._wanted and Kind.CANCELLED in self._wanted:
@@ -317,7 +307,7 @@ class Scheduler:
 
     def written(self, ticket: Ticket, *, now_ns: int) -> bool:
         """The first byte of the request reached the socket. True: ``poll`` has something to do."""
-        if ticket.written_ns is not None or ticket.state is not State.GRANTED:
+        if ticket.written_ns is not None or ticket.state is not _GRANTED:
             return False
         ticket.written_ns = now_ns
         self.jitter.add(now_ns - ticket.granted_ns)
@@ -333,8 +323,8 @@ class Scheduler:
 
     def observe(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
         """An answer's head, and of an error its body, was read."""
-        if ticket.state is State.GRANTED:
-            ticket.state = State.ANSWERED
+        if ticket.state is _GRANTED:
+            ticket.state = _ANSWERED
             state = self.keys[ticket.key]
             learn_from_answer(self, state, ticket, signals, now_ns=now_ns)
             self.agenda.touch(state)
@@ -356,7 +346,7 @@ class Scheduler:
 
     def unsent(self, ticket: Ticket, *, now_ns: int) -> None:
         """Nothing was written: what was charged comes back, once."""
-        if ticket.state is State.GRANTED:
+        if ticket.state is _GRANTED:
             state = self.keys[ticket.key]
             state.budget.give_back(ticket, now_ns=now_ns)
             if ticket.probe:
@@ -374,13 +364,13 @@ class Scheduler:
         """Whether ``settle`` would change anything, so that whoever has to look for the amount may leave it."""
         return matters(self, self.keys[ticket.key], unit, now_ns=now_ns)
 
-    def release(self, ticket: Ticket, ending: Ending, *, now_ns: int) -> None:
+    def release(self, ticket: Ticket, ending: Ending, now_ns: int) -> None:
         """The slot is free. The ticket rests until it is sent back or forgotten."""
         if ticket.state is not _GRANTED and ticket.state is not _ANSWERED:
             return
         state = self.keys[ticket.key]
         ticket.state = _RESTING
-        state.window.ended(ending, ticket.granted_ns, now_ns=now_ns)
+        state.window.ended(ending, ticket.granted_ns, now_ns)
         self.in_flight -= 1
         if self.queued:
             self.agenda.touch(state)
@@ -389,13 +379,13 @@ class Scheduler:
 
     def requeue(self, ticket: Ticket, *, not_before_ns: int, now_ns: int) -> None:
         """The same ticket again, at its old rank, not before an instant."""
-        if ticket.state is not State.RESTING:
+        if ticket.state is not _RESTING:
             message = "only a released ticket can be sent back"
             raise ValueError(message)
         state = self._state_of(ticket, now_ns)
         if self.closed:
             raise Closed("the limiter was closed while the call waited to be sent again")
-        ticket.state = State.QUEUED
+        ticket.state = _QUEUED
         ticket.written_ns, ticket.settled, ticket.probe = None, None, False
         ticket.not_before_ns = not_before_ns
         ticket.queued_since_ns = now_ns

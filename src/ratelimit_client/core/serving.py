@@ -44,6 +44,8 @@ def serve(scheduler: Scheduler, state: KeyState, turn: Turn, most: int, now_ns: 
             scheduler.agenda.plan(state, wake_ns, now_ns=now_ns)
             return more
         granted += 1
+        if queue.waiting:
+            _set_reserves(state)  # with this one gone, what is left may be less than they are
     if queue.ready:
         return True
     _keep_for_bands(scheduler, state, now_ns)
@@ -80,6 +82,8 @@ def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, n
     ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
     if ready_ns != now_ns:
         return False
+    if not ticket.charged:
+        ticket.share = state.budget.share_of(ticket.cost.pairs)
     state.queue.take(ticket)
     scheduler.queued -= 1
     scheduler.grant(state, ticket, now_ns, waited=True)

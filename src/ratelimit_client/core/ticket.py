@@ -8,7 +8,7 @@ end, over all its attempts. It only carries; the scheduler moves it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
@@ -51,11 +51,34 @@ class Patience:
 ENDLESS = Patience()
 
 
-@attrs.define(eq=False)
-class Ticket:
+class _Unborn:
+    """What a ticket is before anything happened to it; much of it stays, and then takes neither time nor room."""
+
+    state: State = State.QUEUED
+    granted_ns: int = 0
+    order: int = -1
+    charged: bool = False
+    marks: Sequence[tuple[str, int, int, int]] = ()
+    paid: Mapping[str, tuple[Bucket, ...]] = _NOTHING
+    waiter: object = None
+    written_ns: int | None = None
+    not_before_ns: int = 0
+    priced: int = -1
+    share: int = 0
+    probe: bool = False
+    levels: list[int] | None = None
+    settled: Mapping[str, int] | None = None
+    evidence: object = None
+    error: Exception | None = None
+    waited_ns: int = 0
+    queued_since_ns: int = 0
+
+
+@attrs.define(eq=False, slots=False)
+class Ticket(_Unborn):
     """
     Args:
-        seq: its rank, kept over all attempts.
+        seq: its rank, kept over all attempts; 0 before it is submitted.
         key, tenant, priority: whose queue, whose turn, which band.
         cost: what it pays; for an estimated call the price at the last grant.
         features: what its body showed, when the cost is an estimate.
@@ -82,24 +105,6 @@ class Ticket:
     deadline_ns: int | None
     submitted_ns: int
     patience: Patience = ENDLESS
-    state: State = State.QUEUED
-    not_before_ns: int = 0
-    granted_ns: int = 0
-    written_ns: int | None = None
-    order: int = -1
-    charged: bool = False
-    priced: int = -1
-    share: int = 0
-    probe: bool = False
-    marks: tuple[tuple[str, int, int, int], ...] = ()
-    paid: Mapping[str, tuple[Bucket, ...]] = _NOTHING
-    levels: list[int] | None = None
-    settled: Mapping[str, int] | None = None
-    evidence: object = None
-    error: Exception | None = None
-    waiter: object = None
-    waited_ns: int = 0
-    queued_since_ns: int = 0
 
     def mark(self, unit: str) -> tuple[int, int, int]:
         """(amount, mark, total) of the last grant in *unit*; zeros when it paid none."""

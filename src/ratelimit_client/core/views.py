@@ -120,7 +120,8 @@ def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, no
     state = scheduler.keys.get(key)
     if state is None:
         return Explanation(True, 0.0, None, 0, f"nothing is known of {key!r:.130} yet: the call can go now")
-    probe = Ticket(0, key, "", priority, cost, None, None, now_ns, state=State.RESTING)
+    probe = Ticket(0, key, "", priority, cost, None, None, now_ns)
+    probe.state = State.RESTING
     bucket = state.budget.never(probe)
     if bucket is not None:
         amount = probe.amount(bucket.pays)

@@ -39,7 +39,7 @@ from ..core.units import to_ns, to_s
 from ..errors import Closed, DeadlineExceeded, DeadlineExpiredInQueue, ResponseError, Throttled
 from .answers import error_body, response_error, sentence, status_of
 from .desk import Desk
-from .permit import BARE, Ask, Permit, Place
+from .permit import BARE, Permit, Place
 
 if TYPE_CHECKING:
     from .retrying import RetryLoop
@@ -60,7 +60,7 @@ class Attempt(Permit):
 
     _may_be_dropped = True
 
-    def __init__(self, desk: Desk, ask: Ask, call: Attempts, number: int) -> None:
+    def __init__(self, desk: Desk, ask: Ticket, call: Attempts, number: int) -> None:
         super().__init__(desk, ask)
         self._call = call
         self._again = self._held = False
@@ -213,7 +213,7 @@ class Attempts:
         "request_id",
     )
 
-    def __init__(self, desk: Desk, ask: Ask, policy: RetryPolicy) -> None:
+    def __init__(self, desk: Desk, ask: Ticket, policy: RetryPolicy) -> None:
         self._desk = desk
         self._ask = ask
         self._policy = policy
@@ -309,9 +309,7 @@ class Attempts:
             not_before_ns = desk.clock.monotonic_ns() + to_ns(seconds)
         if desk.pacing is not None:
             await desk.pace(desk.pacing, ticket.deadline_ns)
-        desk.dispatcher.requeue(ticket, not_before_ns)
-        waiter: Any = ticket.waiter
-        await waiter
+        await desk.dispatcher.requeue(ticket, not_before_ns)
 
     def _left_s(self) -> float:
         """Seconds until the policy allows the next attempt."""
@@ -401,5 +399,5 @@ class Attempts:
 
     def __repr__(self) -> str:
         if not self._number:
-            return f"<Attempts of {self._ask[0]!r}, none yet>"
-        return f"<Attempts of {self._ask[0]!r}, at number {self._number}>"
+            return f"<Attempts of {self._ask.key!r}, none yet>"
+        return f"<Attempts of {self._ask.key!r}, at number {self._number}>"

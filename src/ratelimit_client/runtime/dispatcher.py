@@ -27,13 +27,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVarTuple
 
 from ..core.concurrency import Ending
-from ..core.cost import Cost
-from ..core.estimate import Features
 from ..core.failure import TransportFailure
 from ..core.retry import CallHistory, GiveUp, RetryAt, RetryPolicy
 from ..core.scheduler import Scheduler
 from ..core.signals import Signals
-from ..core.ticket import Patience, State, Ticket
+from ..core.ticket import State, Ticket
 from ..errors import Closed
 from .alarm import Alarm
 from .clock import Clock
@@ -97,20 +95,9 @@ class Dispatcher(LoopBound):
 
     # -- the life of a ticket ---------------------------------------------------
 
-    def submit(
-        self,
-        key: str,
-        cost: Cost | None,
-        features: Features | None,
-        priority: int,
-        tenant: str,
-        deadline_ns: int | None,
-        patience: Patience,
-        *,
-        waits: bool = True,
-    ) -> Ticket:
+    def submit(self, ticket: Ticket, waits: bool = True) -> asyncio.Future[None] | None:
         """
-        Ask for a turn. ``ticket.waiter`` is None when it was granted at once, else a future.
+        Ask for a turn. Returns None when it was granted at once, else what its task is to wait for.
 
         Raises:
             NotAdmitted, CostExceedsQuota, WrongLoop: and nothing was charged.
@@ -120,37 +107,26 @@ class Dispatcher(LoopBound):
             self._move_to(loop)
         if self.draining or self.closed:
             raise self._no_entry()
-        ticket = self.scheduler.submit(
-            key,
-            cost=cost,
-            features=features,
-            priority=priority,
-            tenant=tenant,
-            deadline_ns=deadline_ns,
-            patience=patience,
-            waits=waits,
-            now_ns=self._now_ns(),
-        )
-        if ticket.state is _GRANTED:
-            self.out += 1
-            self.row += 1
-            if self.on_room:
-                self._tell_room()
-        else:
-            self._wait(ticket, loop)
-        return ticket
+        if not self.scheduler.enter(ticket, waits, self._now_ns()):
+            return self._wait(ticket, loop)
+        self.out += 1
+        self.row += 1
+        if self.on_room:
+            self._tell_room()
+        return None
 
-    def requeue(self, ticket: Ticket, not_before_ns: int) -> None:
-        """Back into the queue with its rank, after its release; ``ticket.waiter`` is a future again."""
+    def requeue(self, ticket: Ticket, not_before_ns: int) -> asyncio.Future[None]:
+        """Back into the queue with its rank, after its release; returns what its task is to wait for."""
         loop = self.here()
         self.scheduler.requeue(ticket, not_before_ns=not_before_ns, now_ns=self._now_ns())
-        self._wait(ticket, loop)
+        return self._wait(ticket, loop)
 
-    def _wait(self, ticket: Ticket, loop: asyncio.AbstractEventLoop) -> None:
-        ticket.waiter = loop.create_future()
+    def _wait(self, ticket: Ticket, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        ticket.waiter = waiter = loop.create_future()
         self.waiting += 1
         self.row = 0
         self.turn_soon()
+        return waiter
 
     def take_back(self, ticket: Ticket) -> None:
         """The wait ended without the call going on: leave the queue, or give back a grant. Idempotent."""
@@ -222,7 +198,7 @@ class Dispatcher(LoopBound):
     def release(self, ticket: Ticket, ending: Ending) -> None:
         """The slot is free again."""
         self.out -= 1
-        self.scheduler.release(ticket, ending, now_ns=self._now_ns())
+        self.scheduler.release(ticket, ending, self._now_ns())
         if self.waiting or self._resting or self.instruments.listening:
             self._something_changed()
 

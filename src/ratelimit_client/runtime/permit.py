@@ -22,11 +22,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ..core.concurrency import Ending
-from ..core.cost import Cost
-from ..core.estimate import Features
 from ..core.failure import TransportFailure
 from ..core.signals import Reason, Signals
-from ..core.ticket import Patience, Ticket
+from ..core.ticket import Ticket
 from ..core.units import NS
 from ..dialects.dialect import Dialect
 from ..errors import DeadlineExceeded, ResponseError, WouldBlock
@@ -36,9 +34,6 @@ from .dispatcher import ROW
 from .failures import answer_on, failure_of
 from .hearing import hear
 from .waiting import Waiting
-
-Ask = tuple[str, Cost | None, Features | None, int, str, int | None, Patience]
-"""key, cost, features, priority, tenant, deadline_ns, patience: what ``Dispatcher.submit`` takes."""
 
 _OVERLOAD_STATUS = frozenset({503, 529})
 
@@ -88,9 +83,9 @@ class Permit:
     _may_be_dropped = False
     """Before it was entered, without a warning."""
 
-    def __init__(self, desk: Desk, ask: Ask) -> None:
+    def __init__(self, desk: Desk, ask: Ticket) -> None:
         self._desk = desk
-        self._ask: Ask | None = ask
+        self._ask: Ticket | None = ask
         self._place = _OUTSIDE
         self._ticket: Ticket | None = None
         self._signals: Signals | None = None
@@ -106,20 +101,30 @@ class Permit:
             return self._enter_otherwise(ask)
         self._ask = None
         dispatcher = self._desk.dispatcher
-        self._ticket = ticket = dispatcher.submit(*ask)
-        waiter: Any = ticket.waiter
+        waiter = dispatcher.submit(ask)
+        self._ticket = ask
         if waiter is not None:
             return Waiting(self, waiter)
         if dispatcher.row >= ROW:
             dispatcher.row = 0
-            return Waiting(self, asyncio.sleep(0))
-        if ticket.deadline_ns is None:
+            return self._after_a_round(ask)
+        if ask.deadline_ns is None:
             self._place = _INSIDE
         else:
-            self.begin(ticket)
+            self.begin(ask)
         return _at_once(self)
 
-    def _enter_otherwise(self, ask: Ask | None) -> Coroutine[Any, Any, Self]:
+    async def _after_a_round(self, ticket: Ticket) -> Self:
+        """It is granted, and many were before it: let others live first."""
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            self.not_granted()
+            raise
+        self.begin(ticket)
+        return self
+
+    def _enter_otherwise(self, ask: Ticket | None) -> Coroutine[Any, Any, Self]:
         """It was granted before it is entered, or it has to be paced first."""
         if ask is not None:
             return self._paced(ask)
@@ -128,17 +133,16 @@ class Permit:
         self.begin(self.ticket)
         return _at_once(self)
 
-    async def _paced(self, ask: Ask) -> Self:
+    async def _paced(self, ask: Ticket) -> Self:
         desk = self._desk
         if desk.pacing is not None:
-            await desk.pace(desk.pacing, ask[5])
+            await desk.pace(desk.pacing, ask.deadline_ns)
         self._ask = None
-        dispatcher = desk.dispatcher
-        self._ticket = ticket = dispatcher.submit(*ask)
-        if ticket.waiter is not None:
-            waiter: Any = ticket.waiter
+        waiter = desk.dispatcher.submit(ask)
+        self._ticket = ask
+        if waiter is not None:
             return await Waiting(self, waiter)
-        self.begin(ticket)
+        self.begin(ask)
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -172,7 +176,8 @@ class Permit:
         if ask is None:
             raise _used_up()
         self._ask = None
-        self._ticket = self._desk.dispatcher.submit(*ask, waits=False)
+        self._desk.dispatcher.submit(ask, waits=False)
+        self._ticket = ask
         self._place = _GRANTED
         if pacing is not None:
             pacing.take()  # not before it is granted: a call that cannot go takes no start from others
@@ -393,13 +398,10 @@ class Permit:
                 warnings.warn(f"{self!r} was never left: use it with 'async with'", ResourceWarning, stacklevel=2)
 
     def __repr__(self) -> str:
-        if self._ask is not None:
-            key, cost = self._ask[:2]
-        elif self._ticket is not None:
-            key, cost = self._ticket.key, self._ticket.cost
-        else:
+        ticket = self._ask or self._ticket
+        if ticket is None:
             return f"<{type(self).__name__} that was not admitted>"
-        return f"<{type(self).__name__} {key}: {cost!r}, {self._place.name.lower()}>"
+        return f"<{type(self).__name__} {ticket.key}: {ticket.cost!r}, {self._place.name.lower()}>"
 
 
 async def _at_once(permit: P) -> P:

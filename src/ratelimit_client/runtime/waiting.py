@@ -8,12 +8,19 @@ and what was held for it is given back before anything else runs.
 Theory. ``await`` asks an object for three things: the future to sleep on, what to do
 when it is woken, and what to do when something is thrown in. A coroutine answers
 them with a frame of 250 bytes. A hundred thousand calls may wait at once, so here
-they are answered by hand, in 64. The future's own iterator does the sleeping.
+they are answered by hand, in 48, by the protocol between a future and its task.
+
+Once it is awaited it is *asleep*, and there it has no ``throw`` to be asked by: what
+is thrown in is then raised where the ``await`` stands, and the wait, which nobody
+holds any more, gives back what it held as it goes. A ``throw`` of its own would stand
+in the traceback that the cancelled task keeps, and keep permit and ticket with it
+until the collector comes: a third of what cancelling costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator
+import asyncio
+from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -23,39 +30,59 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="Permit")
 
 
-class Waiting(Coroutine[Any, Any, P], Generic[P]):
-    """The wait of one permit for its turn; awaiting it gives the permit, inside."""
+class Asleep(Generic[P]):
+    """The wait of one permit for its turn, under way."""
 
-    __slots__ = ("_permit", "_steps")
+    __slots__ = ("_permit", "_turn")
 
-    def __init__(self, permit: P, turn: Awaitable[object]) -> None:
+    def __init__(self, permit: P, turn: asyncio.Future[None]) -> None:
         self._permit = permit
-        self._steps: Generator[Any, Any, Any] | None = turn.__await__()
+        self._turn: asyncio.Future[None] | None = turn
         """None when it is over: what becomes of the permit then is no business of this."""
 
-    def __await__(self) -> Generator[Any, Any, P]:
+    def __await__(self) -> Generator[Any, None, P]:
+        return self  # type: ignore[return-value]  # an iterator is all that await needs
+
+    def __iter__(self) -> Asleep[P]:
         return self
 
-    def __iter__(self) -> Waiting[P]:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any, /) -> Any:
+    def __next__(self) -> asyncio.Future[None]:
         """One step: what to sleep on, or StopIteration with the permit."""
-        steps = self._steps
-        if steps is None:
+        turn = self._turn
+        if turn is None:
             raise RuntimeError("this wait is over: ask the limiter for another permit")
-        try:
-            return steps.send(value)
-        except StopIteration:
-            self._steps = None
-        except BaseException:
-            self._steps = None
-            raise
-        self._permit.begin(self._permit.ticket)
-        raise StopIteration(self._permit)
+        if not turn.done():
+            turn._asyncio_future_blocking = True
+            return turn
+        self._turn = None
+        turn.result()
+        permit = self._permit
+        permit.begin(permit.ticket)
+        raise StopIteration(permit)
+
+    def send(self, value: Any, /) -> asyncio.Future[None]:
+        return self.__next__()
+
+    def close(self) -> None:
+        """The task is gone, or cancelled: leave without a trace."""
+        if self._turn is not None:
+            self._turn = None
+            self._permit.not_granted()
+
+    def __del__(self) -> None:
+        # Nobody awaits it, so nobody would give back what it will be granted.
+        if self._turn is not None:
+            self.close()
+
+
+class Waiting(Asleep[P], Coroutine[Any, Any, P]):
+    """The same before it is awaited: whoever steps it by hand has a coroutine before him."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, P]:
+        self.__class__ = Asleep  # type: ignore[assignment]  # the same two slots
+        return self  # type: ignore[return-value]  # an iterator is all that await needs
 
     def throw(
         self,
@@ -68,14 +95,3 @@ class Waiting(Coroutine[Any, Any, P], Generic[P]):
         self.close()
         thrown = kind if isinstance(kind, BaseException) else error if isinstance(error, BaseException) else kind()
         raise thrown
-
-    def close(self) -> None:
-        """The task is gone."""
-        steps, self._steps = self._steps, None
-        if steps is not None:
-            self._permit.not_granted()
-            steps.close()
-
-    def __del__(self) -> None:
-        # Nobody awaits it, so nobody would give back what it will be granted.
-        self.close()
