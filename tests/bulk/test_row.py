@@ -50,6 +50,31 @@ def test_the_identity_is_over_the_bytes_of_method_url_and_body() -> None:
     assert (row.number, row.offset, row.url, row.model) == (7, 100, URL, "m")
 
 
+SHOWN = st.sampled_from(["model", "stream", "messages", "max_tokens", "n"])
+VALUES = st.recursive(st.none() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3))
+
+
+@given(
+    st.text(min_size=1),
+    st.dictionaries(
+        st.sampled_from(["model", "stream", "messages", "max_tokens", "n"]) | st.text(), VALUES, max_size=5
+    ),
+    st.sampled_from(["", " ", "}", ', "x": 1', ', "y": "\\ud800"']),
+)
+def test_the_usual_layout_is_read_as_any_other(name: str, body: dict[str, Any], more: str) -> None:
+    """
+    Whatever is odd about it: the short way says what the long way says, which a space in another place leads to.
+    """
+    inner = json.dumps(body, ensure_ascii=False)[:-1] + more
+    text = f'"custom_id": {json.dumps(name, ensure_ascii=False)}, "method": "POST", "url": "{URL}", "body": {inner}}}}}'
+    usual, other = (read_row(line(start + text)) for start in ("{", "{ "))
+    if isinstance(usual, Row) or usual.custom_id is not None:
+        assert (type(usual), usual.custom_id, usual.id, usual.mark) == (type(other), name, other.id, other.mark)
+    if isinstance(usual, Row) and isinstance(other, Row):
+        assert (usual.body, usual.url, usual.model) == (other.body, other.url, other.model)
+        assert (usual.name, usual.features, usual.carried) == (other.name, other.features, other.carried)
+
+
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()), max_size=5))
 def test_the_body_is_sent_as_it_stands(body: dict[str, Any]) -> None:
     """

@@ -92,6 +92,12 @@ class Splitter:
         *whole, rest = chunk.split(b"\n")
         lines = []
         for piece in whole:
+            if self._length == 0 and piece[-1:] == b"}" and self._number > 1 and len(piece) <= self._cap:
+                # What follows, for a line in one piece that needs nothing taken off.
+                lines.append(Line(self._number, self._offset, piece))
+                self._number += 1
+                self._offset += len(piece) + 1
+                continue
             self._take(piece)
             line = self._finish()
             if line is not None:

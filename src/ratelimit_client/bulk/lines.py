@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NamedTuple
 
 from .row import DUPLICATE, INVALID_LINE, Flaw, Row
@@ -74,7 +75,8 @@ def error_line(
 
 
 def _response_head(status: int, request_id: str | None) -> str:
-    return f'{{"status_code": {status}, "request_id": {json.dumps(request_id)}, "body": '
+    name = "null" if request_id is None else encode_basestring_ascii(request_id)
+    return f'{{"status_code": {status}, "request_id": {name}, "body": '
 
 
 def one_line(content: bytes) -> bytes:

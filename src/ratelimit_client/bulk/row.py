@@ -14,6 +14,7 @@ of an answer. Nothing here raises for what a line says.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from hashlib import sha256
@@ -24,7 +25,7 @@ import attrs
 from ..core.estimate import Features
 from ..dialects.features import Counter, features_of
 from .jsonl import LINE_CAP, Line
-from .scan import Member, NotJSON, members
+from .scan import Member, NotJSON, members, value_of
 
 # The endpoints of the Batch API and all that look like them; anything else could leave the origin (a second
 # slash, a dot segment, an escape) or smuggle a query.
@@ -162,6 +163,9 @@ def read_row(line: Line) -> Row | Flaw:
     """The row that *line* is, or what is wrong with it."""
     if line.digest is not None:
         return _no_row(line, f"is longer than {LINE_CAP // 1_000_000} MB")
+    usual = _USUAL.fullmatch(line.data)
+    if usual is not None and (row := _usual_row(line, *usual.groups())) is not None:
+        return row
     try:
         text = line.data.decode()
     except UnicodeDecodeError as error:
@@ -178,6 +182,36 @@ def read_row(line: Line) -> Row | Flaw:
     if wrong is not None:
         return _no_row(line, wrong)
     return _row(line, text, found, name)
+
+
+def _usual_row(line: Line, name: bytes, method: bytes, url: bytes, body: bytes) -> Row | None:
+    """
+    The row of a line in the usual layout, at a third of the cost; None when something about it needs a closer look.
+
+    Only the body is parsed. When it is one object, the line is one: all else was matched to the last byte.
+    """
+    try:
+        custom_id = name.decode()
+        shown = value_of(body)
+    except (UnicodeDecodeError, NotJSON):
+        return None
+    path = url[1:-1].decode()
+    if len(custom_id) > _CUSTOM_ID_CAP or not _is_endpoint(path) or shown.get("stream"):
+        return None
+    model = shown.get("model")
+    return Row(
+        line.number,
+        line.offset,
+        len(line.data),
+        custom_id,
+        f'"{custom_id}"',
+        "rlc_" + sha256(method + url + body).hexdigest()[:20],
+        int.from_bytes(sha256(name).digest()[:8], "big"),
+        path,
+        body,
+        model if isinstance(model, str) else "",
+        features_of(shown, path),
+    )
 
 
 def _row(line: Line, text: str, found: dict[str, Member], name: Member) -> Row | Flaw:
@@ -271,6 +305,7 @@ def _problem(found: dict[str, Member]) -> tuple[str, str] | None:
     return None
 
 
+@functools.lru_cache(maxsize=256)
 def _is_endpoint(url: str) -> bool:
     return _URL.fullmatch(url) is not None and "//" not in url
 

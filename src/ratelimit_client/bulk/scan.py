@@ -4,7 +4,8 @@ Where the members of a JSON object stand in its text.
 Law of this file: exact spans, one parse. ``text[start:end]`` of a member is the
 very text of its value, so a body can be hashed and sent as the user wrote it:
 spacing, order of keys, spelling of numbers and all. The values are parsed by the
-C scanner of the standard library on the way, and nothing is parsed twice.
+C scanner of the standard library on the way, and nothing is parsed twice. Where a
+text is known to be one value, orjson may do it.
 
 Of a key that occurs twice the last counts, as everywhere in Python's ``json``.
 NaN and Infinity are no JSON.
@@ -16,6 +17,11 @@ import json
 import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # in json.decoder since 2.0, missing in typeshed
 from typing import Any, Final, NamedTuple
+
+try:
+    import orjson
+except ImportError:  # the extra [fast] is not installed
+    orjson = None  # type: ignore[assignment, unused-ignore]  # unused where orjson is not installed
 
 
 class Member(NamedTuple):
@@ -36,6 +42,28 @@ def _refuse_constant(name: str) -> Any:
 
 _scan_value: Final = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]  # the same
 _space: Final = re.compile(r"[ \t\r\n]*").match
+
+
+def value_of(raw: bytes) -> Any:
+    """
+    The value that *raw* is from its first byte to its last.
+
+    Raises:
+        NotJSON: it is none, or holds what only ``members`` knows a sentence for.
+    """
+    if orjson is not None:
+        try:
+            return orjson.loads(raw)
+        except ValueError:  # it refuses lone surrogates, which prompts contain
+            pass
+    try:
+        text = raw.decode()
+        value, end = _scan_value(text, 0)
+    except (ValueError, StopIteration, RecursionError) as error:
+        raise NotJSON(f"is not JSON: {error}") from None
+    if end != len(text):
+        raise NotJSON("is not JSON: something follows")
+    return value
 
 
 def _skip(text: str, at: int) -> int:

@@ -15,13 +15,15 @@ import argparse
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ..bulk.shards import Shard
 from ..core.quota import Quota, Quotas
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ..bulk.shards import Shard
 
 PREFIX: Final = "RATELIMIT_CLIENT_"
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?", re.ASCII)
@@ -185,6 +187,8 @@ def part(value: str) -> Shard:
     found = _PART.fullmatch(value.strip())
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise ValueError(f"{value!r} is no shard; write I/N with I from 1 to N: 3/8")
+    from ..bulk.shards import Shard  # and with it all that reads rows, which --help never does
+
     return Shard(int(found[1]), int(found[2]))
 
 

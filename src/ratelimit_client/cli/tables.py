@@ -8,11 +8,10 @@ check and the default of an option at once; nothing is said twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ..bulk.retry import Codes
 from ..runtime.secret import mask
 from .counter import CHARACTERS, TIKTOKEN
 from .options import (
@@ -30,6 +29,16 @@ from .options import (
     url_shown,
     whole,
 )
+
+if TYPE_CHECKING:
+    from ..bulk.retry import Codes
+
+
+def _codes(value: str) -> Codes:
+    from ..bulk.retry import Codes  # and with it files and asyncio, which --help never needs
+
+    return Codes.read(value)
+
 
 _LIMIT: Final = Option(
     flag="--limit",
@@ -152,7 +161,7 @@ RETRY: Final = (
     Option(
         flag="--codes",
         metavar="429,5xx",
-        read=Codes.read,
+        read=_codes,
         help="only rows that failed with these statuses, or codes of the errors file (all)",
     ),
     *(option for option in RUN if option.flag not in _NOT_OF_RETRY),

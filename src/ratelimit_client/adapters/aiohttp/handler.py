@@ -87,6 +87,11 @@ class Handler(ResponseHandler):
         else:
             super().data_received(data)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Called with every body, also where nothing was held back; then there is nothing to do."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def feed_data(self, data: tuple[Any, aiohttp.StreamReader], size: int = 0) -> None:
         """A head is whole. Interim ones are nobody's business; the final one ends the wait for it."""
         code = data[0].code

@@ -97,12 +97,16 @@ def check(name: Any, value: Any) -> None:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError(f"{name!r:.128} is no name of a header")
-    if not isinstance(value, str) or not _VALUE.fullmatch(value) or len(value) > _LONGEST_VALUE:
+    if not isinstance(value, str) or not _can_be_sent(value) or len(value) > _LONGEST_VALUE:
         message = (
             f"the header {name} has a value that cannot be sent: text of at most {_LONGEST_VALUE} "
             "printable ASCII characters, without line breaks"
         )
         raise ConfigurationError(message)
+
+
+def _can_be_sent(value: str) -> bool:
+    return (value.isascii() and value.isprintable()) or _VALUE.fullmatch(value) is not None
 
 
 def standing(

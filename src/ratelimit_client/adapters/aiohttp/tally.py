@@ -31,6 +31,9 @@ _PARTS = {
 }
 
 
+_NO_PART = ("", "")
+
+
 class Tally:
     """
     The counts of one client.
@@ -65,13 +68,12 @@ class Tally:
         if not isinstance(usage, dict):
             return
         for name, value in usage.items():
-            if name in _WHOLE:
-                kind = _WHOLE[name]
-            elif name in _PARTS and isinstance(value, dict):
-                part, kind = _PARTS[name]
+            kind = _WHOLE.get(name)
+            if kind is None:
+                part, kind = _PARTS.get(name, _NO_PART)
+                if not part or not isinstance(value, dict):
+                    continue
                 value = value.get(part)
-            else:
-                continue
             if amount := whole_tokens(value):
                 self.tokens[key, kind] += amount
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import shlex
 import signal
@@ -43,6 +44,8 @@ from ..view import Watch
 from ..voice import PROGRAM, Voice, logging_to
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
+# New objects, of those that may be in cycles, after which they are looked for: all that hundreds of rows bring.
+_YOUNG = 10_000
 # Must not be in the command that resumes: it would throw away what is there.
 _ONCE = "--overwrite"
 
@@ -80,13 +83,31 @@ def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
         job.engine.priors = learnt.of(base_url(options["base_url"]))
         if words:
             voice.say(words)
-        summary = asyncio.run(_run(job, client, resume_command(request), voice, options))
+        with _collected_seldom():
+            summary = asyncio.run(_run(job, client, resume_command(request), voice, options))
     finally:
         source.close()
     if options["state"]:
         _save_state(options, learnt, job, voice)
     _say_summary(summary, options, voice)
     return summary.exit_code
+
+
+@contextlib.contextmanager
+def _collected_seldom() -> Iterator[None]:
+    """
+    Look for cycles where there may be some, and not at what stands to the end.
+
+    A row leaves none, and those under way alone would set the collector off many times a second.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _save_state(options: Mapping[str, Any], learnt: State, job: Job, voice: Voice) -> None:
