@@ -23,7 +23,7 @@ define whole
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ci nightly coverage compat bench lint dist reproducible sbom audit workflows clean
+.PHONY: help demo test test-ci nightly coverage compat bench bench-full gate lint dist reproducible sbom audit workflows clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,6 +59,13 @@ compat: $(STAMP)  ## the examples of examples/frameworks, each with its framewor
 
 bench: $(STAMP)  ## the measurements that README and docs quote
 	@$(PY) -m benchmarks
+
+bench-full: bench  ## the same, a job of ten million rows, and the race against the peers, each installed in an environment of its own: hours
+	@$(PY) -m benchmarks growth-full
+	@$(PY) -m benchmarks race-peers
+
+gate: $(STAMP)  ## has anything grown more costly than benchmarks/gate/baseline.json? Counts instructions; needs valgrind
+	@$(PY) -m benchmarks.gate
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	@$(PY) -m ruff check .

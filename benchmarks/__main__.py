@@ -3,8 +3,12 @@
 
 Results go to benchmarks/results/latest.json, with the machine, the versions and the
 commit they are of; docs/benchmarks.md is written from that file. With names
-(``python -m benchmarks models race cpu sdk micro proxy``) only those parts run, and the
+(``python -m benchmarks models race cpu sdk micro startup proxy``) only those parts run, and the
 others keep their figures and the commit these were measured at.
+
+``python -m benchmarks race-peers`` runs the race against the peers, which takes hours and goes on
+where it stopped; ``--help`` tells what it can be narrowed to. ``growth-full`` is ``growth`` up to ten
+million rows.
 """
 
 from __future__ import annotations
@@ -14,13 +18,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import cpu, micro, openai_sdk, page, proxy, race
+from . import cpu, growth, micro, openai_sdk, page, proxy, race, startup
 from .models import contention, ramp, reconciliation, second_look, storms
 
 HERE = Path(__file__).parent
@@ -46,6 +50,8 @@ PARTS: dict[str, Callable[[], Any]] = {
     "cpu": cpu.cpu,
     "sdk": openai_sdk.sdk,
     "micro": micro.micro,
+    "growth": growth.growth,
+    "startup": startup.startup,
     "proxy": proxy.proxy,
 }
 
@@ -80,20 +86,29 @@ def _version(name: str) -> str:
 
 def main(names: list[str]) -> int:
     """Run the parts named (all without a name) and write what they found."""
+    if names[:1] == ["race-peers"]:
+        commit = about()["commit"]
+        return _main({"peers": lambda: race.peers(names[1:], of=commit)})
+    if names == ["growth-full"]:
+        return _main({"growth": growth.growth_full})
     unknown = set(names) - set(PARTS)
     if unknown:
         print(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
+    return _main({name: PARTS[name] for name in names or PARTS})
+
+
+def _main(parts: Mapping[str, Callable[[], Any]]) -> int:
     results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-    for name in names or list(PARTS):
+    for name, part in parts.items():
         print(f"== {name}", flush=True)
-        found = PARTS[name]()
+        found = part()
         print(json.dumps(found, indent=2), flush=True)
         results[name] = {"of": about(), "found": found}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (HERE.parent / "docs" / "benchmarks.md").write_text(page.page(results), encoding="utf-8")
+    page.write(results)
     return 0
 
 

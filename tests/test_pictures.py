@@ -34,9 +34,9 @@ def run(*words: str, path: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_picture_is_there(pictures: ModuleType) -> None:
     """
-    And none that the script does not make.
+    And none that the script does not make, but for the plots, which are drawn of numbers.
     """
-    names = {path.stem for path in (ROOT / "docs").rglob("*.svg")}
+    names = {path.stem for path in (ROOT / "docs").rglob("*.svg") if path.parent.name != "plots"}
 
     assert names == set(pictures.PICTURES)
 

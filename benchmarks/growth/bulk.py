@@ -1,7 +1,7 @@
 """
 What a job of many rows costs in memory, and how long a resume takes to begin.
 
-    python -m benchmarks.bulk_memory [rows|ids|resume]... [--rows N] [--ids N]
+    python benchmarks/growth/bulk.py [rows|ids|resume]... [--rows N] [--ids N]
 
 Law of this file: every figure is of a process of its own, which says itself what its
 largest resident set was (VmHWM: reset by exec, so nothing of the parent is in it).
@@ -46,6 +46,8 @@ from ratelimit_client.runtime.desk import Told
 URL: Final = "http://127.0.0.1:1/v1"
 ROWS: Final = 1_000_000
 IDS: Final = 10_000_000
+POINT_S: Final = 3600.0
+"""At most, for one process."""
 _BATCH: Final = 1000
 
 ANSWER: Final = json.dumps(
@@ -135,9 +137,9 @@ async def _run_rows(place: Path, count: int) -> dict[str, Any]:
     )
     tenths: list[float] = []
     watching = asyncio.create_task(_watch(job, count, tenths))
-    began = time.perf_counter()
+    began, began_cpu_s = time.perf_counter(), time.process_time()
     await job.run()
-    seconds = time.perf_counter() - began
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu_s
     watching.cancel()
     output.close()
     source.close()
@@ -146,6 +148,7 @@ async def _run_rows(place: Path, count: int) -> dict[str, Any]:
     return {
         "rows": count,
         "seconds": round(seconds, 1),
+        "cpu_s": round(cpu_s, 1),
         "largest_mb": round(memory_mb(), 1),
         "after_each_tenth_mb": tenths,
         "table_mb": round(output.ledger.table.nbytes / 1e6, 1),
@@ -199,8 +202,8 @@ CHILDREN: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
 
 def measured(name: str, count: int) -> dict[str, Any]:
     """The figures that a child gives."""
-    words = [sys.executable, "-m", "benchmarks.bulk_memory", "--child", name, "--rows", str(count)]
-    done = subprocess.run(words, capture_output=True, check=True, cwd=Path(__file__).parent.parent)
+    words = [sys.executable, __file__, "--child", name, "--rows", str(count)]
+    done = subprocess.run(words, capture_output=True, check=True, timeout=POINT_S)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
 
@@ -230,6 +233,9 @@ def _resume(place: Path) -> dict[str, float]:
     while process.poll() is None:
         largest = max(largest, memory_mb(of=process.pid))
         time.sleep(0.02)
+        if time.perf_counter() - began > POINT_S:
+            process.kill()
+            raise subprocess.TimeoutExpired(words, POINT_S)
     seconds = time.perf_counter() - began
     assert process.returncode == 0, process.returncode
     facts = json.loads((place / "summary").read_text())
@@ -249,7 +255,7 @@ def _cpu_of_children_s() -> float:
 
 def main() -> None:
     """Measure what was asked for; JSON on stdout."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk_memory", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks/growth/bulk.py", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], "rows", "ids", "resume"], default=[])
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--ids", type=int, default=IDS)
