@@ -128,6 +128,19 @@ def test_outsiders_spend_in_the_order_of_time() -> None:
     assert left(judge, now_ns=300 * S) == [0]
 
 
+def test_outsiders_who_insist_get_theirs() -> None:
+    """50 at once of 5 that are left: the level falls to -45, shows 0, and whoever comes next waits for 46 to return."""
+    judge = account(per_minute(requests=60), outsiders=[Outsiders(burst=50, every_s=10, insist=True)])
+    for _ in range(60):
+        assert judge.admit(1, 0, {}, now_ns=5 * S) is None
+
+    refusal = judge.admit(1, 0, {}, now_ns=10 * S)
+    assert refusal is not None
+    assert (left(judge, now_ns=10 * S), refusal.wait_ns) == ([-45], 46 * S)
+    assert judge.shown(honest(), 0, {}, now_ns=10 * S)[0].remaining == 0
+    assert judge.outside_calls == 50
+
+
 def test_outsiders_come_and_go() -> None:
     """From the second second to the fourth, and never again."""
     judge = account(

@@ -163,6 +163,24 @@ def test_a_slice_grows_and_shrinks_with_its_limit() -> None:
         assert judge.wait_ns(1) > 0
 
 
+def test_a_slice_that_grows_gives_nothing_at_once() -> None:
+    """A third of the limit and the whole again: an empty bucket of 5 fills as time passes; a count stays."""
+    judge = meter(sliced(5))
+    judge.take(5)
+    judge.resize(20)
+    judge.resize(60)
+    assert judge.wait_ns(1) == S
+    judge.resize(12)
+    judge.advance(100 * S)
+    judge.resize(60)
+    assert [judge.wait_ns(cost) for cost in (1, 2)] == [0, S]
+
+    counter = meter(fixed(5), phase_s=4)
+    counter.take(4)
+    counter.resize(120)
+    assert [counter.wait_ns(cost) for cost in (6, 7)] == [0, 4 * S]
+
+
 def test_a_slice_holds_at_least_one() -> None:
     """3 a minute in slices of a second: one call at a time, not none ever."""
     quota = Quota("requests", 3)
@@ -200,6 +218,17 @@ def test_the_phase_is_left_to_the_dice() -> None:
 
     assert len(steps) == 20
     assert all(0 < step_ns <= 60 * S for step_ns in steps)
+
+
+def test_the_phase_counts_from_the_opening() -> None:
+    """One seed, one server: its first step comes as soon after it was opened, whatever the clock showed then."""
+    waits = set()
+    for now_ns in (0, 7 * S, 123_456_789_012_345):
+        judge = fixed(60).meter(SIXTY, random.Random(3), now_ns=now_ns)
+        judge.take(60)
+        waits.add(judge.wait_ns(1))
+
+    assert len(waits) == 1
 
 
 @given(

@@ -4,7 +4,8 @@ The budget of one limit group: every quota a call must fit in, and who else draw
 Law of this file: all or nothing. A call is charged in every meter of the account or in
 none; one that is refused pays nothing, or (as OpenAI's documents say of "unsuccessful
 requests") its one request as far as there is one. The calls of outsiders are admitted
-by the same rule, in the order of their instants, before the call that comes after them.
+by the same rule (or charged without asking, if they insist), in the order of their
+instants, before the call that comes after them.
 """
 
 from __future__ import annotations
@@ -56,11 +57,12 @@ class Refusal:
 class _Spender:
     """One stream of outside calls: *count* of them at once, every *step_ns*."""
 
-    __slots__ = ("count", "next_ns", "step_ns", "tokens", "until_ns")
+    __slots__ = ("count", "insists", "next_ns", "step_ns", "tokens", "until_ns")
 
-    def __init__(self, count: int, tokens: int, *, first_ns: int, step_ns: int, until_ns: int) -> None:
+    def __init__(self, count: int, whose: Outsiders, *, first_ns: int, step_ns: int, until_ns: int) -> None:
         self.count = count
-        self.tokens = tokens
+        self.tokens = whose.tokens
+        self.insists = whose.insist
         self.next_ns = first_ns if first_ns < until_ns else _FOREVER_NS
         self.step_ns = step_ns
         self.until_ns = until_ns
@@ -158,13 +160,16 @@ class Account:
             if wait_ns > worst_ns:
                 worst, worst_ns = meter, wait_ns
         if worst is None:
-            for meter in self._meters:
-                meter.take(pays(meter.unit, requests, tokens, others))
+            self._charge(requests, tokens, others)
             return None
         refusal = _refusal(worst, pays(worst.unit, requests, tokens, others), worst_ns)
         if self._charge_refusals:
             self.charge_refusal(requests)
         return refusal
+
+    def _charge(self, requests: int, tokens: int, others: Mapping[str, int]) -> None:
+        for meter in self._meters:
+            meter.take(pays(meter.unit, requests, tokens, others))
 
     def too_large(self, requests: int, tokens: int, others: Mapping[str, int]) -> Refusal | None:
         """The quota that never holds as much as the call needs, or None."""
@@ -186,7 +191,7 @@ class Account:
             if spender.next_ns <= at_ns:
                 for _ in range(spender.count):
                     self.outside_calls += 1
-                    self._admit(1, spender.tokens, {})
+                    (self._charge if spender.insists else self._admit)(1, spender.tokens, {})
                 spender.step()
         self._next_outside_ns = min(spender.next_ns for spender in self._spenders)
 
@@ -214,7 +219,7 @@ def _spenders(outsiders: Iterable[Outsiders], start_ns: int, now_ns: int) -> Ite
         until_ns = _FOREVER_NS if each.until_s == float("inf") else start_ns + to_ns(each.until_s)
         if each.per_s:
             step_ns = max(1, round(NS / each.per_s))
-            yield _Spender(1, each.tokens, first_ns=first_ns + step_ns, step_ns=step_ns, until_ns=until_ns)
+            yield _Spender(1, each, first_ns=first_ns + step_ns, step_ns=step_ns, until_ns=until_ns)
         if each.burst:
             step_ns = to_ns(each.every_s)
-            yield _Spender(each.burst, each.tokens, first_ns=first_ns + step_ns, step_ns=step_ns, until_ns=until_ns)
+            yield _Spender(each.burst, each, first_ns=first_ns + step_ns, step_ns=step_ns, until_ns=until_ns)

@@ -131,6 +131,8 @@ class Outsiders:
         per_s: their steady calls per second, evenly spaced.
         burst, every_s: besides, so many calls at once, so often.
         tokens: what each of their calls is charged.
+        insist: their calls are charged whatever is left, so that a level may fall below zero, as
+            by jobs that ask again until they got theirs. Otherwise they get what the first to ask leaves.
         model: whose buckets; None for those of every model that is called.
         from_s, until_s: when, in seconds after the first call.
     """
@@ -139,6 +141,7 @@ class Outsiders:
     burst: int = 0
     every_s: float = attrs.field(default=10.0, validator=attrs.validators.gt(0))
     tokens: int = 0
+    insist: bool = False
     model: str | None = None
     from_s: float = 0.0
     until_s: float = math.inf

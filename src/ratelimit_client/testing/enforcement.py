@@ -64,7 +64,12 @@ class Meter(Protocol):
         ...
 
     def resize(self, amount: int) -> None:
-        """The limit changed; what is used stays used, and no level falls below zero by it."""
+        """
+        The limit changed; what is used stays used, and no level falls below zero by it.
+
+        A hidden slice keeps what it holds, as far as it still holds that much: nobody is given at
+        once what a slice of the new limit would have gathered in seconds.
+        """
         ...
 
 
@@ -141,9 +146,8 @@ class SlicedMeter(BucketMeter):
 
     def resize(self, amount: int) -> None:
         super().resize(amount)
-        used = self.slice_brim - self.slice_credits
         self.slice_brim = max(amount * self.slice_ns, self.window_ns)
-        self.slice_credits = max(min(self.slice_credits, 0), self.slice_brim - used)
+        self.slice_credits = min(self.slice_credits, self.slice_brim)
 
 
 class Counter:
@@ -262,7 +266,7 @@ class Enforcement:
             raise ValueError(f"a slice of {self.slice_ns} ns does not fit the window of {quota!r}")
         if self.kind == "sliced":
             return SlicedMeter(quota, self.slice_ns, now_ns=now_ns)
-        phase_ns = dice.randrange(self.slice_ns)
+        phase_ns = now_ns + dice.randrange(self.slice_ns)  # of any clock the same: one seed, one server
         if self.slice_ns == quota.window_ns:
             return FixedWindowMeter(quota, phase_ns, now_ns=now_ns)
         return FixedSliceMeter(quota, self.slice_ns, phase_ns, now_ns=now_ns)
