@@ -10,9 +10,9 @@ when it is woken, and what to do when something is thrown in. A coroutine answer
 them with a frame of 250 bytes. A hundred thousand calls may wait at once, so here
 they are answered by hand, in 48, by the protocol between a future and its task.
 
-Once it is awaited it is *asleep*, and there it has no ``throw`` to be asked by: what
-is thrown in is then raised where the ``await`` stands, and the wait, which nobody
-holds any more, gives back what it held as it goes. A ``throw`` of its own would stand
+Once it is awaited it is *asleep*: another object, which only the frame that awaits
+holds, and which has no ``throw`` to be asked by. What is thrown in is then raised
+where the ``await`` stands, and the wait gives back what it held as it goes. A ``throw`` of its own would stand
 in the traceback that the cancelled task keeps, and keep permit and ticket with it
 until the collector comes: a third of what cancelling costs.
 """
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="Permit")
 
 
+def _over() -> RuntimeError:
+    return RuntimeError("this wait is over: ask the limiter for another permit")
+
+
 class Asleep(Generic[P]):
     """The wait of one permit for its turn, under way."""
 
@@ -40,9 +44,6 @@ class Asleep(Generic[P]):
         self._turn: asyncio.Future[None] | None = turn
         """None when it is over: what becomes of the permit then is no business of this."""
 
-    def __await__(self) -> Generator[Any, None, P]:
-        return self  # type: ignore[return-value]  # an iterator is all that await needs
-
     def __iter__(self) -> Asleep[P]:
         return self
 
@@ -50,7 +51,7 @@ class Asleep(Generic[P]):
         """One step: what to sleep on, or StopIteration with the permit."""
         turn = self._turn
         if turn is None:
-            raise RuntimeError("this wait is over: ask the limiter for another permit")
+            raise _over()
         if not turn.done():
             turn._asyncio_future_blocking = True
             return turn
@@ -81,8 +82,10 @@ class Waiting(Asleep[P], Coroutine[Any, Any, P]):
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, P]:
-        self.__class__ = Asleep  # type: ignore[assignment]  # the same two slots
-        return self  # type: ignore[return-value]  # an iterator is all that await needs
+        turn, self._turn = self._turn, None
+        if turn is None:
+            raise _over()
+        return Asleep(self._permit, turn)  # type: ignore[return-value]  # an iterator is all that await needs
 
     def throw(
         self,

@@ -24,6 +24,19 @@ _CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
 _TELLING = frozenset({_HOST, _ORGANIZATION, *_PROJECTS, *_CREDENTIALS})
 
 
+class _Tells(dict[bytes, bool]):
+    """Whether a header tells anything here, by its name as it is spelled: an SDK spells its names alike each time."""
+
+    def __missing__(self, name: bytes) -> bool:
+        tells = name.lower() in _TELLING
+        if len(self) < REMEMBERED:
+            self[name] = tells
+        return tells
+
+
+_TELLS = _Tells()
+
+
 class Whose:
     """The scopes of the requests of one transport."""
 
@@ -36,7 +49,7 @@ class Whose:
 
     def of(self, request: Any) -> Scoped:
         """The scope of *request*."""
-        told = tuple([pair for pair in request.headers.raw if pair[0].lower() in _TELLING])
+        told = tuple([pair for pair in request.headers.raw if _TELLS[pair[0]]])
         mark = hash((request.url.scheme, told))
         found = self._known.get(mark)
         if found is None:
