@@ -223,10 +223,10 @@ class Budget:
                     bucket.credits = credits_
                     self._uncharge(ticket, bucket)
                     return False
+                if bucket.watched and credits_ > bucket.brim >> 1:
+                    bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
                 if levels is not None:
                     levels.append(credits_)
-                    if bucket.watched and credits_ > bucket.brim >> 1:
-                        bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
                 bucket.credits = left
             till.total = total = before + amount
             marks.append((unit, amount, till.arrived + amount, total))

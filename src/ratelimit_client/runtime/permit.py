@@ -127,6 +127,7 @@ class Permit:
     def _enter_otherwise(self, ask: Ticket | None) -> Coroutine[Any, Any, Self]:
         """It was granted before it is entered, or it has to be paced first."""
         if ask is not None:
+            self._ask = None
             return self._paced(ask)
         if self._place is not _GRANTED:
             raise _used_up()
@@ -137,7 +138,6 @@ class Permit:
         desk = self._desk
         if desk.pacing is not None:
             await desk.pace(desk.pacing, ask.deadline_ns)
-        self._ask = None
         waiter = desk.dispatcher.submit(ask)
         self._ticket = ask
         if waiter is not None:
