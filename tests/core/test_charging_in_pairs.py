@@ -62,6 +62,13 @@ class Books:
     def peaks(self) -> list[tuple[list[int], list[int]]]:
         return [(bucket.peaks._at.copy(), bucket.peaks._g.copy()) for bucket in self.buckets]
 
+    def look_as(self, other: Books, now_ns: int) -> None:
+        """Time may have been looked at, and that a bucket may be full just now may be noted; both are always true."""
+        for mine, theirs in zip(self.buckets, other.buckets, strict=True):
+            if theirs.as_of_ns > mine.as_of_ns:
+                mine.refresh(now_ns=now_ns)
+            mine.peaks._at[:], mine.peaks._g[:] = theirs.peaks._at, theirs.peaks._g
+
     def ask(self, cost: Cost, now_ns: int) -> Ticket:
         self.key.order += 1
         ticket = Ticket(self.key.order, "m", "", 0, cost, None, None, now_ns)
@@ -144,21 +151,13 @@ def test_charged_at_once_and_charged_after_a_look_leave_equal_books(
         else:
             _, requests, tokens, jitter_ns = step
             mine, theirs = (books.ask(Cost(requests, tokens=tokens), now_ns) for books in (one, two))
-            peaks = two.peaks()
             if one.key.budget.charge_at_once(mine, jitter_ns, now_ns):
                 assert two.key.budget.ready_at_ns(theirs, now_ns=now_ns) == now_ns
                 two.key.budget.charge(theirs, jitter_ns=jitter_ns, now_ns=now_ns)
-                if one.key.budget.has_readings:  # before the first there is nothing to bound
-                    assert one.peaks() == two.peaks()
-            else:
-                if now_ns >= two.key.budget.debits.closes_ns:  # which time alone would do
-                    two.key.budget.debits.begin_part(jitter_ns=jitter_ns, now_ns=now_ns)
-                for mine_, theirs_, before in zip(one.buckets, two.buckets, peaks, strict=True):
-                    if mine_.as_of_ns > theirs_.as_of_ns:
-                        theirs_.refresh(now_ns=now_ns)
-                    # Nothing is noted but that it may be full now, which is true of any instant.
-                    assert mine_.peaks._at[: len(mine_.peaks._at) - 1] == before[0][: len(mine_.peaks._at) - 1]
-                    theirs_.peaks._at[:], theirs_.peaks._g[:] = mine_.peaks._at, mine_.peaks._g
+                assert one.peaks() == two.peaks()
+            elif now_ns >= two.key.budget.debits.closes_ns:  # which time alone would do
+                two.key.budget.debits.begin_part(jitter_ns=jitter_ns, now_ns=now_ns)
+            two.look_as(one, now_ns)
             assert (list(mine.marks), mine.levels) == (list(theirs.marks), theirs.levels)
             assert {unit: len(paid) for unit, paid in mine.paid.items()} == {
                 unit: len(paid) for unit, paid in theirs.paid.items()

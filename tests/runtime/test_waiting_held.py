@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import warnings
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from ratelimit_client import Limiter, per_hour
+from ratelimit_client.runtime.dispatcher import ROW
 from ratelimit_client.runtime.permit import Permit
 from tests.runtime.torture import at_rest, level, virtual
 
@@ -182,5 +185,50 @@ def test_a_shielded_wait_goes_on_without_the_one_who_shielded_it() -> None:
         (await inner).finish()
         assert level(limiter) == 58
         at_rest(limiter)
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("others", [0, ROW - 1])
+def test_a_grant_whose_task_never_began_is_given_back(others: int) -> None:
+    """Cancelled before its first step; also where it was one of many, and would have let others live first."""
+
+    async def main() -> None:
+        limiter = Limiter(per_hour(requests=600))
+        for _ in range(others):
+            async with limiter.permit():
+                pass
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # of a permit that was granted and dropped
+            task = asyncio.create_task(limiter.permit().__aenter__())
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            del task
+            gc.collect()
+        at_rest(limiter)
+        async with asyncio.timeout(1):
+            await limiter.drain()
+
+    virtual(main)
+
+
+def test_one_of_many_that_is_cancelled_while_others_live_is_given_back() -> None:
+    """It has its place, and lets the loop go round once before it begins."""
+
+    async def main() -> None:
+        limiter = Limiter(per_hour(requests=600))
+        for _ in range(ROW - 1):
+            async with limiter.permit():
+                pass
+        task = asyncio.create_task(with_it(limiter))
+        await asyncio.sleep(0)
+        assert limiter.in_flight == 1
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert level(limiter) == 601 - ROW
+        at_rest(limiter)
+        del task
 
     virtual(main)

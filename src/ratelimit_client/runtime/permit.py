@@ -33,7 +33,7 @@ from .desk import Desk, Told
 from .dispatcher import ROW
 from .failures import answer_on, failure_of
 from .hearing import hear
-from .waiting import Waiting
+from .waiting import Round, Waiting
 
 _OVERLOAD_STATUS = frozenset({503, 529})
 
@@ -107,22 +107,12 @@ class Permit:
             return Waiting(self, waiter)
         if dispatcher.row >= ROW:
             dispatcher.row = 0
-            return self._after_a_round(ask)
+            return Waiting(self, Round())
         if ask.deadline_ns is None:
             self._place = _INSIDE
         else:
             self.begin(ask)
         return _at_once(self)
-
-    async def _after_a_round(self, ticket: Ticket) -> Self:
-        """It is granted, and many were before it: let others live first."""
-        try:
-            await asyncio.sleep(0)
-        except BaseException:
-            self.not_granted()
-            raise
-        self.begin(ticket)
-        return self
 
     def _enter_otherwise(self, ask: Ticket | None) -> Coroutine[Any, Any, Self]:
         """It was granted before it is entered, or it has to be paced first."""

@@ -34,25 +34,43 @@ def _over() -> RuntimeError:
     return RuntimeError("this wait is over: ask the limiter for another permit")
 
 
+class Round:
+    """In place of a turn that has come already: one round of the loop, in which others live."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def done(self) -> bool:
+        """The round is over: it was asked before."""
+        begun, self._begun = self._begun, True
+        return begun
+
+    def result(self) -> None: ...
+
+
 class Asleep(Generic[P]):
     """The wait of one permit for its turn, under way."""
 
     __slots__ = ("_permit", "_turn")
 
-    def __init__(self, permit: P, turn: asyncio.Future[None]) -> None:
+    def __init__(self, permit: P, turn: asyncio.Future[None] | Round) -> None:
         self._permit = permit
-        self._turn: asyncio.Future[None] | None = turn
+        self._turn: asyncio.Future[None] | Round | None = turn
         """None when it is over: what becomes of the permit then is no business of this."""
 
     def __iter__(self) -> Asleep[P]:
         return self
 
-    def __next__(self) -> asyncio.Future[None]:
+    def __next__(self) -> asyncio.Future[None] | None:
         """One step: what to sleep on, or StopIteration with the permit."""
         turn = self._turn
         if turn is None:
             raise _over()
         if not turn.done():
+            if isinstance(turn, Round):
+                return None  # which a task takes for "again in the next round"
             turn._asyncio_future_blocking = True
             return turn
         self._turn = None
@@ -61,7 +79,7 @@ class Asleep(Generic[P]):
         permit.begin(permit.ticket)
         raise StopIteration(permit)
 
-    def send(self, value: Any, /) -> asyncio.Future[None]:
+    def send(self, value: Any, /) -> asyncio.Future[None] | None:
         return self.__next__()
 
     def close(self) -> None:
