@@ -167,7 +167,7 @@ def test_faults_by_chance_over_http() -> None:
         (600, 1500, {"enforcement": sliced(10)}, 140, 20),
         (600, 2000, {"enforcement": fixed(60)}, 180, 60),
         (600, 1500, {"headers": stale()}, 90, 20),
-        (600, 1500, {"headers": stale(20)}, 90, 20),
+        (600, 1500, {"headers": stale(20)}, 95, 20),
         (600, 1500, {"headers": own_cost()}, 90, 20),
         (600, 1500, {"headers": silent()}, 90, 80),
         (600, 1500, {"headers": silent(), "charge_refusals": False}, 90, 80),

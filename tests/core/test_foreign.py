@@ -10,11 +10,21 @@ UNIT = WINDOW_NS  # credits
 
 
 def heard(meter: ForeignMeter, *rows: tuple[float, int, int]) -> int:
-    """Readings (second, units missing, units unsure), a tenth of a second each; what others take then, in per mille."""
+    """
+    Readings (second, units missing, units unsure), a tenth of a second each, the last of them borne out by one more.
+
+    What others take then, in per cent.
+    """
     second = 0.0
     for second, missing, unsure in rows:
         meter.add(missing * UNIT, S // 10, unsure * UNIT, now_ns=round(second * S))
-    return percent(meter, second) if rows else 0
+    bear_out(meter, second)
+    return percent(meter, second)
+
+
+def bear_out(meter: ForeignMeter, second: float) -> None:
+    """The next reading lacks as much as the last one."""
+    meter.add(0, 0, 0, now_ns=round(second * S))
 
 
 def percent(meter: ForeignMeter, second: float) -> int:
@@ -44,6 +54,20 @@ def test_more_than_predicted_is_no_spending() -> None:
 def test_one_odd_reading_is_read_over_ten_seconds() -> None:
     """Four units missing at the very first reading are 4 %, and not all of the tenth of a second it looked at."""
     assert heard(ForeignMeter(), (0.0, 4, 0)) == 4
+
+
+def test_what_one_reading_lacks_counts_when_the_next_one_lacks_it_too() -> None:
+    """
+    Fifty calls that were let go after one came before it: it lacks fifty, and of the next one nothing is missing.
+
+    How many overtake a call like that nobody can know when its answer is read.
+    """
+    for next_one, expected in [(-50, 0), (0, 50), (-20, 30), (10, 50)]:
+        meter = ForeignMeter()
+        meter.add(50 * UNIT, S // 10, 0, now_ns=S)
+        assert percent(meter, 1.0) == 0
+        meter.add(next_one * UNIT, S // 10, 0, now_ns=2 * S)
+        assert percent(meter, 2.0) == expected, next_one
 
 
 def test_it_forgets_after_ten_seconds() -> None:
@@ -101,6 +125,7 @@ def test_a_bucket_of_few_units_is_too_slow_to_tell() -> None:
     """119 a minute are less than twenty in ten seconds: one odd unit would be an alarm."""
     meter = ForeignMeter()
     meter.add(10 * UNIT, S, 0, now_ns=0)
+    bear_out(meter, 0.0)
 
     assert meter.ppm(119, WINDOW_NS, now_ns=0) == 0
     assert meter.ppm(120, WINDOW_NS, now_ns=0) == 500_000
@@ -116,5 +141,6 @@ def test_readings_that_look_far_back_are_measured_over_what_they_saw() -> None:
     meter = ForeignMeter()
     meter.add(150 * UNIT, 30 * S, 0, now_ns=30 * S)
     meter.add(150 * UNIT, 30 * S, 0, now_ns=31 * S)
+    bear_out(meter, 31.0)
 
     assert percent(meter, 31.0) == 50

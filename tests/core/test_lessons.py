@@ -44,6 +44,8 @@ class Pupil:
         looked: float | None = None,
         amount: int = 1,
         in_slice: int | None = None,
+        owed: int = 0,
+        spent: int = 0,
     ) -> None:
         """
         A no is heard to a call *sent* then, when we believed in *predicted* units; *known* is what the no tells.
@@ -59,8 +61,15 @@ class Pupil:
             order=self.order,
             granted_ns=to_ns(second if sent is None else sent),
             refused_ns=to_ns(second if looked is None else looked),
+            owed=owed * to_ns(60),
+            spent=spent,
             now_ns=to_ns(second),
         )
+
+    def others_took(self, units: int) -> None:
+        """Two readings say so, at 0.9 s."""
+        for missing in (units, 0):
+            self.lessons.series.foreign.add(missing * to_ns(60), to_ns(1), 0, now_ns=to_ns(0.9))
 
     def reading(self, second: float, level: int, *, later: int = 1) -> None:
         """A reading of a call sent *later* than the last refused one."""
@@ -299,6 +308,69 @@ def test_a_stranger_raises_the_reserve_up_to_a_tenth() -> None:
     assert learnt.burst is None
 
 
+def test_a_debt_that_a_hint_tells_of_is_a_debt_of_the_slice_where_others_spend() -> None:
+    """
+    The server's slice is 1900 below nothing, or we would not have to wait that long: so is ours, from when it looked.
+
+    Of a counter that starts anew every few seconds the same hint says when it does: alone, no debt is believed.
+    """
+    for known, heard_s, level in [(10_000, 2.0, -1900), (10_000, 2.5, -1400), (59_000, 2.0, 0)]:
+        learnt = Pupil.of()
+        learnt.refused(0.1, 59_000, 59_000)
+        learnt.refused(heard_s, 59_000, known, sent=1.9, looked=2.0, owed=1900)
+        assert learnt.lessons.slice is not None
+        assert learnt.lessons.slice.level(now_ns=to_ns(heard_s)) == level
+
+
+def test_a_slice_in_debt_to_others_is_not_too_large() -> None:
+    """A slice gets to nothing by what we were let have, and below by what others took: then it does not halve."""
+    for others, owed, burst in [(700, 1, 1000), (700, 0, 500), (0, 1, 500)]:
+        learnt = Pupil.of()
+        learnt.refused(0.1, 59_000, 59_000)
+        learnt.others_took(others)
+        learnt.refused(1.0, 59_500, 59_500, in_slice=10, owed=owed)
+        assert learnt.burst == burst, (others, owed)
+        assert learnt.lessons.slice is not None
+        assert learnt.lessons.slice.level(now_ns=to_ns(1.0)) == (-owed if others else 0)
+
+
+def test_less_than_one_per_cent_for_others_is_no_reason_to_believe_in_a_debt() -> None:
+    """Ninety-nine of ten thousand in ten seconds may be noise."""
+    for others, burst in [(99, 500), (100, 1000)]:
+        learnt = Pupil.of()
+        learnt.refused(0.1, 59_000, 59_000)
+        learnt.others_took(others)
+        learnt.refused(1.0, 59_500, 59_500, in_slice=10, owed=1)
+        assert learnt.burst == burst
+
+
+def test_a_debt_ends_at_a_whole_bucket_and_is_that_of_one_refusal() -> None:
+    """Who tells of hours is not believed, and the next one, who tells of none, is asked about its own."""
+    learnt = Pupil.of()
+    learnt.refused(0.1, 59_000, 59_000)
+    learnt.refused(1.0, 59_000, 10, owed=10**9)
+    assert learnt.lessons.slice is not None
+    assert learnt.lessons.slice.level(now_ns=to_ns(1.0)) == -LIMIT
+
+    learnt.lessons.slice.set_level(0, now_ns=to_ns(2.0))
+    learnt.refused(2.0, 59_000, 10)
+    assert learnt.lessons.slice.level(now_ns=to_ns(2.0)) == 0
+
+
+def test_a_question_forgets_the_debt_that_came_with_it() -> None:
+    """What was owed then is an old story when the next reading comes."""
+    learnt = Pupil.of()
+    learnt.refused(0.1, 59_000, 59_000)
+    learnt.others_took(700)
+    learnt.refused(1.0, 59_500, None, in_slice=10, owed=300)
+    assert learnt.lessons.slice is not None
+    assert learnt.lessons.slice.level(now_ns=to_ns(1.0)) == -300
+
+    learnt.reading(1.1, 60_000)
+    assert learnt.burst == 500
+    assert learnt.lessons.slice.level(now_ns=to_ns(1.2)) == -100
+
+
 # -- what teaches nothing ------------------------------------------------------
 
 
@@ -343,116 +415,3 @@ def test_a_sleeping_series_teaches_neither() -> None:
     assert learnt.lessons.slice is not None
     assert learnt.lessons.slice.level(now_ns=to_ns(2.0)) == 0
     assert learnt.lessons.slice.level(now_ns=to_ns(2.5)) == 500
-
-
-# -- a refusal that tells nothing ----------------------------------------------
-
-
-def test_a_no_without_a_number_lowers_the_level_below_its_cost() -> None:
-    """That much is certain; what it meant is left to the next reading."""
-    learnt = Pupil.of()
-    learnt.refused(0.0, 59_000, None, amount=500)
-
-    assert learnt.bucket.level(now_ns=0) == 499
-    assert (learnt.burst, learnt.lessons.strangers) == (None, 0)
-
-
-def test_the_next_reading_decides_that_it_was_a_slice() -> None:
-    """The level of the server agrees with what we would believe now, had we not lowered it."""
-    learnt = Pupil.of()
-    learnt.bucket.cap_level(58_500 * to_ns(60), now_ns=0)  # other calls left since the refused one
-    learnt.refused(0.0, 59_000, None)
-    learnt.reading(0.1, 58_400)
-
-    assert (learnt.burst, learnt.lessons.strangers) == (1000, 0)
-
-
-def test_the_next_reading_decides_that_it_was_somebody_else() -> None:
-    """The server has far less than that."""
-    learnt = Pupil.of()
-    learnt.bucket.cap_level(58_500 * to_ns(60), now_ns=0)
-    learnt.refused(0.0, 59_000, None)
-    learnt.reading(0.1, 58_500 - 1201)
-
-    assert (learnt.burst, learnt.lessons.strangers) == (None, 1)
-
-
-def test_a_reading_of_an_earlier_call_decides_nothing() -> None:
-    """It was admitted before the refused one; the question stays open until a later one answers it, once."""
-    learnt = Pupil.of()
-    learnt.refused(0.0, 59_000, None)
-    learnt.reading(0.1, 100, later=-1)
-    learnt.reading(0.1, 100, later=0)
-    assert learnt.lessons.strangers == 0
-
-    learnt.reading(0.2, 100)
-    learnt.reading(0.3, 100)
-    assert learnt.lessons.strangers == 1
-
-
-def test_without_a_question_a_reading_answers_none() -> None:
-    """Readings come all the time."""
-    learnt = Pupil.of()
-    learnt.reading(0.0, 10)
-
-    assert (learnt.burst, learnt.lessons.strangers) == (None, 0)
-
-
-def test_refusals_of_one_epoch_ask_one_question() -> None:
-    """Thirty calls refused together: one stranger, or one slice, and not thirty."""
-    learnt = Pupil.of()
-    for number in range(30):
-        learnt.refused(1.0 + number / 100, 59_000 - number, None, sent=0.5)
-    learnt.reading(2.0, 59_000)
-    learnt.reading(2.1, 59_000)
-
-    assert learnt.burst == 1000
-
-
-def test_a_question_remembers_whether_the_slice_had_room() -> None:
-    """A later refusal without a number halves it only if the call would have fitted in."""
-    for in_slice, burst in [(400, 500), (399, 1000)]:
-        learnt = Pupil.of()
-        learnt.refused(0.1, 59_000, 59_000)
-        learnt.refused(1.0, 59_500, None, amount=400, in_slice=in_slice)
-        learnt.reading(1.1, 60_000)
-        assert learnt.burst == burst
-
-
-def test_what_flowed_in_while_a_question_was_open_is_taken_back() -> None:
-    """A tenth of a second brought a hundred; halved, the slice begins empty, and its first full minute begins."""
-    learnt = Pupil.of()
-    learnt.refused(0.1, 59_000, 59_000)
-    learnt.refused(1.0, 59_500, None, in_slice=10)
-    assert learnt.lessons.slice is not None
-    assert learnt.lessons.slice.level(now_ns=to_ns(1.1)) == 100
-    learnt.reading(1.1, 60_000)
-    assert learnt.lessons.slice.level(now_ns=to_ns(1.1)) == 0
-
-    learnt.lessons.grow(now_ns=to_ns(61.0))
-    assert learnt.burst == 500
-    learnt.lessons.grow(now_ns=to_ns(61.1))
-    assert learnt.burst == 3500
-
-
-def test_a_question_remembers_what_the_call_cost() -> None:
-    """Thirty were believed, and three are left when the next reading comes: it was as good as empty."""
-    learnt = Pupil.of()
-    learnt.bucket.cap_level(30 * to_ns(60), now_ns=0)
-    learnt.refused(0.0, 30, None, amount=10)
-    learnt.reading(0.1, 3)
-
-    assert (learnt.burst, learnt.lessons.strangers) == (None, 0)
-
-
-def test_a_no_that_was_read_late_empties_what_was_there_when_it_was_said() -> None:
-    """Half a second passes before the process comes to read it: at a thousand a second 500 have flowed in since."""
-    for looked, level in [(0.6, 0), (0.1, 500)]:
-        learnt = Pupil.of()
-        learnt.refused(0.6, 59_000, 59_000, sent=0.05, looked=looked)
-        assert learnt.lessons.slice is not None
-        assert learnt.lessons.slice.level(now_ns=to_ns(0.6)) == level
-        learnt.lessons.slice.set_level(10**15, now_ns=to_ns(0.6))
-
-        learnt.refused(1.0, 0, 0, amount=1, looked=looked + 0.4)
-        assert learnt.lessons.slice.level(now_ns=to_ns(1.0)) == level, "one that teaches nothing new empties it, too"

@@ -246,7 +246,7 @@ def test_dead_tickets_are_swept_when_they_are_the_most() -> None:
         if ticket.state is State.QUEUED:
             cancel(queue, ticket)
 
-    kept = sum(len(line.fresh) for lane in queue.bands[0].lanes.values() for line in lane.lines.values())
+    kept = sum(len(line) for lane in queue.bands[0].lanes.values() for line in lane.lines.values())
     assert kept + len(queue._resting) < 200
     assert sorted(ticket.seq for ticket in queue.tickets()) == [ticket.seq for ticket in tickets[-10:]]
 

@@ -199,6 +199,7 @@ def test_a_server_that_counts_as_the_caller_does_may_raise_a_level() -> None:
     shown(feed, 0.0, 600, 500)
 
     assert feed.level(0.0) == 500
+    shown(feed, 0.0, 600, 499)
     assert feed.series.foreign_ppm(now_ns=0) > 0
 
 

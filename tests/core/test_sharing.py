@@ -58,6 +58,19 @@ def test_it_switches_on_above_three_per_cent_and_off_after_thirty_quiet_seconds(
         assert (sharing.pace is not None) is is_on, second
 
 
+def test_it_ends_with_the_input_once_the_level_is_enough() -> None:
+    """Against one who never yields the mark would be left for nobody; who needs no more than is there takes it."""
+    shared, sharing = bucket(), Sharing()
+    for second, ends, changed, is_on in [
+        (0, False, True, True),
+        (1, True, True, False),
+        (2, True, False, False),  # nor does it begin again
+        (3, False, True, True),  # more input came after all
+    ]:
+        assert sharing.consider(shared, 500_000, ends=ends, now_ns=second * S) is changed, second
+        assert (sharing.pace is not None) is is_on, second
+
+
 @pytest.mark.parametrize(("window_s", "shares"), [(600, True), (601, False), (86_400, False)])
 def test_a_pace_over_a_day_would_be_next_to_nothing(window_s: int, shares: bool) -> None:
     """Only windows up to ten minutes are paced; a daily quota is not spread over the day."""

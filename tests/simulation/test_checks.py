@@ -93,7 +93,8 @@ class ServesTheLastFirst(Watched):
             for band in self.keys[ticket.key].queue.bands.values():
                 for lane in band.lanes.values():
                     for line in lane.lines.values():
-                        line.fresh.reverse()
+                        block = line.blocks[0]
+                        block[line.gone :] = block[line.gone :][::-1]
         return granted
 
 

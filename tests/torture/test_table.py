@@ -145,7 +145,8 @@ STANDS_NOWHERE = {
     "Feeder._walk: async with contextlib.aclosing(self.source.batches(skip, busy=self._is_busy)) as batches:": (
         "closing it waits for nothing"
     ),
-    "Feeder._walk: if row is not None and not await self._carry_out(step, row):": _FULL,
+    "Feeder._walk: await self.lanes.moved()": _FULL,
+    "Feeder._walk: elif row is not None and not await self._carry_out(step, row):": _FULL,
     "Job._tick: await self.output.sync()": _INLINE,
     "Journal.sync: await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.disk, "
     "self.fd)": _INLINE,

@@ -12,8 +12,9 @@ import heapq
 
 import attrs
 
+from .ends import Ends
 from .keystate import KeyState
-from .ticket import State, Ticket
+from .ticket import Ticket
 
 
 def sooner(one: int | None, other: int | None) -> int | None:
@@ -34,11 +35,10 @@ class Agenda:
     _now: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
     _later: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
     _starved: list[tuple[int, int, KeyState]] = attrs.field(factory=list)
-    _ends: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
+    _ends: Ends = attrs.field(factory=Ends)
     _number: int = 0
     _all: bool = False
     _sweep_later_at: int = 64
-    _sweep_ends_at: int = 64
 
     @property
     def pending(self) -> bool:
@@ -120,20 +120,11 @@ class Agenda:
 
     def end_at(self, ticket: Ticket, at_ns: int) -> None:
         """The ticket may not wait longer than that."""
-        heapq.heappush(self._ends, (at_ns, ticket.seq, ticket))
-        if len(self._ends) > self._sweep_ends_at:
-            live = {entry[:2]: entry for entry in self._ends if entry[2].state is State.QUEUED}
-            self._ends = list(live.values())
-            heapq.heapify(self._ends)
-            self._sweep_ends_at = 64 + 2 * len(self._ends)
+        self._ends.add(ticket, at_ns)
 
     def next_end(self, *, now_ns: int) -> Ticket | None:
         """A waiting ticket whose end has come, or None; each call takes one."""
-        while self._ends and self._ends[0][0] <= now_ns:
-            ticket = heapq.heappop(self._ends)[2]
-            if ticket.state is State.QUEUED:
-                return ticket
-        return None
+        return self._ends.due(now_ns=now_ns)
 
     def next_wakeup(self, *, slots: bool) -> int | None:
         """The first instant at which there is something to do by time alone; 0: now; None: never."""
@@ -141,6 +132,4 @@ class Agenda:
             return 0
         while self._later and self._later[0][2].wake_ns != self._later[0][0]:
             heapq.heappop(self._later)
-        while self._ends and self._ends[0][2].state is not State.QUEUED:
-            heapq.heappop(self._ends)
-        return sooner(self._later[0][0] if self._later else None, self._ends[0][0] if self._ends else None)
+        return sooner(self._later[0][0] if self._later else None, self._ends.next_ns())

@@ -305,6 +305,13 @@ class Budget:
                 bucket.give_back(amount, now_ns=now_ns)
         ticket.marks, ticket.levels = (), None
 
+    def spent_since(self, ticket: Ticket, unit: str | None) -> int:
+        """Units of *unit* that calls granted after *ticket* have paid."""
+        if unit is None:
+            return 0
+        _, _, total = ticket.mark(unit)
+        return self.debits.till(unit).total - total if total else 0
+
     def never(self, ticket: Ticket) -> Bucket | None:
         """The bucket that can never hold the stated cost of *ticket*, as far as that is certain."""
         for unit, amount in ticket.cost.pairs:

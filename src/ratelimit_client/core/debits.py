@@ -13,8 +13,6 @@ answer to a call that was sent afterwards, and never too high.
 
 from __future__ import annotations
 
-from collections import deque
-
 import attrs
 
 from .bucket import Bucket
@@ -64,7 +62,7 @@ class Debits:
     last_ns: int = -_REST_NS
     busy_since_ns: int = 0
     busy_from: int = 0
-    _recent: deque[tuple[int, dict[str, int]]] = attrs.field(factory=deque)
+    _recent: list[tuple[int, dict[str, int]]] = attrs.field(factory=list)
 
     def till(self, unit: str) -> Till:
         """Where *unit* is paid."""
@@ -86,6 +84,6 @@ class Debits:
         recent.append((self.last_ns, {unit: till.total for unit, till in self.tills.items()}))
         settled_ns = now_ns - jitter_ns
         while recent and recent[0][0] <= settled_ns:
-            for unit, total in recent.popleft()[1].items():
+            for unit, total in recent.pop(0)[1].items():
                 self.tills[unit].arrived = total
         self.closes_ns = now_ns + jitter_ns // _PARTS

@@ -148,7 +148,7 @@ class Estimator:
     evidences: int = attrs.field(default=0, init=False)
     """How often it learnt what was charged."""
     _rules: dict[str | None, _Rule] = attrs.field(factory=dict, init=False)
-    _recent: deque[tuple[int, int]] = attrs.field(factory=lambda: deque(maxlen=MEMORY), init=False)
+    _recent: list[tuple[int, int]] = attrs.field(factory=list, init=False)
 
     def price(self, features: Features) -> int:
         """Units a call of these features is expected to be charged."""
@@ -190,6 +190,7 @@ class Estimator:
 
         self.evidences += 1
         self._recent.append((charged, self._expected(features, calls)))
+        del self._recent[:-MEMORY]
         learnable = max(0, _QUARTERS * (charged - features.fixed))
         before = rule.now
         rule.learn(Evidence(terms, learnable, rule.weigh_stated(terms, learnable) if stated else _READ_WEIGHT))

@@ -94,12 +94,14 @@ class ChargeEvidence:
 
     total: Sum = _NOTHING
     _arrived: Sum = _NOTHING
-    _recent: deque[tuple[int, Sum]] = attrs.field(factory=deque)
+    _recent: deque[tuple[int, Sum]] | None = None  # an empty one has 760 bytes, and most keys state what calls cost
     _anchors: dict[Bucket, _Anchor] = attrs.field(factory=dict)
 
     def granted(self, features: Features, *, jitter_ns: int, now_ns: int) -> CallMark:
         """An estimated call was let out."""
         recent = self._recent
+        if recent is None:
+            recent = self._recent = deque()
         while recent and recent[0][0] <= now_ns - jitter_ns:
             self._arrived = recent.popleft()[1]
         before = self.total
@@ -110,6 +112,8 @@ class ChargeEvidence:
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""
         self.total = self.total._replace(fixed=self.total.fixed + tokens, stated=self.total.stated + 1)
+        if self._recent is None:
+            self._recent = deque()
         self._recent.append((now_ns, self.total))
 
     def read(

@@ -5,7 +5,9 @@ Law of this file: what a reading lacks against prediction was spent by somebody
 else. Single differences are noise (a reading is floored, requests overtake each
 other), but they cancel when added up: over ten seconds only real spending is
 left, and that is all this file reports. At the two ends of the ten seconds
-nothing cancels, so what may be overtaking there is taken off first. A bucket
+nothing cancels, so what may be overtaking there is taken off first, and what the last
+reading lacks counts only once the next one lacks it, too: calls let go after it may have
+come before it, and how many those are nobody knows when it is read. A bucket
 that gets less than twenty units in ten seconds is too slow for this measure.
 """
 
@@ -29,6 +31,7 @@ class ForeignMeter:
 
     _slots: deque[list[int]] = attrs.field(factory=deque)
     _sum: int = 0
+    _latest: int = 0
     _covered_ns: int = 0
     _edge: int | None = None
 
@@ -44,6 +47,7 @@ class ForeignMeter:
         last[2] += span_ns
         last[3] = max(last[3], unsure)
         self._sum += residual
+        self._latest = residual
         self._covered_ns += span_ns
         self.forget(now_ns=now_ns)
 
@@ -60,7 +64,7 @@ class ForeignMeter:
         self.forget(now_ns=now_ns)
         if self._sum <= 0 or limit * _SPAN_NS < _LEAST_UNITS * window_ns:
             return 0
-        sure = self._sum - (self._edge or 0) - self._slots[-1][3]
+        sure = self._sum - max(0, self._latest) - (self._edge or 0) - self._slots[-1][3]
         if sure <= 0:
             return 0
         # Less than ten seconds seen is read as ten, so that a first odd reading is no alarm.

@@ -26,8 +26,6 @@ limit of last week. Each rate that has to be learnt again soon is remembered twi
 
 from __future__ import annotations
 
-from collections import deque
-
 import attrs
 
 from .bucket import Bucket
@@ -66,7 +64,7 @@ class RateLearner:
     _counted: int = 0
     _admitted: int = 0
     _measured: int = 0
-    _epochs: deque[tuple[int, int]] = attrs.field(factory=deque)
+    _epochs: list[tuple[int, int]] = attrs.field(factory=list)
     _barren: int = 0
     _barren_ns: int = 0
     _doubts: int = 0
@@ -176,7 +174,7 @@ class RateLearner:
         epochs.append((let_out, epoch_ns))
         calls = sum(out for out, _ in epochs)
         while calls - epochs[0][0] >= _PLENTY:
-            calls -= epochs.popleft()[0]
+            calls -= epochs.pop(0)[0]
         return calls, sum(ns for _, ns in epochs)
 
     def _set(self, rate: int, now_ns: int) -> None:

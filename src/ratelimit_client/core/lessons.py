@@ -11,6 +11,8 @@ prediction, the server enforces less than it shows: "60 000 a minute may be
 enforced as 1 000 a second". Then a *slice* is learnt: a second bucket of the
 same rate that holds as little as the refusals prove. Refused again although the
 slice had room, it halves; without refusals it regrows 5 % of the limit a window.
+Where others are seen to spend and the server's hint tells of a debt, the slice owes as
+much and stays as large: none gets below nothing by what we were let have of it.
 A server that has too little by its own words explains itself, and a series that is
 asleep explains nothing: neither teaches.
 """
@@ -22,6 +24,9 @@ import attrs
 from .bucket import Bucket
 from .readings import Series
 from .units import NS
+
+# What is called noise where shares are concerned (see ``sharing``).
+_OTHERS_PPM = 10_000
 
 
 @attrs.frozen
@@ -53,6 +58,7 @@ class Lessons:
     _worst: int = 0
     _pending: _Question | None = None
     _grown_ns: int = 0
+    _owed: int = 0
 
     @property
     def bucket(self) -> Bucket:
@@ -69,6 +75,8 @@ class Lessons:
         order: int,
         granted_ns: int,
         refused_ns: int,
+        spent: int = 0,
+        owed: int = 0,
         now_ns: int,
     ) -> None:
         """
@@ -82,11 +90,17 @@ class Lessons:
             order, granted_ns: of the refused call's grant.
             refused_ns: when the server looked, as late as that may have been. What flowed in
                 since is there: a refusal that was read late empties nothing now.
+            spent: units that calls granted later have paid since, and may have taken of that.
+            owed: credits the server lacked then even for nothing, as far as its hint tells; to be
+                believed of a slice only where others spend. A counter that starts anew every
+                few seconds tells of its next start, and owes nothing.
         """
         bucket = self.bucket
-        since_ns = now_ns - refused_ns
+        flowed = max(0, (now_ns - refused_ns) * bucket.limit - spent * bucket.window_ns)
+        others = self._others(predicted, known) or self.series.foreign_ppm(now_ns=now_ns) >= _OTHERS_PPM
+        self._owed = owed if others else 0
         if self.slice is not None:
-            self._empty(self.slice, since_ns, now_ns)
+            self._empty(self.slice, flowed, now_ns)
         if predicted < amount or self.series.asleep:
             return
         new_epoch = granted_ns > self.cut_ns
@@ -98,32 +112,37 @@ class Lessons:
                 self._pending = _Question(order, predicted, bucket.level(now_ns=now_ns), amount, in_slice)
             bucket.cap_level((amount - 1) * bucket.window_ns, now_ns=now_ns)
             return
-        self._conclude(predicted, known, in_slice, amount, new_epoch, since_ns, now_ns)
+        self._conclude(predicted, known, in_slice, amount, new_epoch, flowed, now_ns)
 
     def evidence(self, level: int, *, order: int, now_ns: int) -> None:
         """A reading was used: *level* units as the server knew them. It may settle an open question."""
         asked = self._pending
         if asked is None or order <= asked.order:
             return
-        self._pending = None
+        self._pending, self._owed = None, 0
         # Compared with what would be believed now, had the refusal not lowered the level.
         known = asked.predicted + level - asked.believed
         self._conclude(asked.predicted, known, asked.in_slice, asked.amount, True, 0, now_ns)
 
     def _conclude(
-        self, predicted: int, known: int, in_slice: int | None, amount: int, new_epoch: bool, since_ns: int, now_ns: int
+        self, predicted: int, known: int, in_slice: int | None, amount: int, new_epoch: bool, flowed: int, now_ns: int
     ) -> None:
         bucket = self.bucket
-        doubt = max(bucket.reserve // bucket.window_ns, bucket.limit // 50, 1)
-        if known < predicted - doubt:
+        if self._others(predicted, known):
             self.strangers += 1
             bucket.reserve = min(bucket.most_reserve, bucket.reserve + bucket.brim // 100)
         elif known >= amount and (in_slice is None or in_slice >= amount):
-            self._learn(predicted, new_epoch, since_ns, now_ns)
+            self._learn(predicted, new_epoch, flowed, now_ns)
+
+    def _others(self, predicted: int, known: int | None) -> bool:
+        """The server has so much less than was predicted that somebody else spends."""
+        bucket = self.bucket
+        doubt = max(bucket.reserve // bucket.window_ns, bucket.limit // 50, 1)
+        return known is not None and known < predicted - doubt
 
     # -- the slice ------------------------------------------------------------
 
-    def _learn(self, predicted: int, new_epoch: bool, since_ns: int, now_ns: int) -> None:
+    def _learn(self, predicted: int, new_epoch: bool, flowed: int, now_ns: int) -> None:
         bucket = self.bucket
         least = max(1, bucket.limit * (NS // 4) // bucket.window_ns)
         self._grown_ns = now_ns
@@ -139,23 +158,24 @@ class Lessons:
                 now_ns=now_ns,
             )
             self._resize(size)
-            self._empty(self.slice, since_ns, now_ns)
-        elif new_epoch:
+            self._empty(self.slice, flowed, now_ns)
+        elif new_epoch and not self._owed:
             self.helpless = self.slice.capacity <= least
             self._resize(max(least, self.slice.capacity // 2))
-            self._empty(self.slice, since_ns, now_ns)
+            self._empty(self.slice, flowed, now_ns)
         elif self._worst and predicted > self._worst:
             self._resize(max(least, min(self.slice.capacity, bucket.limit - predicted)))
             self._worst = predicted
 
-    @staticmethod
-    def _empty(slice_: Bucket, since_ns: int, now_ns: int) -> None:
-        """The server's is empty since then: it holds what has flowed in."""
-        slice_.cap_level(min(slice_.brim, since_ns * slice_.limit), now_ns=now_ns)
+    def _empty(self, slice_: Bucket, flowed: int, now_ns: int) -> None:
+        """The server's was empty then, or in debt: it holds what has *flowed* in since and was not spent."""
+        # As everywhere debt ends at a whole bucket.
+        slice_.cap_level(max(-self.bucket.brim, min(slice_.brim, flowed - self._owed)), now_ns=now_ns)
 
     def _resize(self, units: int) -> None:
         assert self.slice is not None
         self.slice.brim = units * self.slice.window_ns
+        self.slice.credits = min(self.slice.credits, self.slice.brim)
         self.slice.reserve = self.slice.brim // 100
 
     def follow(self, *, now_ns: int) -> bool:

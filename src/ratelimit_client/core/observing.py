@@ -197,12 +197,21 @@ def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
     foreign_ppm = state.budget.foreign_ppm(now_ns=now_ns)
     changed = False
     for line in state.budget.all_lines:
-        if line.series.server_remaining is None or line.bucket.pays is None:
+        unit = line.bucket.pays
+        if line.series.server_remaining is None or unit is None:
             continue
-        changed = line.sharing.consider(line.bucket, foreign_ppm, now_ns=now_ns) or changed
+        ends = _is_enough(state, unit, line.bucket.level(now_ns=now_ns))
+        changed = line.sharing.consider(line.bucket, foreign_ppm, ends=ends, now_ns=now_ns) or changed
         line.sharing.marked(line.bucket, line.series.server_remaining, ticket.granted_ns, now_ns=now_ns)
     if changed:
         state.budget.rebuild()
+
+
+def _is_enough(state: KeyState, unit: str, level: int) -> bool:
+    """No more input comes, and *level* is enough for what is queued."""
+    if not state.ended or not state.queue.waiting or state.kin or state.queue.ahead(unit, 2) > level:
+        return False
+    return all(ticket.tenant in state.ended for ticket in state.queue.oldest())
 
 
 def _set_gentle(state: KeyState, ticket: Ticket, now_ns: int) -> None:
@@ -316,8 +325,9 @@ def _named(
     in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
     had = lessons.slice
     refused_ns = state.budget.snap_ns(ticket, signals, jitter_ns=scheduler.jitter.ns, now_ns=now_ns)
-    sent = {"order": ticket.order, "granted_ns": ticket.granted_ns, "refused_ns": refused_ns}
-    lessons.refused(asked, predicted, in_slice, known, **sent, now_ns=now_ns)
+    spent = state.budget.spent_since(ticket, bucket.pays)
+    sent = {"order": ticket.order, "granted_ns": ticket.granted_ns, "refused_ns": refused_ns, "spent": spent}
+    lessons.refused(asked, predicted, in_slice, known, **sent, owed=_owed(bucket, signals, asked), now_ns=now_ns)
     if known is None:
         bucket.cap_level((asked - 1) * bucket.window_ns, now_ns=now_ns)
     if until_ns > now_ns:
@@ -325,6 +335,18 @@ def _named(
         tells = known is not None or line.series.last_order >= 0
         bucket.close(Hint(until_ns, amount if tells else 0, signals), now_ns=now_ns)
     _note_slice(scheduler, state, line, had, now_ns)
+
+
+def _owed(bucket: Bucket, signals: Signals, amount: int) -> int:
+    """
+    Credits by which the server was below nothing, if its wait is the time until *amount* is there.
+
+    One in whole seconds is rounded up, and one that grows is no time to anything: they tell of no debt.
+    """
+    wait_ns = to_ns(signals.retry_after_s or 0)
+    if signals.wait_grows or wait_ns % NS == 0:
+        return 0
+    return max(0, wait_ns * bucket.limit - amount * bucket.window_ns)
 
 
 def _too_large(state: KeyState, signals: Signals, now_ns: int) -> None:

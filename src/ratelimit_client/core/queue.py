@@ -17,7 +17,6 @@ dropped when met, or swept when most are dead.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterator
 
 import attrs
@@ -28,60 +27,132 @@ from .ticket import State, Ticket
 BANDS = (-2, -1, 0, 1, 2)
 _LOOK = 16
 _REMEMBERED = 1000
+_SHORT = 16
+_STEP = 1024
+"""Tickets that are looked at in one go, where all of them have to be looked at some time."""
 
 Kinds = tuple[str, ...]
+
+
+_QUEUED = State.QUEUED  # a look-up in an enum's class costs more than all else in a line
+
+
+def waits(ticket: Ticket | None) -> bool:
+    """The ticket is in the queue."""
+    return ticket is not None and ticket.state is _QUEUED
 
 
 @attrs.define(eq=False)
 class Line:
     """
-    Tickets by rank. Nearly all come in the order of their rank and stand in ``fresh``.
+    Tickets by rank. Nearly all come in the order of their rank and stand in ``blocks``.
 
-    A ticket that was sent back has an old rank and goes to ``back``, a heap.
+    Args:
+        blocks: of a thousand at most, none of them empty but a single one. So no step looks at
+            all of very many, and one who waits alone takes little room.
+        gone: so many of the first block are used up.
+        back: a heap of those that were sent back, with their old rank.
+        swept: the block that is swept next.
     """
 
-    fresh: deque[Ticket] = attrs.field(factory=deque)
+    blocks: list[list[Ticket | None]] = attrs.field(factory=lambda: [[]])
+    gone: int = 0
     back: list[tuple[int, Ticket]] = attrs.field(factory=list)
+    swept: int = 0
+
+    def __len__(self) -> int:
+        return sum([len(block) for block in self.blocks], len(self.back))
 
     def push(self, ticket: Ticket) -> None:
         """Put it where its rank belongs."""
-        fresh = self.fresh
-        if not fresh or fresh[-1].seq < ticket.seq:
-            fresh.append(ticket)
-        else:
+        block = self.blocks[-1]
+        last = block[-1] if block else None
+        if last is not None and last.seq > ticket.seq:
             heapq.heappush(self.back, (ticket.seq, ticket))
+            return
+        if len(block) >= _STEP:
+            block = []
+            self.blocks.append(block)
+        block.append(ticket)
 
     def head(self) -> Ticket | None:
         """The first live ticket; dead ones before it are dropped."""
-        fresh, back = self.fresh, self.back
-        while fresh and not waits(fresh[0]):
-            fresh.popleft()
+        back = self.back
         while back and not waits(back[0][1]):
             heapq.heappop(back)
-        if back and (not fresh or back[0][0] < fresh[0].seq):
+        first = self._first()
+        if back and (first is None or back[0][0] < first.seq):
             return back[0][1]
-        return fresh[0] if fresh else None
+        return first
+
+    def _first(self) -> Ticket | None:
+        while block := self.blocks[0]:
+            ticket = block[self.gone]
+            if ticket is not None and ticket.state is _QUEUED:
+                return ticket
+            self._drop()
+        return None
+
+    def _drop(self) -> None:
+        """One more of the first block is used up."""
+        block = self.blocks[0]
+        block[self.gone] = None
+        self.gone += 1
+        if self.gone == len(block):
+            self.gone = 0
+            if len(self.blocks) > 1:
+                del self.blocks[0]
+                self.swept = max(0, self.swept - 1)
+            else:
+                block.clear()
 
     def pop(self, ticket: Ticket) -> bool:
         """Take *ticket* if it is the head."""
-        if self.fresh and self.fresh[0] is ticket:
-            self.fresh.popleft()
+        block = self.blocks[0]
+        if block and block[self.gone] is ticket:
+            self._drop()
         elif self.back and self.back[0][1] is ticket:
             heapq.heappop(self.back)
         else:
             return False
         return True
 
-    def sweep(self) -> None:
-        """Drop all dead tickets."""
-        self.fresh = deque(ticket for ticket in self.fresh if waits(ticket))
+    def sweep(self) -> bool:
+        """Drop the dead of the next block; True when it was the last."""
+        at, blocks = self.swept, self.blocks
+        live: list[Ticket | None] = [ticket for ticket in blocks[at] if waits(ticket)]
+        if at and len(blocks[at - 1]) + len(live) <= _STEP:  # what is left of two is one
+            blocks[at - 1] += live
+            del blocks[at]
+        elif live or len(blocks) == 1:
+            blocks[at] = live
+            at += 1
+        else:
+            del blocks[at]
+        if self.swept == 0:
+            self.gone = 0
+        self.swept = at
+        if at < len(blocks):
+            return False
+        self.swept = 0
         self.back = [entry for entry in self.back if waits(entry[1])]
         heapq.heapify(self.back)
+        return True
 
     def live(self) -> Iterator[Ticket]:
         """Every live ticket, in no order."""
-        yield from (ticket for ticket in self.fresh if waits(ticket))
+        for block in self.blocks:
+            yield from (ticket for ticket in block if ticket is not None and ticket.state is _QUEUED)
         yield from (ticket for _, ticket in self.back if waits(ticket))
+
+    def oldest(self) -> Iterator[Ticket]:
+        """Those that may have waited longest: the first one, and all that were sent back. Changes nothing."""
+        for block in tuple(self.blocks):
+            first = next((ticket for ticket in tuple(block) if waits(ticket)), None)
+            if first is not None:
+                yield first
+                break
+        yield from (ticket for _, ticket in tuple(self.back) if waits(ticket))
 
 
 @attrs.define(eq=False)
@@ -114,25 +185,23 @@ class Lane:
             found.sort(key=_rank)
         return found
 
+    def first(self) -> Ticket:
+        """The oldest of the heads; somebody waits."""
+        if len(self.lines) == 1:  # nearly always, and then nothing has to be compared
+            for line in self.lines.values():
+                if (head := line.head()) is not None:
+                    return head
+        return self.heads()[0]
+
     def pop(self, ticket: Ticket) -> None:
         """Take *ticket*, which is one of the heads."""
-        any(line.pop(ticket) for line in self.lines.values())
-
-    def sweep(self) -> None:
         for line in self.lines.values():
-            line.sweep()
+            if line.pop(ticket):
+                return
 
 
 def _rank(ticket: Ticket) -> int:
     return ticket.seq
-
-
-_QUEUED = State.QUEUED  # a look-up in an enum's class costs more than all else in a line
-
-
-def waits(ticket: Ticket) -> bool:
-    """The ticket is in the queue."""
-    return ticket.state is _QUEUED
 
 
 @attrs.define(eq=False)
@@ -232,8 +301,10 @@ class FairQueue:
     waiting: int = 0
     _resting: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
     _rests: dict[Ticket, None] = attrs.field(factory=dict)  # and no set: its order would be that of addresses
-    _sums: dict[tuple[int, str], int] = attrs.field(factory=dict)
+    _sums: dict[int, dict[str, int]] = attrs.field(factory=dict)
+    rests_in: dict[int, int] = attrs.field(factory=dict)
     _dead: int = 0
+    _sweeping: Iterator[None] | None = None
 
     @property
     def tenants(self) -> int:
@@ -251,6 +322,7 @@ class FairQueue:
         self._count(ticket, 1)
         if ticket.not_before_ns > now_ns:
             self._rests[ticket] = None
+            self.rests_in[ticket.priority] = self.rests_in.get(ticket.priority, 0) + 1
             heapq.heappush(self._resting, (ticket.not_before_ns, ticket.seq, ticket))
         else:
             self._band(ticket.priority).push(ticket)
@@ -260,11 +332,11 @@ class FairQueue:
         self.waiting -= 1
         self._count(ticket, -1)
         if self._rests and ticket in self._rests:
-            del self._rests[ticket]
+            self._rested(ticket)
         else:
             self.bands[ticket.priority].drop(ticket)
         self._dead += 1
-        if self._dead > 64 and self._dead > 2 * self.waiting:
+        if self._sweeping is not None or (self._dead > 64 and self._dead > 2 * self.waiting):
             self._sweep()
 
     def take(self, ticket: Ticket) -> None:
@@ -304,7 +376,7 @@ class FairQueue:
         while resting and (resting[0][0] <= now_ns or resting[0][2] not in self._rests):
             at_ns, _, ticket = heapq.heappop(resting)
             if ticket in self._rests and at_ns == ticket.not_before_ns:
-                del self._rests[ticket]
+                self._rested(ticket)
                 self._band(ticket.priority).push(ticket)
 
     def wakes_at_ns(self) -> int | None:
@@ -316,10 +388,10 @@ class FairQueue:
 
     def first(self) -> Ticket | None:
         """The ticket whose turn it is."""
-        for number in BANDS:
+        for number in BANDS if len(self.bands) > 1 else self.bands:
             band = self.bands.get(number)
             if band is not None and band.ready and (lane := band.front()) is not None:
-                return lane.heads()[0]
+                return lane.first()
         return None
 
     def heads(self) -> Iterator[Ticket]:
@@ -337,7 +409,7 @@ class FairQueue:
     def head_of(self, number: int) -> Ticket | None:
         """The first ticket of one band."""
         lane = self.bands[number].front()
-        return None if lane is None else lane.heads()[0]
+        return None if lane is None else lane.first()
 
     def alone(self, ticket: Ticket) -> bool:
         """Nobody but this ticket's own lane waits ready."""
@@ -349,11 +421,24 @@ class FairQueue:
 
     def ahead(self, unit: str, priority: int) -> int:
         """Units waiting in the same and all better bands."""
-        return sum(self._sums.get((band, unit), 0) for band in BANDS if band <= priority)
+        return sum([units.get(unit, 0) for band, units in self._sums.items() if band <= priority])
 
     def queued(self, unit: str, priority: int) -> int:
         """Units waiting in one band."""
-        return self._sums.get((priority, unit), 0)
+        return self._sums[priority].get(unit, 0) if priority in self._sums else 0
+
+    def calls_in(self, priority: int) -> int:
+        """Calls waiting in one band."""
+        band = self.bands.get(priority)
+        return (0 if band is None else band.ready) + self.rests_in.get(priority, 0)
+
+    def oldest(self) -> Iterator[Ticket]:
+        """Those that may have waited longest, of each line; changes nothing."""
+        for band in tuple(self.bands.values()):
+            for lane in tuple(band.lanes.values()):
+                for line in tuple(lane.lines.values()):
+                    yield from line.oldest()
+        yield from tuple(self._rests)
 
     def tickets(self) -> Iterator[Ticket]:
         """Every waiting ticket, in no order. O(n)."""
@@ -370,14 +455,32 @@ class FairQueue:
         return band
 
     def _count(self, ticket: Ticket, sign: int) -> None:
+        units = self._sums.get(ticket.priority)
+        if units is None:
+            units = self._sums[ticket.priority] = {}
         for unit, amount in ticket.cost.pairs:
-            at = (ticket.priority, unit)
-            self._sums[at] = self._sums.get(at, 0) + sign * amount
+            units[unit] = units.get(unit, 0) + sign * amount
+
+    def _rested(self, ticket: Ticket) -> None:
+        del self._rests[ticket]
+        self.rests_in[ticket.priority] -= 1
 
     def _sweep(self) -> None:
-        self._dead = 0
-        for band in self.bands.values():
-            for lane in band.lanes.values():
-                lane.sweep()
+        """Drop some of the dead: with very many it would take the loop too long at once."""
+        if self._sweeping is None:
+            self._dead = 0
+            self._sweeping = self._sweeps()
+        for _ in self._sweeping:
+            return
+        self._sweeping = None
+
+    def _sweeps(self) -> Iterator[None]:
+        """Through everything, in steps."""
+        lanes = [lane for band in self.bands.values() for lane in band.lanes.values()]
+        for number, line in enumerate([line for lane in lanes for line in lane.lines.values()]):
+            while not line.sweep():
+                yield
+            if number % _SHORT == _SHORT - 1:
+                yield
         self._resting = [entry for entry in self._resting if entry[2] in self._rests]
         heapq.heapify(self._resting)

@@ -124,6 +124,7 @@ class Series:
     _reset_ns: int | None = None
     _followed: bool = True
     _chain: int = 0
+    _apart: int = 0
     _anchor: int = 0
     _full_in_a_row: int = 0
     _still_in_a_row: int = 0
@@ -250,17 +251,20 @@ class Series:
             if reading.remaining == 0:
                 # Nothing left is shown, however much is owed: less than nothing was predicted in vain.
                 predicted = max(predicted, exact)
-            residual = predicted - exact
+            # Where the chain stands apart from what was read, that much was told of before.
+            residual = predicted - exact - self._apart
             if snapshot.counted:
                 self._judge(exact, predicted, reading, snapshot)
             else:
                 self._judge_by_witness(exact, predicted, snapshot.witness)
+            if self._chain == exact or not self.asleep:
+                self._apart = self._chain - exact
             if not self.asleep:
                 span_ns = max(0, snapshot.snap_ns - self._snap_ns)
-                unsure = (1 + 2 * (snapshot.total - snapshot.mark)) * bucket.window_ns
-                self.foreign.add(residual, span_ns, unsure, now_ns=now_ns)
+                self.foreign.add(residual, span_ns, self._unsure(snapshot), now_ns=now_ns)
         else:
             self._anchor = self._chain = exact
+            self._apart = 0
         self._total, self._snap_ns, self._followed = snapshot.total, snapshot.snap_ns, self._follows()
         low = self._level_now(exact, snapshot.mark, snapshot, now_ns)
         high = self._level_now(exact + bucket.window_ns, snapshot.total, snapshot, now_ns)
@@ -272,6 +276,19 @@ class Series:
         elif bucket.credits < low and not self.asleep and self._follows():
             bucket.set_level(low, now_ns=now_ns)
         return Lesson(drop, residual, self.asleep, exact, snapshot.snap_ns)
+
+    def _unsure(self, snapshot: Snapshot) -> int:
+        """
+        Credits by which a reading may be off the account: of what overtook it, and of when it was taken.
+
+        The server looked between the grant and the snapshot's instant, which is the latest there
+        is; a process that stalls writes late and reads late, and that is nobody's spending.
+        """
+        bucket = self.bucket
+        unsure = (1 + 2 * (snapshot.total - snapshot.mark)) * bucket.window_ns
+        if bucket.refill is Refill.CONTINUOUS:
+            unsure += bucket.limit * max(0, snapshot.snap_ns - snapshot.sent_ns)
+        return unsure
 
     def _level_now(self, exact: int, seen: int, snapshot: Snapshot, now_ns: int) -> int:
         """

@@ -76,19 +76,39 @@ def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, n
     """Grant *ticket* if it may go; an estimate is priced now, a cost that became impossible ends here."""
     if ticket.features is not None:
         _reprice(state, ticket)
-    elif (bucket := state.budget.never(ticket)) is not None:
+    if _charged_at_once(scheduler, state, ticket, now_ns):
+        _take(scheduler, state, ticket)
+        scheduler.let_out(state, ticket, True, now_ns)
+        turn.granted.append(ticket)
+        return True
+    if ticket.features is None and (bucket := state.budget.never(ticket)) is not None:
         scheduler.fail(state, ticket, exceeds(ticket, bucket), turn)
         return True
     ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
     if ready_ns != now_ns:
         return False
+    _take(scheduler, state, ticket)
+    scheduler.grant(state, ticket, now_ns, waited=True)
+    turn.granted.append(ticket)
+    return True
+
+
+def _charged_at_once(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int) -> bool:
+    """It goes, and nothing but levels has a say: what follows would find the same, and take three times as long."""
+    return (
+        state.gate_ns <= now_ns
+        and state.breaker.since_ns is None
+        and state.window.in_flight < state.window.base
+        and state.budget.charge_at_once(ticket, scheduler.jitter.ns, now_ns)
+    )
+
+
+def _take(scheduler: Scheduler, state: KeyState, ticket: Ticket) -> None:
+    """Out of the queue, for its turn has come; its lane pays for it once."""
     if not ticket.charged:
         ticket.share = state.budget.share_of(ticket.cost.pairs)
     state.queue.take(ticket)
     scheduler.queued -= 1
-    scheduler.grant(state, ticket, now_ns, waited=True)
-    turn.granted.append(ticket)
-    return True
 
 
 def _reprice(state: KeyState, ticket: Ticket) -> None:

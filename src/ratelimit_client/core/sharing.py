@@ -9,6 +9,10 @@ near nothing. With ``remaining`` as a congestion mark, additive increase and
 multiplicative decrease, they converge to equal shares: below 7.5 % of the limit
 the pace is cut to 0.85, at most once a second; all the while it grows by 0.5 % of
 the limit a second. The pace lets no bursts through, or the clients would meet.
+
+Against one who never yields the mark is no use: the level stands below it all the same,
+and the pace falls until as much as the mark is left for nobody. So it ends with the input:
+who needs no more than what is there, and nothing after that, takes it.
 """
 
 from __future__ import annotations
@@ -39,8 +43,17 @@ class Sharing:
     _cut_ns: int = 0
     _grown_ns: int = 0
 
-    def consider(self, bucket: Bucket, foreign_ppm: int, *, now_ns: int) -> bool:
-        """Switch on or off by what others spend; True when that changed."""
+    def consider(self, bucket: Bucket, foreign_ppm: int, *, ends: bool = False, now_ns: int) -> bool:
+        """
+        Switch on or off by what others spend; True when that changed.
+
+        Args:
+            ends: no more input comes, and the level is enough for what is queued.
+        """
+        if ends:
+            changed = self.pace is not None
+            self.pace = self._quiet_ns = None
+            return changed
         if self.pace is None:
             if foreign_ppm <= _ON_PPM or bucket.window_ns > _LONGEST_WINDOW_NS:
                 return False

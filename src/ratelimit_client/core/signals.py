@@ -45,7 +45,7 @@ class Reading:
     window_s: float | None = None
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # one is made of every answer that is read, and in slots it would take twice as long
 class Signals:
     """
     Everything one answer said that a scheduler can use.

@@ -26,8 +26,6 @@ evidence.
 
 from __future__ import annotations
 
-from collections import deque
-
 import attrs
 
 from .bucket import Bucket
@@ -90,7 +88,7 @@ class SlowDown:
     pace: Bucket | None = None
     due_ns: int = 0
     held_until_ns: int = 0
-    _samples: deque[LetIn] = attrs.field(factory=lambda: deque([LetIn(-_MINUTE_NS, 0, 0)]))
+    _samples: list[LetIn] = attrs.field(factory=lambda: [LetIn(-_MINUTE_NS, 0, 0)])
     _refused_calls: int = 0
     _refused_tokens: int = 0
     _score: int = 0
@@ -108,7 +106,7 @@ class SlowDown:
     def begin_anew(self, calls: int, tokens: int, *, now_ns: int) -> None:
         """What is let out is counted in another ledger from now on; the pace stands."""
         self._looked = LetIn(now_ns, calls, tokens)
-        self._samples = deque([self._looked])
+        self._samples = [self._looked]
         self._refused_calls = self._refused_tokens = self._score = 0
         self._cut = self._last = calls
         self._asked = None
@@ -126,7 +124,7 @@ class SlowDown:
         samples, last = self._samples, self._net(now_ns, calls, tokens)
         samples.append(last)
         while len(samples) > 1 and samples[1].at_ns <= now_ns - _MINUTE_NS:
-            samples.popleft()
+            del samples[0]
         pace = self.pace
         if pace is None:
             return False

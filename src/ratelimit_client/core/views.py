@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def key_statistics(state: KeyState, *, now_ns: int) -> KeyStatistics:
     """One key as it stands."""
-    oldest_ns = min((ticket.queued_since_ns for ticket in state.queue.tickets()), default=now_ns)
+    oldest_ns = min((ticket.queued_since_ns for ticket in state.queue.oldest()), default=now_ns)
     return KeyStatistics(
         queued=state.queue.waiting,
         oldest_wait_s=to_s(now_ns - oldest_ns),
@@ -39,11 +39,10 @@ def key_statistics(state: KeyState, *, now_ns: int) -> KeyStatistics:
 def bands(state: KeyState, *, now_ns: int) -> dict[int, BandStatistics]:
     """What waits in one key, by priority; of priorities that something ever waited in, and of 0."""
     queue = state.queue
-    calls = dict.fromkeys((0, *queue.bands), 0)
+    calls = {band: queue.calls_in(band) for band in (0, *queue.bands, *queue.rests_in)}
     oldest_ns: dict[int, int] = {}
-    for ticket in queue.tickets():
+    for ticket in queue.oldest():
         band = ticket.priority
-        calls[band] = calls.get(band, 0) + 1
         oldest_ns[band] = min(oldest_ns.get(band, now_ns), ticket.queued_since_ns)
     return {
         band: BandStatistics(count, queue.queued("tokens", band), to_s(now_ns - oldest_ns.get(band, now_ns)))
