@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from ratelimit_client.core.windows import infer_window_s
 from ratelimit_client.dialects import Dialect, lookup, names, read
 from ratelimit_client.dialects.engine import conclude
 from ratelimit_client.dialects.headers import Collected
+from ratelimit_client.dialects.levels import _is_sure_to_be_a_minute
 from ratelimit_client.dialects.ordinary import MOST_SHAPES, read_ordinary
 from tests.dialects.samples import SAMPLES
 from tests.dialects.test_fuzz import NAMES, raw_values
@@ -31,7 +33,7 @@ class Odd(dict):  # type: ignore[type-arg]
     """A mapping one of whose names is no name."""
 
     def __iter__(self):
-        return iter([["x-request-id"], *super().__iter__()])
+        return iter([["x-request-id"], *list(super().__iter__())[1:]])
 
 
 LIST = [name for name in names() if name != "auto"]
@@ -117,3 +119,48 @@ def test_it_remembers_so_many_shapes_and_no_more():
     assert len(table.shapes) == MOST_SHAPES
     assert read(200, {"x-999": "1", **OPENAI}, dialect=table).readings.keys() == {"requests", "tokens"}
     assert read_ordinary(table, 200, {("a",): "1", **OPENAI}) is None
+
+
+@pytest.mark.parametrize("pairs", [False, True], ids=["a multi-dict", "pairs"])
+def test_a_name_that_is_repeated_moves_no_other_value(pairs):
+    """Two cookies before the limits: each limit is read beside its own name all the same."""
+    twice = CIMultiDict([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), *OPENAI.items()])
+    headers = list(twice.items()) if pairs else CIMultiDictProxy(twice)
+    for table in (fresh("openai"), "auto"):
+        assert read(200, headers, dialect=table) == read(200, OPENAI, dialect=fresh("openai"))
+
+
+def test_pairs_are_read_as_a_mapping_is():
+    """Text and bytes, lists and what is read but once; a shape is learnt of each."""
+    table = fresh("openai")
+    raw = [(name.encode(), value.encode()) for name, value in OPENAI.items()]
+    expected = by_the_engine(table, 200, OPENAI)
+    for headers in ([*OPENAI.items()], tuple(OPENAI.items()), raw, [list(pair) for pair in raw]):
+        assert read_ordinary(table, 200, headers) == expected
+        assert read(200, iter(headers), dialect=table) == read(200, iter(headers)) == expected
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("x-request-id", "req_1", "more")],
+        [("x-request-id", "req_1"), ("x-request-id",)],
+        [("x-request-id", "req_1"), 5],
+        [(b"x-request-id", "req_1")],
+        [(b"x-request-id", b"req\n1")],
+    ],
+    ids=str,
+)
+def test_what_is_no_list_of_pairs_is_out_of_the_ordinary(headers):
+    """Nor is a value with a line break; the engine sees what is to be made of it."""
+    assert read_ordinary(fresh("openai"), 200, headers) is None
+    read(200, headers, dialect="openai")
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 100_000_000))
+def test_what_is_sure_to_be_a_minute_is_what_the_numbers_say(limit, used, reset_ms):
+    """The short way never says it where the whole numbers do not."""
+    for reset_s in (reset_ms / 1000, used * 60 / limit // 0.001 / 1000):
+        remaining = max(0, limit - used)
+        if _is_sure_to_be_a_minute(float(limit), float(remaining), reset_s):
+            assert infer_window_s(limit, remaining, reset_s) == 60.0

@@ -322,7 +322,10 @@ class Vocabulary(dict[Any, "Slot | None"]):
 
     def __missing__(self, spelling: object) -> Slot | None:
         if isinstance(spelling, bytes | bytearray):
-            return self[spelling.decode("latin-1")]
+            slot = self[spelling.decode("latin-1")]
+            if len(self) < MOST_NAMES and len(spelling) <= _LONGEST_NAME:
+                self[bytes(spelling)] = slot
+            return slot
         if not isinstance(spelling, str) or len(spelling) > _LONGEST_NAME:
             return None
         slot = self._look_at(spelling.strip().lower())

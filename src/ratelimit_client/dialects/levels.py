@@ -42,6 +42,11 @@ Faults = list[tuple[int, str]]
 """What could not be used of a row: at which place, and what is wrong with it."""
 
 _DURATION = Form.DURATION
+_MINUTE_S = 60.0
+# Of two floats that are further apart than this the same one is greater as of the whole numbers they stand for.
+_CLOSE = 1e-9
+# The next usual windows, less that.
+_LESS_S, _MORE_S = 10.0 * (1 + _CLOSE), 3_600.0 * (1 - _CLOSE)
 _NOTHING_ELSE = [None] * (len(OF_A_DIMENSION) - 3)
 _GROUP = Field.GROUP.index
 _AGE, _RATELIMIT, _POLICY = Field.AGE.index, Field.RATELIMIT.index, Field.POLICY.index
@@ -109,7 +114,20 @@ def ordinary_reading(
     reset_s = when.seconds
     if not 0 < limit >= remaining or reset_s > MAX_SPAN_S:
         return None
-    return Reading(limit, remaining, reset_s, window_s or infer_window_s(limit, remaining, reset_s))
+    if not window_s:
+        by_minutes = _is_sure_to_be_a_minute(limit, remaining, reset_s)
+        window_s = _MINUTE_S if by_minutes else infer_window_s(limit, remaining, reset_s)
+    return Reading(limit, remaining, reset_s, window_s)
+
+
+def _is_sure_to_be_a_minute(limit: float, remaining: float, reset_s: float) -> bool:
+    """Whether ``infer_window_s`` would say so, at a fifth of its cost; False also where the numbers leave it close."""
+    used = limit - remaining
+    if used < 1 or remaining < 1 or not (limit.is_integer() and remaining.is_integer()):
+        return False
+    low = reset_s * limit * 0.98 / used
+    high = (reset_s + 0.001) * limit * 1.02 / max(used - 1, 1.0)
+    return _LESS_S < low < _MINUTE_S * (1 - _CLOSE) and _MINUTE_S * (1 + _CLOSE) < high < _MORE_S
 
 
 def _of_row(

@@ -28,6 +28,7 @@ MOST_SHAPES = 256
 _MOST_HEADERS = 128
 
 Names = tuple[Any, ...]
+Columns = tuple[Names, list[Any]]
 
 _LEVELS = {Field.LIMIT: 0, Field.REMAINING: 1, Field.RESET: 2}
 _TEXTS = (Field.PROCESSING_MS, Field.REQUEST_ID, Field.ORGANIZATION, Field.PROJECT, Field.VERSION)
@@ -57,9 +58,30 @@ class Shape:
     version: int = -1
 
 
+def columns(headers: Any) -> Columns | None:
+    """The names and the values of headers, a mapping or a list of pairs, text or bytes; None for anything else."""
+    if hasattr(headers, "values"):
+        names, values = tuple(headers), [*headers.values()]
+        # Some multi-dicts tell a repeated name once, and all of its values.
+        return (names, values) if len(names) == len(values) else columns([*headers.items()])
+    try:
+        names, found = zip(*headers, strict=True)
+        if names[0].__class__ is bytes:
+            # One value each, none with a line break of its own; names are bytes in the vocabulary, too.
+            found = tuple(b"\n".join(found).decode("latin-1").split("\n"))
+    except (TypeError, ValueError):
+        return None
+    return (names, [*found]) if len(found) == len(names) else None
+
+
 def read_ordinary(table: Dialect, status: int, headers: Any) -> Signals | None:
-    """What a success says whose headers are some mapping; None when it is out of the ordinary."""
-    names = tuple(headers)
+    """What a success says; None when it is out of the ordinary."""
+    found = columns(headers)
+    return None if found is None else read_columns(table, status, *found)
+
+
+def read_columns(table: Dialect, status: int, names: Names, values: list[Any]) -> Signals | None:
+    """What a success says by the names and the values of its headers; None when it is out of the ordinary."""
     try:
         shape = table.shapes[names]
     except KeyError:
@@ -69,8 +91,7 @@ def read_ordinary(table: Dialect, status: int, headers: Any) -> Signals | None:
     if shape is None:
         return None
 
-    # The value of what is not there is None; a place of -1 finds it at the end.
-    values = [*headers.values(), None]
+    values.append(None)  # is the value of what is not there: a place of -1 finds it
     readings: dict[str, Reading] = {}
     for dimension, limit, remaining, reset, window_s in shape.dimensions:
         reading = ordinary_reading(table, window_s, values[limit], values[remaining], values[reset])

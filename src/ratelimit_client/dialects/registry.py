@@ -26,7 +26,7 @@ from .generic import GENERIC
 from .headers import Collected
 from .ietf import IETF
 from .openai import OPENAI
-from .ordinary import MOST_SHAPES, read_ordinary
+from .ordinary import MOST_SHAPES, Columns, columns, read_columns
 from .signs import ALL, BY_NAME, MARKS
 
 AUTO = "auto"
@@ -73,18 +73,22 @@ def detect(dialect: str | Dialect = AUTO, *, url: str | None = None, headers: He
     table = _told(dialect, url)
     if table is not None:
         return table
-    # Markers are names, so the same names have the same sender.
-    values = getattr(headers, "values", None)
-    if values is None:
-        return overhear(headers)[0]
-    names = tuple(headers)
+    if not hasattr(headers, "values"):
+        headers = [*headers]
+    found = columns(headers)
+    return overhear(headers)[0] if found is None else _sender_of(found, headers)
+
+
+def _sender_of(found: Columns, headers: Headers) -> Dialect:
+    """Whose an answer is: markers are names, so the same names have the same sender."""
+    names, values = found
     try:
         return _SENDERS[names]
     except KeyError:
         table = overhear(headers)[0]
     except TypeError:  # something among them is no name
         return overhear(headers)[0]
-    if len(_SENDERS) < MOST_SHAPES and all(values()):
+    if len(_SENDERS) < MOST_SHAPES and all(values):
         _SENDERS[names] = table
     return table
 
@@ -125,11 +129,15 @@ def read(
         60.0
     """
     table = _told(dialect, url)
-    if body is None and (status or 0) < 300 and hasattr(headers, "values"):
-        table = table or detect(headers=headers)
-        signals = read_ordinary(table, status or 0, headers)
-        if signals is not None:
-            return signals
+    if body is None and (status or 0) < 300:
+        if not hasattr(headers, "values"):
+            headers = [*headers]
+        found = columns(headers)
+        if found is not None:
+            table = table or _sender_of(found, headers)
+            signals = read_columns(table, status or 0, *found)
+            if signals is not None:
+                return signals
     wall_s = now_wall_s if now_wall_s is not None else sent_wall_s
     return _read_all(table, status or 0, headers, body, wall_s)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.hdrs import CONTENT_ENCODING, TRANSFER_ENCODING
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -47,7 +48,9 @@ class Answer:
 
     __slots__ = ("_content", "_line", "headers", "secrets", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, line: Line) -> None:
+    def __init__(
+        self, status: int, headers: Mapping[str, str], content: aiohttp.StreamReader | bytes, line: Line
+    ) -> None:
         self.status = status
         self.headers = headers
         self._content = content
@@ -69,6 +72,8 @@ class Answer:
         if packed not in _PLAIN and packed.strip().lower() not in _PLAIN:
             raise BadBody(f"it is packed for the way as {packed!r:.40}, which was not asked for")
         content = self._content
+        if isinstance(content, bytes):
+            return self._unpacked(content, coding, most)
         if not coding and content.is_eof() and content.total_bytes <= most and content.exception() is None:
             return content.read_nowait()  # plain, and here already
 
@@ -89,6 +94,14 @@ class Answer:
         except Exception as error:  # noqa: BLE001 - every way for a body to break ends here, and none may leave as it is
             problem = f"it was cut short ({type(error).__name__})"
         raise BadBody(problem, kept.sofar())
+
+    def _unpacked(self, content: bytes, coding: str, most: int) -> bytes:
+        """The body that came with its head."""
+        if not coding and len(content) <= most:
+            return content
+        kept = Kept(coding, most)
+        kept.add(content)
+        return kept.whole()
 
     async def read(self) -> bytes:
         """The beginning of an error's body, as far as it can be had."""
@@ -133,7 +146,8 @@ class Answer:
         """Give the connection back, or drop it when there is more on it than was read."""
         content = self._content
         self.secrets = ()
-        self._line.close_line(whole=content.at_eof() and content.exception() is None)
+        whole = isinstance(content, bytes) or (content.at_eof() and content.exception() is None)
+        self._line.close_line(whole=whole)
 
     def drop(self) -> None:
         """End the connection: whoever answers so is not to be asked on it again."""
@@ -142,7 +156,7 @@ class Answer:
     def lend(self, dog: Watchdog) -> aiohttp.StreamReader:
         """The body, for whoever reads it piece by piece, looks for silence himself and closes it."""
         dog.leave(self._line)
-        return self._content
+        return self._stream()
 
     def hand_over(self) -> Answer:
         """Another handle of this answer; from here on closing this one does nothing."""
@@ -163,8 +177,19 @@ class Answer:
         """Can more come on its connection?"""
         return self._line.alive()
 
-    async def _fill(self, kept: Kept) -> None:
+    def _stream(self) -> aiohttp.StreamReader:
+        """The body to be read piece by piece, also where it came in one."""
         content = self._content
+        if isinstance(content, bytes):
+            loop = asyncio.get_running_loop()
+            stream = aiohttp.StreamReader(BaseProtocol(loop), _PAUSE_AFTER, loop=loop)  # nobody is to be held back
+            stream.feed_data(content)
+            stream.feed_eof()
+            self._content = content = stream
+        return content
+
+    async def _fill(self, kept: Kept) -> None:
+        content = self._stream()
         if content.is_eof() and content.exception() is None:
             kept.add(content.read_nowait())
             return

@@ -14,12 +14,16 @@ Theory. aiohttp's parser is used as it is, and three of its habits are made up f
   a reset for the regular end of a body that has no length;
 * an extension of a chunk may be endless, and so may interim answers. What comes beside
   the body is counted, and there is a most of it.
+
+An answer that came in one piece and looks like those before it needs no parser (``heads``);
+so on a connection of a pool the parser is not made before something else comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -28,12 +32,14 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .failures import of_parser
+from .heads import Shapes
 from .watchdog import Stalled
 
 if TYPE_CHECKING:
     from .pool import Pool
 
 _SWITCHING = 101
+_OK = 200
 # Enough for every server that means well: 103 may come a few times.
 _MOST_INTERIM = 100
 # Beside the body: a head may have 128 lines of 8 KiB, and a byte that is a chunk of its own comes with five others.
@@ -52,6 +58,7 @@ class Handler(ResponseHandler):
         heard: how many bytes came on it.
         began: how many it was when the last request went out.
         content: the body that comes on it now.
+        shapes: what answers look like here; None: every one is parsed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -65,6 +72,9 @@ class Handler(ResponseHandler):
         self._head: list[bytes] | None = None
         """The segments so far, as long as the head of the final answer is not whole."""
         self._interim = self._enough = 0
+        self.shapes: Shapes | None = None
+        self._unparsed = False
+        """A request went out, nothing has come since, and there is no parser yet."""
 
     # -- what comes ---------------------------------------------------------------
 
@@ -75,11 +85,22 @@ class Handler(ResponseHandler):
         self._interim = 0
         self.began = self.heard
         self._enough = self.heard + _MOST_BESIDE
-        super().set_response_params(**parameters)
+        if self.shapes is None or parameters["skip_payload"]:
+            super().set_response_params(**parameters)
+        else:
+            self._unparsed = True
+            self._parser = None
 
     def data_received(self, data: bytes) -> None:
         """Something came."""
         self.heard += len(data)
+        if self._unparsed:
+            self._unparsed = False
+            if self.shapes is not None and (known := self.shapes.read(data)) is not None:
+                self._head = self._payload = None
+                super().feed_data(known)  # type: ignore[arg-type]  # a body that is all there is bytes
+                return
+            super().set_response_params(**self._parameters)
         if self._head is not None:
             self._head.append(data)
         if self.heard > self._enough and self._is_too_much():
@@ -87,16 +108,22 @@ class Handler(ResponseHandler):
         else:
             super().data_received(data)
 
+    def answer(self) -> Coroutine[Any, Any, tuple[Any, aiohttp.StreamReader | bytes]]:
+        """The head of the final answer, and its body, or what brings that."""
+        return self.read()
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Called with every body, also where nothing was held back; then there is nothing to do."""
-        if self._reading_paused or self._buffer_paused:
+        if self._reading_paused or getattr(self, "_buffer_paused", False):  # 3.14.3 has but one reason
             super().resume_reading(resume_parser)
 
     def feed_data(self, data: tuple[Any, aiohttp.StreamReader], size: int = 0) -> None:
         """A head is whole. Interim ones are nobody's business; the final one ends the wait for it."""
         code = data[0].code
         if not 100 <= code < 200 or code == _SWITCHING:
-            self._head = None
+            head, self._head = self._head, None
+            if code == _OK and self.shapes is not None and head is not None and len(head) == 1:
+                self.shapes.learn(head[0], data[0])
             super().feed_data(data, size)
             return
         self._interim += 1
@@ -152,6 +179,7 @@ class Handler(ResponseHandler):
         """It is *pool*'s, and carries a request now."""
         self._connection = connection
         self._pool = pool
+        self.shapes = pool.shapes
 
     def close_line(self, *, whole: bool) -> None:
         """The answer has ended: kept when it is *whole*, else closed. Idempotent."""

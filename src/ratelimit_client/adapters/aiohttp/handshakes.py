@@ -40,6 +40,7 @@ class Handshakes(Pool):
         self.connector._factory = cast(
             "functools.partial[ResponseHandler]", functools.partial(Switching, loop=self._loop)
         )
+        self.shapes = None
 
     def _take(self) -> Handler | None:
         return None

@@ -37,6 +37,7 @@ from .answer import Answer
 from .credentials import Credentials
 from .failures import LeftOrigin, NoAnswer, told
 from .handler import Handler, as_new
+from .heads import Shapes
 from .timeouts import Timeout
 from .url import Base
 from .watchdog import Stalled, TaskWatch, Watchdog
@@ -93,6 +94,8 @@ class Pool:
         self._keep = keep
         self._loop = asyncio.get_running_loop()
         self._kept: list[Handler] = []
+        self.shapes: Shapes | None = Shapes()
+        """What answers look like here; None: nobody wants to know."""
         self._sweeper: asyncio.TimerHandle | None = None
         # All that a connector wants to know of a request is where it goes, and all go to one place.
         self._to = aiohttp.ClientRequest("GET", base.origin, loop=self._loop)
@@ -130,8 +133,8 @@ class Pool:
             self._write(handler, f"{method} {url.raw_path_qs}", headers, _length(method, raw), raw or b"")
             written()
             self._dog.watch(handler)
-            message, content = await handler.read()
-            handler.content = content
+            message, content = await handler.answer()
+            handler.content = None if isinstance(content, bytes) else content
             return Answer(message.code, message.headers, content, handler)
         except BaseException as error:
             if handler is not None:
