@@ -364,7 +364,7 @@ def test_the_summary_file_holds_the_figures(folder: Path) -> None:
     Rows, calls, refusals, share of the limit, models and what they answered as.
     """
     write(folder / "in", *rows(10), row("bad", url="/x"))
-    with serving("60000 requests/min", snapshots={"gpt-4o-mini": "gpt-4o-mini-2024-07-18"}):
+    with serving("60 requests/min", snapshots={"gpt-4o-mini": "gpt-4o-mini-2024-07-18"}):
         assert run(folder / "in", "-o", folder / "out", "--max-rows", "4") == 75
         assert run(folder / "in", "-o", folder / "out", "--summary-file", folder / "sum.json") == 1
     facts = json.loads((folder / "sum.json").read_text())
@@ -372,8 +372,8 @@ def test_the_summary_file_holds_the_figures(folder: Path) -> None:
     assert (facts["calls"], facts["retries"], facts["refused_429"], facts["resumed"]) == (6, 0, 0, True)
     assert facts["tokens"] > 0
     assert facts["seconds"] > 0
-    assert 0 < facts["utilisation"] < 0.01
+    assert 0 < facts["utilisation"] < 0.2
     assert facts["slowest_wait_s"] >= 0
     assert facts["failed_by_code"] == {"invalid_url": 1}
     assert facts["models"]["gpt-4o-mini"]["gpt-4o-mini-2024-07-18"]["rows"] == 6
-    assert [limit["amount"] for limit in facts["limits"]] == [60000]
+    assert [limit["amount"] for limit in facts["limits"]] == [60]
