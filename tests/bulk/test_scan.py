@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -94,3 +96,16 @@ def test_it_takes_what_the_standard_parser_takes_and_nothing_else(text: str) -> 
     else:
         with pytest.raises(NotJSON):
             members(text)
+
+
+def test_a_value_is_read_where_orjson_is_not_installed() -> None:
+    """The same values come out, and the same text is refused."""
+    program = (
+        "import sys; sys.modules['orjson'] = None\n"
+        "from ratelimit_client.bulk.scan import NotJSON, value_of\n"
+        "print(value_of(b'{\"a\": [1, 2.5, null]}'))\n"
+        "try: value_of(b'{} {}')\n"
+        "except NotJSON as error: print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["{'a': [1, 2.5, None]}", "is not JSON: something follows"]

@@ -164,3 +164,13 @@ def test_what_is_sure_to_be_a_minute_is_what_the_numbers_say(limit, used, reset_
         remaining = max(0, limit - used)
         if _is_sure_to_be_a_minute(float(limit), float(remaining), reset_s):
             assert infer_window_s(limit, remaining, reset_s) == 60.0
+
+
+def test_names_in_bytes_are_read_and_very_long_ones_not_remembered():
+    """Each says what its text says; one of a kilobyte is nobody's, and takes no place in the table."""
+    headers = [(name.encode(), value.encode()) for name, value in OPENAI.items()]
+    long = (b"x-" + b"a" * 1000, b"1")
+    openai = lookup("openai")
+    expected = read(200, OPENAI, dialect=openai)
+    for _ in range(2):
+        assert read(200, [*headers, long], dialect=openai).readings == expected.readings

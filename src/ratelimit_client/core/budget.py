@@ -13,6 +13,7 @@ all keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 
 import attrs
 
@@ -209,7 +210,7 @@ class Budget:
             before = till.total
             for bucket in till.buckets:
                 if bucket.special or bucket.gate_ns > now_ns:
-                    self._uncharge(ticket, bucket)
+                    self._uncharge(ticket, unit, bucket)
                     return False
                 credits_ = bucket.credits
                 elapsed_ns = now_ns - bucket.as_of_ns
@@ -221,7 +222,7 @@ class Budget:
                 left = credits_ - amount * bucket.window_ns
                 if left < bucket.reserve:
                     bucket.credits = credits_
-                    self._uncharge(ticket, bucket)
+                    self._uncharge(ticket, unit, bucket)
                     return False
                 if bucket.watched and credits_ > bucket.brim >> 1:
                     bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
@@ -236,15 +237,15 @@ class Budget:
         ticket.levels = levels
         return True
 
-    def _uncharge(self, ticket: Ticket, up_to: Bucket) -> None:
-        """Undo what ``charge_at_once`` did before it met a bucket without room."""
-        for unit, amount in ticket.cost.pairs:
+    def _uncharge(self, ticket: Ticket, lacking: str, full: Bucket) -> None:
+        """Undo what ``charge_at_once`` did before it met, in the unit *lacking*, a bucket without room."""
+        for unit, amount in takewhile(lambda pair: pair[0] != lacking, ticket.cost.pairs):
             till = self.debits.till(unit)
-            for bucket in till.buckets:
-                if bucket is up_to:
-                    return
-                bucket.credits += amount * bucket.window_ns
             till.total -= amount
+            for bucket in till.buckets:
+                bucket.credits += amount * bucket.window_ns
+        for bucket in takewhile(lambda each: each is not full, self.debits.till(lacking).buckets):
+            bucket.credits += ticket.amount(lacking) * bucket.window_ns
 
     def ready_at_ns(self, ticket: Ticket, *, now_ns: int) -> int:
         """When every bucket has room for *ticket*; ``binding`` is the last one to have it."""
@@ -307,10 +308,8 @@ class Budget:
 
     def spent_since(self, ticket: Ticket, unit: str | None) -> int:
         """Units of *unit* that calls granted after *ticket* have paid."""
-        if unit is None:
-            return 0
-        _, _, total = ticket.mark(unit)
-        return self.debits.till(unit).total - total if total else 0
+        _, _, total = ticket.mark(unit or "")
+        return self.debits.till(unit or "").total - total if total else 0
 
     def never(self, ticket: Ticket) -> Bucket | None:
         """The bucket that can never hold the stated cost of *ticket*, as far as that is certain."""

@@ -187,17 +187,16 @@ class Lane:
 
     def first(self) -> Ticket:
         """The oldest of the heads; somebody waits."""
-        if len(self.lines) == 1:  # nearly always, and then nothing has to be compared
-            for line in self.lines.values():
-                if (head := line.head()) is not None:
-                    return head
-        return self.heads()[0]
+        if len(self.lines) > 1:
+            return self.heads()[0]
+        (line,) = self.lines.values()  # nearly always, and then nothing has to be compared
+        head = line.head()
+        assert head is not None, "somebody waits, and nowhere else"
+        return head
 
     def pop(self, ticket: Ticket) -> None:
         """Take *ticket*, which is one of the heads."""
-        for line in self.lines.values():
-            if line.pop(ticket):
-                return
+        any(line.pop(ticket) for line in self.lines.values())
 
 
 def _rank(ticket: Ticket) -> int:
