@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from json.decoder import scanstring  # type: ignore[attr-defined]  # in json.decoder since 2.0, missing in typeshed
 from typing import Any, Final, NamedTuple
 
@@ -51,11 +52,13 @@ def value_of(raw: bytes) -> Any:
     Raises:
         NotJSON: it is none, or holds what only ``members`` knows a sentence for.
     """
-    if orjson is not None:
-        try:
-            return orjson.loads(raw)
-        except ValueError:  # it refuses lone surrogates, which prompts contain
-            pass
+    try:
+        return _quick(raw)
+    except ValueError:  # orjson refuses lone surrogates, which prompts contain
+        return _standard(raw)
+
+
+def _standard(raw: bytes) -> Any:
     try:
         text = raw.decode()
         value, end = _scan_value(text, 0)
@@ -64,6 +67,9 @@ def value_of(raw: bytes) -> Any:
     if end != len(text):
         raise NotJSON("is not JSON: something follows")
     return value
+
+
+_quick: Final[Callable[[bytes], Any]] = getattr(orjson, "loads", _standard)
 
 
 def _skip(text: str, at: int) -> int:
