@@ -120,7 +120,7 @@ def test_our_own_lateness_is_nobody_else(
     assert client.done == rows
     assert watch.shared == 0
     assert client.refused <= 3
-    assert to_s(client.last_ns) < 1.3 * ideal_s + 2
+    assert to_s(client.last_ns) < 1.5 * ideal_s  # of 238 runs with other seeds the longest took 1.435 times as long
 
 
 @pytest.mark.parametrize("seed", SEEDS)
