@@ -103,7 +103,7 @@ BUGS = (
         "core/budget.py",
         "                if left < bucket.reserve:\n",
         "                if left < 0:\n",
-        ("core/test_budget.py", "core/test_machine.py"),
+        ("core/test_charging_at_once.py", "core/test_machine.py"),
     ),
     Bug(
         "charge of the first unit only",
@@ -119,7 +119,7 @@ BUGS = (
         "core/budget.py",
         "                    if credits_ > bucket.brim:\n                        credits_ = bucket.brim\n",
         "",
-        ("core/test_budget.py", "core/test_machine.py"),
+        ("core/test_charging_in_pairs.py", "core/test_machine.py"),
     ),
     Bug(
         "a window that steps early",
