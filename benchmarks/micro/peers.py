@@ -42,7 +42,7 @@ class Limiters:
 def python() -> str | None:
     """The interpreter that has them; None: it cannot be made."""
     try:
-        return str(envs.ready(Limiters(), envs.CACHE.parent))  # type: ignore[arg-type]
+        return str(envs.ready(Limiters(), envs.CACHE.parent))
     except envs.Missing as reason:
         print(reason, file=sys.stderr, flush=True)
         return None

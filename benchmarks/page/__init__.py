@@ -29,8 +29,8 @@ commit, stands below each table. [How to run it yourself](#how-to-run-it-yoursel
 
 _TAIL: Final = """## How to run it yourself
 
-    make bench           # all but the peers; under an hour, needs nothing but the checkout
-    make bench-full      # and the race against the peers, each installed in an environment of its own; hours
+    make bench           # all but the peers; needs nothing but the checkout
+    make bench-full      # and the race against the peers, each installed in an environment of its own
     make gate            # has anything grown more costly? Counts instructions, in a minute or two
 
     .venv/bin/python -m benchmarks race cpu micro          # only these parts; the others keep their figures

@@ -19,8 +19,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-from . import PEERS, Peer
+from . import PEERS
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "peers"
@@ -28,11 +29,22 @@ _MINORS = (11, 12, 13, 14)
 _ASK = "import sys; print(*sys.version_info[:3], sys.executable)"
 
 
+class Wanted(Protocol):
+    """What has an environment: where it is named, what is in it, and the least Python."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def requirements(self) -> Path: ...
+    @property
+    def python(self) -> tuple[int, int]: ...
+
+
 class Missing(Exception):
     """A peer cannot be run here; says why."""
 
 
-def ready(peer: Peer, cache: Path = CACHE) -> Path:
+def ready(peer: Wanted, cache: Path = CACHE) -> Path:
     """
     The Python of the peer's environment, which is made when it is not there.
 
@@ -89,7 +101,7 @@ def _version(path: str) -> tuple[tuple[int, ...], str] | None:
     return tuple(map(int, numbers)), executable.strip()
 
 
-def _run(peer: Peer, command: list[str]) -> None:
+def _run(peer: Wanted, command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Missing(f"not run: {' '.join(command[1:4])} failed: {(done.stderr or done.stdout).strip()[-400:]}")

@@ -12,9 +12,9 @@ they are answered by hand, in 48, by the protocol between a future and its task.
 
 Once it is awaited it is *asleep*: another object, which only the frame that awaits
 holds, and which has no ``throw`` to be asked by. What is thrown in is then raised
-where the ``await`` stands, and the wait gives back what it held as it goes. A ``throw`` of its own would stand
-in the traceback that the cancelled task keeps, and keep permit and ticket with it
-until the collector comes: a third of what cancelling costs.
+where the ``await`` stands, and the wait gives back what it held as it goes. A
+``throw`` of its own would stand in the traceback that the cancelled task keeps, and
+keep permit and ticket with it until the collector comes.
 """
 
 from __future__ import annotations
