@@ -17,6 +17,7 @@ from ratelimit_client import Limiter, per_day, per_minute
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.scheduler import Scheduler
+from ratelimit_client.core.ticket import Ticket
 from ratelimit_client.dialects import lookup, read
 from ratelimit_client.dialects.openai import OPENAI
 
@@ -129,11 +130,12 @@ def scheduler() -> Scheduler:
 
 
 def deciding(calls: int) -> None:
-    """May a call go that costs so much: every bucket, the window and the gates."""
-    state = scheduler().keys["gpt-4o"]
-    cost = Cost(tokens=1500)
+    """May a call go that costs so much: every bucket is looked at, and charged when it may."""
+    budget = scheduler().keys["gpt-4o"].budget
+    ticket = Ticket(0, "gpt-4o", "", 0, Cost(tokens=1500), None, None, 0)
     for now_ns in range(1000, 1000 * (calls + 1), 1000):
-        state.open_for(cost, now_ns=now_ns)
+        if not budget.charge_at_once(ticket, 0, now_ns):
+            raise RuntimeError("it was to fit")
 
 
 def scheduling(calls: int) -> None:
