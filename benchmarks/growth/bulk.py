@@ -235,7 +235,7 @@ def _resume(place: Path) -> dict[str, float]:
         time.sleep(0.02)
         if time.perf_counter() - began > POINT_S:
             process.kill()
-            raise subprocess.TimeoutExpired(words, POINT_S)
+            raise subprocess.TimeoutExpired([*map(str, words)], POINT_S)
     seconds = time.perf_counter() - began
     assert process.returncode == 0, process.returncode
     facts = json.loads((place / "summary").read_text())
