@@ -51,6 +51,29 @@ class Offered:
         self.rows.append(row)
 
 
+class Joining(Offered):
+    """Each row joins the limiter's queue in the third round of the loop, as one that asks for its key does."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__(tally)
+        self.joined = 0
+        self.joined_before_the_end = -1
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def offer(self, row: Row) -> None:
+        super().offer(row)
+        self.tasks.append(asyncio.get_running_loop().create_task(self.join()))
+
+    async def join(self) -> None:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.joined += 1
+
+    def end_input(self) -> None:
+        super().end_input()
+        self.joined_before_the_end = self.joined
+
+
 class Bench:
     """A feeder over real files, whose rows go nowhere."""
 
@@ -90,6 +113,24 @@ def test_rows_are_offered_in_order_and_the_end_is_noted(tmp_path: Path) -> None:
     assert bench.feeder.input_ended
     assert bench.lanes.engine.ended
     assert json.loads((tmp_path / "out.job.json").read_text())["rows"] == 601
+
+
+def test_the_end_is_told_when_the_last_rows_have_joined_the_queue(tmp_path: Path) -> None:
+    """
+    Told before, it would be taken back by the rows that come after it.
+    """
+    write(tmp_path / "in", *rows(3))
+    bench = Bench(tmp_path)
+    lanes = Joining(bench.tally)
+    bench.feeder.lanes = cast(Lanes, lanes)
+
+    async def feed() -> None:
+        await bench.feeder.run()
+        bench.output.close()
+
+    asyncio.run(feed())
+    bench.source.close()
+    assert lanes.joined_before_the_end == 3
 
 
 def test_a_name_that_only_looks_repeated_is_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.estimate import Features
 from ratelimit_client.core.events import Kind
 from ratelimit_client.core.quota import per_minute
@@ -138,3 +139,29 @@ def test_while_others_spend_a_level_teaches_no_price(others: int, learns: bool) 
         answer(drive, Signals(200, readings=both), at_s=1 + number / 2, features=Features(400))
 
     assert (state_of(drive).estimator.evidences > 30) is learns
+
+
+# -- refusals that are read late -------------------------------------------------
+
+
+def test_a_slice_is_emptied_as_of_when_the_server_looked_and_of_what_was_spent_since() -> None:
+    """
+    Said a quarter of a second after the grant at the latest, read three quarters later: 750 have flowed in since.
+
+    Of these 500 belong to a call that was granted after the refused one.
+    """
+    drive = drive_of()
+    full = shows(60_000, limit=60_000, unit="tokens")
+    answer(drive, Signals(200, readings=full))
+    answer(drive, refusal(unit="tokens", readings=full), tokens=3000)
+    (line,) = state_of(drive).budget.lines["tokens"]
+    piece = line.lessons.slice
+    assert piece is not None
+    piece.brim = 30_000 * 60 * S
+    drive.to(40.0)
+    refused, later = drive.ask(tokens=1000), drive.ask(tokens=500)
+    assert (drive.when(refused), drive.when(later)) == (40.0, 40.0)
+
+    drive.to(41.0)
+    drive.end(refused, refusal(unit="tokens", readings=full), Ending.IGNORED)
+    assert piece.level(now_ns=drive.now_ns) == 250
