@@ -29,7 +29,7 @@ def grant(queue: FairQueue, ticket: Ticket | None = None) -> Ticket:
     ticket = ticket or queue.first()
     assert ticket is not None
     queue.take(ticket)
-    ticket.state, ticket.charged = State.GRANTED, True
+    ticket.state, ticket.order = State.GRANTED, 0
     return ticket
 
 

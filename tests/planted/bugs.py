@@ -49,9 +49,9 @@ BUGS = (
         "reservation leaked on cancel at grant",
         "a grant that meets a cancellation on its way is given back",
         "runtime/waiting.py",
-        "            self._turn = None\n            self._permit.not_granted()\n",
-        "            self._turn = None\n            if self._permit.ticket.waiter is not None:\n"
-        "                self._permit.not_granted()\n",
+        "            self._permit = None\n            permit.not_granted()\n",
+        "            self._permit = None\n            if permit.ticket.waiter is not None:\n"
+        "                permit.not_granted()\n",
         ("torture/test_limiter.py",),
         hangs=True,
     ),
@@ -69,8 +69,8 @@ BUGS = (
         "double refund",
         "what was not sent comes back once",
         "core/budget.py",
-        "        ticket.marks, ticket.levels = (), None\n",
-        "        ticket.levels = None\n",
+        "        ticket.unpay()\n",
+        "        ticket.bill = (*ticket.bill[:2], None)\n",
         ("core/test_scheduler.py", "core/test_machine.py"),
     ),
     Bug(
@@ -149,8 +149,8 @@ BUGS = (
         "a call sent back loses its rank",
         "a retry stands where it stood",
         "core/scheduler.py",
-        "        ticket.state = _QUEUED\n        ticket.written_ns",
-        "        self._seq += 1\n        ticket.seq = self._seq\n        ticket.state = _QUEUED\n        ticket.written_ns",
+        "        ticket.state = _QUEUED\n        ticket.begin_again()\n",
+        "        self._seq += 1\n        ticket.seq = self._seq\n        ticket.state = _QUEUED\n        ticket.begin_again()\n",
         ("core/test_scheduler.py", "core/test_queue.py", "core"),
     ),
     Bug(

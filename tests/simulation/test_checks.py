@@ -63,7 +63,7 @@ class KeepsWhatWasNotSent(Watched):
     def unsent(self, ticket: Any, *, now_ns: int) -> None:
         if ticket.state is State.GRANTED and ticket.marks:
             self.ears.withdrawn(self, ticket, {id(each): 0 for paid in ticket.paid.values() for each in paid}, now_ns)
-            ticket.marks = ()
+            ticket.unpay()
 
 
 class LosesASlot(Watched):

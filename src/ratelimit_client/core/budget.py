@@ -232,9 +232,7 @@ class Budget:
             till.total = total = before + amount
             marks.append((unit, amount, till.arrived + amount, total))
         debits.last_ns = now_ns
-        ticket.marks = marks
-        ticket.paid = self.by_unit
-        ticket.levels = levels
+        ticket.bill = (marks, self.by_unit, levels)
         return True
 
     def _uncharge(self, ticket: Ticket, lacking: str, full: Bucket) -> None:
@@ -295,16 +293,14 @@ class Budget:
                 if bucket.watched and bucket.credits > bucket.brim >> 1:
                     bucket.peaks.note(before * bucket.window_ns, bucket.limit, now_ns=now_ns)
                 bucket.take(amount, owner=ticket, band=ticket.priority, now_ns=now_ns)
-        ticket.marks = marks
-        ticket.paid = self.by_unit
-        ticket.levels = levels
+        ticket.bill = (marks, self.by_unit, levels)
 
     def give_back(self, ticket: Ticket, *, now_ns: int) -> None:
         """Nothing was written: what was charged comes back."""
         for unit, amount, _, _ in ticket.marks:
             for bucket in ticket.paid.get(unit, ()):
                 bucket.give_back(amount, now_ns=now_ns)
-        ticket.marks, ticket.levels = (), None
+        ticket.unpay()
 
     def spent_since(self, ticket: Ticket, unit: str | None) -> int:
         """Units of *unit* that calls granted after *ticket* have paid."""

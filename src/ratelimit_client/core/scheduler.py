@@ -152,7 +152,8 @@ class Scheduler:
             state = self.open_key(ticket.key, now_ns=now_ns)
         if ticket.features is not None:
             ticket.cost = state.price(ticket.features)
-        self._seq = ticket.seq = self._seq + 1
+        # Its rank is the instant at which it came: as an object of its own it would take room in each that waits.
+        self._seq = ticket.seq = now_ns if now_ns > self._seq else self._seq + 1
         ticket.submitted_ns = now_ns
         if self.closed:
             raise Closed("the limiter is closed: nothing was sent; make a new one for further calls")
@@ -228,16 +229,16 @@ class Scheduler:
 
     def let_out(self, state: KeyState, ticket: Ticket, waited: bool, now_ns: int) -> None:
         """It is charged and goes: everything else that a grant changes."""
+        first = ticket.order < 0
         self.order = ticket.order = self.order + 1
         ticket.state = _GRANTED
-        ticket.granted_ns = now_ns
         if waited:
-            ticket.waited_ns += now_ns - ticket.queued_since_ns
+            ticket.waited_ns += now_ns - ticket.granted_ns  # since when it waited, so far
         elif state.queue.bands:
             ticket.share = state.budget.share_of(ticket.cost.pairs)
             state.queue.charge(ticket)
-        if not waited or not ticket.charged:
-            ticket.charged = True
+        ticket.granted_ns = now_ns
+        if first:
             retries = state.retries
             if now_ns >= retries.ends_ns:
                 retries.turn(now_ns=now_ns)
@@ -386,7 +387,7 @@ class Scheduler:
         if self.closed:
             raise Closed("the limiter was closed while the call waited to be sent again")
         ticket.state = _QUEUED
-        ticket.written_ns, ticket.settled, ticket.probe = None, None, False
+        ticket.begin_again()
         ticket.not_before_ns = not_before_ns
         ticket.queued_since_ns = now_ns
         if ticket.deadline_ns is not None:

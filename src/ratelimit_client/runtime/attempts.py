@@ -34,12 +34,12 @@ from ..core.concurrency import Ending
 from ..core.failure import TransportFailure
 from ..core.retry import CallHistory, GiveUp, GiveUpReason, RetryAt, RetryPolicy
 from ..core.signals import Reason, Signals
-from ..core.ticket import Ticket
 from ..core.units import to_ns, to_s
 from ..errors import Closed, DeadlineExceeded, DeadlineExpiredInQueue, ResponseError, Throttled
 from .answers import error_body, response_error, sentence, status_of
 from .desk import Desk
 from .permit import BARE, Permit, Place
+from .waiting import Ask
 
 if TYPE_CHECKING:
     from .retrying import RetryLoop
@@ -60,7 +60,7 @@ class Attempt(Permit):
 
     _may_be_dropped = True
 
-    def __init__(self, desk: Desk, ask: Ticket, call: Attempts, number: int) -> None:
+    def __init__(self, desk: Desk, ask: Ask, call: Attempts, number: int) -> None:
         super().__init__(desk, ask)
         self._call = call
         self._again = self._held = False
@@ -213,7 +213,7 @@ class Attempts:
         "request_id",
     )
 
-    def __init__(self, desk: Desk, ask: Ticket, policy: RetryPolicy) -> None:
+    def __init__(self, desk: Desk, ask: Ask, policy: RetryPolicy) -> None:
         self._desk = desk
         self._ask = ask
         self._policy = policy
@@ -221,7 +221,7 @@ class Attempts:
         self._number = 0
         self._held = False
         self._signals: Signals | None = None
-        self._ticket: Ticket | None = None
+        self._ticket: Ask | None = None
         self._history: CallHistory | None = None
         self._loop: RetryLoop | None = None
         self._error: Exception | None = None
@@ -273,7 +273,7 @@ class Attempts:
         self._current = weakref.ref(attempt)
         return attempt
 
-    async def _next_turn(self, ticket: Ticket) -> None:
+    async def _next_turn(self, ticket: Ask) -> None:
         """Through the queue once more; tenacity's loop decides whether and when, unless the last was taken back."""
         try:
             if self._error is None:
@@ -309,7 +309,8 @@ class Attempts:
             not_before_ns = desk.clock.monotonic_ns() + to_ns(seconds)
         if desk.pacing is not None:
             await desk.pace(desk.pacing, ticket.deadline_ns)
-        await desk.dispatcher.requeue(ticket, not_before_ns)
+        desk.dispatcher.requeue(ticket, not_before_ns)
+        await ticket
 
     def _left_s(self) -> float:
         """Seconds until the policy allows the next attempt."""
@@ -332,13 +333,13 @@ class Attempts:
         self._held = True
         self._current = None
 
-    def taken_back(self, ticket: Ticket) -> None:
+    def taken_back(self, ticket: Ask) -> None:
         """It was nothing: once more, at once."""
         self._ticket = ticket
         self._error = None
         self._next = self._desk.clock.monotonic_ns()
 
-    def judge(self, ticket: Ticket, outcome: Signals | TransportFailure | None) -> RetryAt | GiveUp | None:
+    def judge(self, ticket: Ask, outcome: Signals | TransportFailure | None) -> RetryAt | GiveUp | None:
         """What the policy says to an outcome; None: there is nothing to ask it."""
         if outcome is None:
             return None

@@ -16,7 +16,6 @@ from ..core.cost import ONE_REQUEST, Cost
 from ..core.estimate import Features
 from ..core.queue import BANDS
 from ..core.retry import RetryPolicy
-from ..core.ticket import Ticket
 from ..core.units import to_ns
 from .answers import discard, looks_like_response
 from .attempts import Attempts
@@ -24,6 +23,7 @@ from .desk import Desk, patience_of
 from .mapping import Results
 from .options import SayingOptions, changes
 from .permit import Permit
+from .waiting import Ask
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Calling:
         usual = cost is None and features is None and tenant is None and deadline is None and priority == 0
         if usual and price is not None:
             # The usual call, without a look at what it does not say.
-            ask = Ticket(0, key or DEFAULT_KEY, "", 0, price, None, None, 0, self._desk.patience)
+            ask = Ask(0, key or DEFAULT_KEY, "", 0, price, None, None, 0, self._desk.patience)
             return Permit(self._desk, ask)
         return Permit(self._desk, self._ask(key, cost, tokens, features, priority, tenant, deadline))
 
@@ -254,7 +254,7 @@ class Calling:
 
         return decorate
 
-    async def _run(self, fn: Callable[..., Awaitable[T]], args: Any, kw: Any, ask: Ticket, policy: RetryPolicy) -> T:
+    async def _run(self, fn: Callable[..., Awaitable[T]], args: Any, kw: Any, ask: Ask, policy: RetryPolicy) -> T:
         async for attempt in Attempts(self._desk, ask, policy):
             async with attempt:
                 result = await fn(*args, **kw)
@@ -348,7 +348,7 @@ class Calling:
         tenant: str | None,
         deadline: float | None,
         policy: RetryPolicy | None = None,
-    ) -> Ticket:
+    ) -> Ask:
         """A call's wishes as the scheduler takes them."""
         if priority not in BANDS:
             raise ValueError(f"a priority is a whole number from -2 (first) to 2 (last), not {priority!r}")
@@ -365,7 +365,7 @@ class Calling:
             price = ONE_REQUEST  # which it will be told when it is priced
         deadline_ns = None if deadline is None else desk.clock.monotonic_ns() + to_ns(deadline)
         patience = desk.patience if policy is None else patience_of(policy)
-        return Ticket(0, key or DEFAULT_KEY, tenant or "", priority, price, features, deadline_ns, 0, patience)
+        return Ask(0, key or DEFAULT_KEY, tenant or "", priority, price, features, deadline_ns, 0, patience)
 
     def _price(self, cost: Cost | Mapping[str, int] | None, tokens: int | None) -> Cost:
         if cost is not None:

@@ -38,6 +38,8 @@ class Told:
     wall_ns: int
     unread: Unread | None = None
     _signals: Signals | None = attrs.field(default=None, repr=False)
+    learnt: Signals | None = attrs.field(default=None, init=False, repr=False)
+    """As much as the limiter learnt from it."""
 
     @property
     def seen(self) -> Signals | None:

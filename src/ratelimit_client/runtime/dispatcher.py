@@ -21,6 +21,7 @@ given back exactly once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -37,6 +38,7 @@ from .alarm import Alarm
 from .clock import Clock
 from .instruments import FanOut
 from .loop_bound import LoopBound
+from .waiting import Ask
 
 if TYPE_CHECKING:
     from .desk import Told
@@ -55,6 +57,8 @@ class Dispatcher(LoopBound):
     __slots__ = (
         "__weakref__",
         "_alarm",
+        "_came",
+        "_gone",
         "_now_ns",
         "_resting",
         "_turn_handle",
@@ -83,10 +87,12 @@ class Dispatcher(LoopBound):
         self._alarm = Alarm(self._turn)
         self._turn_handle: asyncio.Handle | None = None
         self._resting: list[asyncio.Future[None]] = []
+        self._came: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
 
     def _let_go(self) -> None:
         self._alarm.cancel()
-        self._turn_handle = None
+        self._turn_handle = self._came = self._gone = None
         self.row = 0
         if self.waiting:  # on a loop that was closed: nobody can wake them, and they would stand in the way of others
             for state in tuple(self.scheduler.keys.values()):
@@ -95,9 +101,9 @@ class Dispatcher(LoopBound):
 
     # -- the life of a ticket ---------------------------------------------------
 
-    def submit(self, ticket: Ticket, waits: bool = True) -> asyncio.Future[None] | None:
+    def submit(self, ticket: Ask, waits: bool = True) -> bool:
         """
-        Ask for a turn. Returns None when it was granted at once, else what its task is to wait for.
+        Ask for a turn. True: it was granted at once; else its ``Waiting`` is to be awaited, or closed.
 
         Raises:
             NotAdmitted, CostExceedsQuota, WrongLoop: and nothing was charged.
@@ -108,25 +114,25 @@ class Dispatcher(LoopBound):
         if self.draining or self.closed:
             raise self._no_entry()
         if not self.scheduler.enter(ticket, waits, self._now_ns()):
-            return self._wait(ticket, loop)
+            self._wait(ticket)
+            return False
         self.out += 1
         self.row += 1
         if self.on_room:
             self._tell_room()
-        return None
+        return True
 
-    def requeue(self, ticket: Ticket, not_before_ns: int) -> asyncio.Future[None]:
-        """Back into the queue with its rank, after its release; returns what its task is to wait for."""
-        loop = self.here()
+    def requeue(self, ticket: Ask, not_before_ns: int) -> None:
+        """Back into the queue with its rank, after its release; then it is to be awaited, or taken back."""
+        self.here()
         self.scheduler.requeue(ticket, not_before_ns=not_before_ns, now_ns=self._now_ns())
-        return self._wait(ticket, loop)
+        self._wait(ticket)
 
-    def _wait(self, ticket: Ticket, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        ticket.waiter = waiter = loop.create_future()
+    def _wait(self, ticket: Ask) -> None:
+        ticket.wait(self)
         self.waiting += 1
         self.row = 0
         self.turn_soon()
-        return waiter
 
     def take_back(self, ticket: Ticket) -> None:
         """The wait ended without the call going on: leave the queue, or give back a grant. Idempotent."""
@@ -259,23 +265,39 @@ class Dispatcher(LoopBound):
             self.instruments.deliver(self.scheduler)
 
     def _wake(self, ticket: Ticket) -> None:
-        """Its turn has come: wake its task, unless the task was cancelled a moment ago."""
-        waiter = ticket.waiter
-        if not isinstance(waiter, asyncio.Future):
-            return
-        ticket.waiter = None
-        self.waiting -= 1
-        self.out += 1
-        if not _resolve(waiter, None):
-            self.take_back(ticket)
+        """Its turn has come: wake its task, unless it was cancelled a moment ago."""
+        if isinstance(ticket, Ask) and ticket.waiter is not None:
+            self.waiting -= 1
+            self.out += 1
+            if not ticket.rouse(self.came()):
+                self.take_back(ticket)
 
     def _refuse(self, ticket: Ticket, error: Exception) -> None:
         """It leaves the queue with an error."""
-        waiter = ticket.waiter
-        if isinstance(waiter, asyncio.Future):
-            ticket.waiter = None
+        if isinstance(ticket, Ask) and ticket.waiter is not None:
             self.waiting -= 1
-            _resolve(waiter, error)
+            ticket.error = error
+            ticket.rouse(self.came())
+
+    def came(self) -> asyncio.Future[None]:
+        """What a task finds when its wait is over; the same each time, for thousands may be at once."""
+        loop = self.loop
+        came = self._came
+        if came is None or came.get_loop() is not loop:
+            self._came = came = loop.create_future()
+            came.set_result(None)
+        return came
+
+    def cancelled(self, why: object) -> asyncio.Future[None]:
+        """What a task finds that was cancelled while it slept; the same each time, unless a reason was given."""
+        loop = self.loop
+        gone = self._gone
+        if why is not None or gone is None or gone.get_loop() is not loop:
+            gone = loop.create_future()
+            gone.cancel(why)
+            if why is None:
+                self._gone = gone
+        return gone
 
     def _arm(self, moved: bool) -> None:
         """Set the timer to when the scheduler next has something to say."""
@@ -296,7 +318,9 @@ class Dispatcher(LoopBound):
         self._alarm.cancel()
         if self._resting and self.at_rest:
             for drainer in self._resting:
-                _resolve(drainer, None)
+                if not drainer.done():
+                    with contextlib.suppress(RuntimeError):  # its loop is closed
+                        drainer.set_result(None)
             self._resting.clear()
 
     def _tell_room(self) -> None:
@@ -364,17 +388,3 @@ class Dispatcher(LoopBound):
 def _success(status: int) -> Signals:
     """A success of which nothing else was looked at."""
     return Signals(status=status)
-
-
-def _resolve(waiter: asyncio.Future[None], error: Exception | None) -> bool:
-    """Wake a task. False when it no longer waits: it was cancelled, or its loop is closed."""
-    if waiter.done():
-        return False
-    try:
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
-    except RuntimeError:  # "Event loop is closed": the task it would wake can never run
-        return False
-    return True

@@ -42,6 +42,11 @@ class LoopBound:
         """No call is under way."""
         return not (self.waiting or self.out or self.pausing)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """That of the calls under way."""
+        return self._loop or get_running_loop()
+
     def here(self) -> asyncio.AbstractEventLoop:
         """
         The running loop, which from now on is this limiter's.

@@ -24,7 +24,6 @@ from typing import Any, Self, TypeVar
 from ..core.concurrency import Ending
 from ..core.failure import TransportFailure
 from ..core.signals import Reason, Signals
-from ..core.ticket import Ticket
 from ..core.units import NS
 from ..dialects.dialect import Dialect
 from ..errors import DeadlineExceeded, ResponseError, WouldBlock
@@ -33,7 +32,7 @@ from .desk import Desk, Told
 from .dispatcher import ROW
 from .failures import answer_on, failure_of
 from .hearing import hear
-from .waiting import Round, Waiting
+from .waiting import Ask, Waiting
 
 _OVERLOAD_STATUS = frozenset({503, 529})
 
@@ -78,18 +77,18 @@ class Permit:
     the queue only.
     """
 
-    __slots__ = ("_ask", "_desk", "_guard", "_place", "_signals", "_ticket", "_told")
+    __slots__ = ("_ask", "_desk", "_guard", "_place", "_said", "_ticket")
 
     _may_be_dropped = False
     """Before it was entered, without a warning."""
 
-    def __init__(self, desk: Desk, ask: Ticket) -> None:
+    def __init__(self, desk: Desk, ask: Ask) -> None:
         self._desk = desk
-        self._ask: Ticket | None = ask
+        self._ask: Ask | None = ask
         self._place = _OUTSIDE
-        self._ticket: Ticket | None = None
-        self._signals: Signals | None = None
-        self._told: Told | None = None
+        self._ticket: Ask | None = None
+        self._said: Signals | Told | None = None
+        """What was heard last; of a success perhaps not read yet."""
         self._guard: Any = None
 
     # -- in -----------------------------------------------------------------------
@@ -101,20 +100,20 @@ class Permit:
             return self._enter_otherwise(ask)
         self._ask = None
         dispatcher = self._desk.dispatcher
-        waiter = dispatcher.submit(ask)
+        granted = dispatcher.submit(ask)
         self._ticket = ask
-        if waiter is not None:
-            return Waiting(self, waiter)
+        if not granted:
+            return Waiting(self)
         if dispatcher.row >= ROW:
             dispatcher.row = 0
-            return Waiting(self, Round())
+            return Waiting(self, a_round=True)
         if ask.deadline_ns is None:
             self._place = _INSIDE
         else:
             self.begin(ask)
         return _at_once(self)
 
-    def _enter_otherwise(self, ask: Ticket | None) -> Coroutine[Any, Any, Self]:
+    def _enter_otherwise(self, ask: Ask | None) -> Coroutine[Any, Any, Self]:
         """It was granted before it is entered, or it has to be paced first."""
         if ask is not None:
             self._ask = None
@@ -124,14 +123,14 @@ class Permit:
         self.begin(self.ticket)
         return _at_once(self)
 
-    async def _paced(self, ask: Ticket) -> Self:
+    async def _paced(self, ask: Ask) -> Self:
         desk = self._desk
         if desk.pacing is not None:
             await desk.pace(desk.pacing, ask.deadline_ns)
-        waiter = desk.dispatcher.submit(ask)
+        granted = desk.dispatcher.submit(ask)
         self._ticket = ask
-        if waiter is not None:
-            return await Waiting(self, waiter)
+        if not granted:
+            return await Waiting(self)
         self.begin(ask)
         return self
 
@@ -139,7 +138,7 @@ class Permit:
         self._guard = BARE
         return self.__aenter__().__await__()
 
-    def begin(self, ticket: Ticket) -> None:
+    def begin(self, ticket: Ask) -> None:
         """Its turn has come: it is inside, and from here on its deadline cancels the body."""
         self._place = _INSIDE
         if ticket.deadline_ns is not None and self._guard is None:
@@ -178,7 +177,7 @@ class Permit:
         guard = self._guard
         return isinstance(guard, DeadlineGuard) and guard.disarm()
 
-    def granted(self, ticket: Ticket) -> None:
+    def granted(self, ticket: Ask) -> None:
         """Its turn has come already; entering it waits for nothing."""
         self._ask = None
         self._ticket = ticket
@@ -187,7 +186,7 @@ class Permit:
     # -- inside ---------------------------------------------------------------------
 
     @property
-    def ticket(self) -> Ticket:
+    def ticket(self) -> Ask:
         """The place in the scheduler's books. Before the permit was entered there is none."""
         if self._ticket is None:
             raise RuntimeError("this permit was not entered: use it with 'async with'")
@@ -201,7 +200,14 @@ class Permit:
     @property
     def signals(self) -> Signals | None:
         """What the latest observed answer said."""
-        return self._signals if self._told is None else self._told.signals
+        said = self._said
+        return said.signals if isinstance(said, Told) else said
+
+    @property
+    def _signals(self) -> Signals | None:
+        """As much of it as was learnt from."""
+        said = self._said
+        return said.learnt if isinstance(said, Told) else said
 
     @property
     def dialect(self) -> Dialect | None:
@@ -230,8 +236,7 @@ class Permit:
             RuntimeError: the permit was not entered.
         """
         ticket, desk = self._ticket or self.ticket, self._desk
-        self._told = None
-        self._signals = signals = desk.read(status, headers, body)
+        self._said = signals = desk.read(status, headers, body)
         desk.dispatcher.observe(ticket, signals)
         return signals
 
@@ -243,8 +248,8 @@ class Permit:
         asks what is returned for its ``signals``.
         """
         ticket, desk = self._ticket or self.ticket, self._desk
-        self._told = told = desk.told(status, headers)
-        self._signals = desk.dispatcher.succeeded(ticket, told)
+        self._said = told = desk.told(status, headers)
+        told.learnt = desk.dispatcher.succeeded(ticket, told)
         return told
 
     def heard(self, signals: Signals) -> None:
@@ -254,8 +259,7 @@ class Permit:
         An error takes the place of what the head has said, also for whether the call is tried again.
         """
         if signals.reason is not _OK:
-            self._told = None
-            self._signals = signals
+            self._said = signals
         self._desk.dispatcher.heard(self.ticket, signals)
 
     def observe_event(self, event: Any) -> Signals:
@@ -305,7 +309,7 @@ class Permit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         ticket = self._ticket
-        if error is None and self._signals is None and self._guard is None and ticket is not None:
+        if error is None and self._said is None and self._guard is None and ticket is not None:
             # What follows, for a call of which nothing is known but that it went well.
             if self._place is not _OVER:
                 self._place = _OVER
@@ -343,9 +347,9 @@ class Permit:
     def _learn_from(self, error: Exception) -> TransportFailure:
         """Tell the scheduler what an exception says, unless an answer has said it already."""
         failure = failure_of(error)
-        if self._signals is None:
+        if self._said is None:
             if isinstance(error, ResponseError) and error.signals is not None:
-                self._signals = error.signals
+                self._said = error.signals
                 self._desk.dispatcher.observe(self.ticket, error.signals)
             elif (answer := answer_on(error)) is not None:
                 self.observe(answer.status, answer.headers)

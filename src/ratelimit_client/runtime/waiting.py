@@ -1,5 +1,5 @@
 """
-A wait without a coroutine: what ``async with`` sleeps on while its turn has not come.
+A wait without a coroutine and without a future: what ``async with`` sleeps on while its turn has not come.
 
 Law of this file: a wait ends in one of three ways. The turn came, and the permit is
 inside; the queue ended it with an error; or it was cancelled, at whatever instant,
@@ -7,12 +7,18 @@ and what was held for it is given back before anything else runs.
 
 Theory. ``await`` asks an object for three things: the future to sleep on, what to do
 when it is woken, and what to do when something is thrown in. A coroutine answers
-them with a frame of 250 bytes. A hundred thousand calls may wait at once, so here
-they are answered by hand, in 48, by the protocol between a future and its task.
+them with a frame of 250 bytes, and a future has 144. A hundred thousand calls may
+wait at once, so here they are answered by hand, by the protocol that any future has
+with its task: the future is the ticket, which is there anyhow, and the wait an object
+of 48 bytes beside it.
 
-Once it is awaited it is *asleep*: another object, which only the frame that awaits
-holds, and which has no ``throw`` to be asked by. What is thrown in is then raised
-where the ``await`` stands, and the wait gives back what it held as it goes. A
+As a future a ticket keeps what wakes its task, for the queue to call, and is told
+when the task is cancelled: then it lets nobody wake it any more, and its task is the
+next to run and takes it out of the queue.
+
+Once the wait is awaited it is *asleep*: another object, which only the frame that
+awaits holds, and which has no ``throw`` to be asked by. What is thrown in is then
+raised where the ``await`` stands, and the wait gives back what it held as it goes. A
 ``throw`` of its own would stand in the traceback that the cancelled task keeps, and
 keep permit and ticket with it until the collector comes.
 """
@@ -20,77 +26,157 @@ keep permit and ticket with it until the collector comes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ..core.ticket import Ticket
+
 if TYPE_CHECKING:
+    from .dispatcher import Dispatcher
     from .permit import Permit
 
 P = TypeVar("P", bound="Permit")
+
+Outcome = asyncio.Future[None]
+Wake = Callable[[Outcome], object]
+
+
+def unheard(_: Outcome) -> None:
+    """What a ticket wakes in whose wait no task sleeps yet: that one looks for itself."""
+
+
+def given_up(_: Outcome) -> None:
+    """What a ticket wakes in whose task was cancelled while it slept, and is on its way to leave the queue."""
+
+
+class Ask(Ticket):
+    """A ticket that a task can sleep on."""
+
+    __slots__ = ("_asyncio_future_blocking", "_context", "_dispatcher")
+
+    def wait(self, dispatcher: Dispatcher) -> None:
+        """It is in the queue of *dispatcher*."""
+        self.waiter = unheard
+        self._context: Context | None = None
+        self._dispatcher = dispatcher
+
+    def asleep(self) -> Ask:
+        """Itself, as what a task is to sleep on."""
+        self._asyncio_future_blocking = True
+        return self
+
+    def over(self) -> None:
+        """Its wait is: raise what ended it, if that was no grant."""
+        if (error := self.error) is not None:
+            raise error
+
+    def __await__(self) -> Generator[Ask, None, None]:
+        """Until its turn has come; for whoever gives it back by himself."""
+        if self.waiter is not None:
+            yield self.asleep()
+        self.over()
+
+    # -- what its task asks of a future ------------------------------------------------
+
+    get_loop = staticmethod(asyncio.get_running_loop)
+    """Asked when the task goes to sleep, and that is where it came into the queue."""
+
+    def done(self) -> bool:
+        """There is nothing to sleep for."""
+        return self.waiter is None or self.waiter is given_up
+
+    def add_done_callback(self, wake: Wake, /, *, context: Context | None = None) -> None:
+        """Of the task that sleeps on it; very seldom of somebody else besides."""
+        if self.waiter is unheard:
+            self.waiter, self._context = wake, context
+        elif self.done():
+            self._dispatcher.loop.call_soon(wake, self._dispatcher.came(), context=context)
+        else:
+            self.waiter, self._context = _Several([(self.waiter, self._context), (wake, context)]), None
+
+    def cancel(self, msg: object = None) -> bool:
+        """Its task is cancelled. False when its turn has come: then the task itself is to be told."""
+        if self.done():
+            return False
+        wake, self.waiter = self.waiter, given_up
+        gone = self._dispatcher.cancelled(msg)
+        gone.get_loop().call_soon(wake, gone, context=self._context)
+        return True
+
+    def rouse(self, came: Outcome) -> bool:
+        """Its wait is over: let its task look. False when it never will: it was cancelled, or its loop is closed."""
+        wake, self.waiter = self.waiter, None
+        if wake is not unheard and wake is not given_up:
+            try:
+                came.get_loop().call_soon(wake, came, context=self._context)
+            except RuntimeError:  # "Event loop is closed"
+                return False
+        return wake is not given_up
+
+
+class _Several:
+    """What several have asked to be called when it is over, in their order."""
+
+    def __init__(self, calls: list[tuple[Wake, Context | None]]) -> None:
+        self._calls = calls
+
+    def __call__(self, outcome: Outcome) -> None:
+        for wake, context in self._calls:
+            (context or copy_context()).run(wake, outcome)
 
 
 def _over() -> RuntimeError:
     return RuntimeError("this wait is over: ask the limiter for another permit")
 
 
-class Round:
-    """In place of a turn that has come already: one round of the loop, in which others live."""
-
-    __slots__ = ("_begun",)
-
-    def __init__(self) -> None:
-        self._begun = False
-
-    def done(self) -> bool:
-        """The round is over: it was asked before."""
-        begun, self._begun = self._begun, True
-        return begun
-
-    def result(self) -> None: ...
-
-
 class Asleep(Generic[P]):
     """The wait of one permit for its turn, under way."""
 
-    __slots__ = ("_permit", "_turn")
+    __slots__ = ("_permit", "_round")
 
-    def __init__(self, permit: P, turn: asyncio.Future[None] | Round) -> None:
-        self._permit = permit
-        self._turn: asyncio.Future[None] | Round | None = turn
+    def __init__(self, permit: P, *, a_round: bool = False) -> None:
+        self._permit: P | None = permit
         """None when it is over: what becomes of the permit then is no business of this."""
+        self._round = a_round
+        """Its turn has come already, and it lets others live for one round of the loop."""
 
     def __iter__(self) -> Asleep[P]:
         return self
 
-    def __next__(self) -> asyncio.Future[None] | None:
+    def __next__(self) -> Ask | None:
         """One step: what to sleep on, or StopIteration with the permit."""
-        turn = self._turn
-        if turn is None:
-            raise _over()
-        if not turn.done():
-            if isinstance(turn, Round):
-                return None  # which a task takes for "again in the next round"
-            turn._asyncio_future_blocking = True
-            return turn
-        self._turn = None
-        turn.result()
         permit = self._permit
-        permit.begin(permit.ticket)
+        if permit is None:
+            raise _over()
+        if self._round:
+            self._round = False
+            return None  # which a task takes for "again in the next round"
+        ticket = permit.ticket
+        if ticket.waiter is not None:
+            if ticket.waiter is given_up:
+                self.close()
+                raise asyncio.CancelledError
+            return ticket.asleep()
+        self._permit = None
+        ticket.over()
+        permit.begin(ticket)
         raise StopIteration(permit)
 
-    def send(self, value: Any, /) -> asyncio.Future[None] | None:
+    def send(self, value: Any, /) -> Ask | None:
         return self.__next__()
 
     def close(self) -> None:
         """The task is gone, or cancelled: leave without a trace."""
-        if self._turn is not None:
-            self._turn = None
-            self._permit.not_granted()
+        permit = self._permit
+        if permit is not None:
+            self._permit = None
+            permit.not_granted()
 
     def __del__(self) -> None:
         # Nobody awaits it, so nobody would give back what it will be granted.
-        if self._turn is not None:
+        if self._permit is not None:
             self.close()
 
 
@@ -100,10 +186,10 @@ class Waiting(Asleep[P], Coroutine[Any, Any, P]):
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, P]:
-        turn, self._turn = self._turn, None
-        if turn is None:
+        permit, self._permit = self._permit, None
+        if permit is None:
             raise _over()
-        return Asleep(self._permit, turn)  # type: ignore[return-value]  # an iterator is all that await needs
+        return Asleep(permit, a_round=self._round)  # type: ignore[return-value]  # an iterator is all that await needs
 
     def throw(
         self,
