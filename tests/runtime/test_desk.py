@@ -13,6 +13,7 @@ from ratelimit_client.core.ticket import EVER_NS, Patience
 from ratelimit_client.core.units import NS
 from ratelimit_client.dialects import Dialect
 from ratelimit_client.runtime.desk import patience_of
+from ratelimit_client.testing.clock import ManualClock
 from tests.runtime.torture import virtual
 
 OPENAI = {
@@ -113,18 +114,19 @@ def test_a_success_is_read_when_somebody_asks() -> None:
             return super().items()
 
     async def main() -> None:
-        limiter = Limiter(dialect="openai")
+        clock = ManualClock()
+        limiter = Limiter(dialect="openai", clock=clock)
         told = []
         for remaining in (59, 58, 57):
             async with limiter.permit() as permit:
                 headers = Counted({**OPENAI, "X-RateLimit-Remaining-Requests": str(remaining)})
                 told.append(permit.succeeded(200, headers))
                 assert permit.place.name == "INSIDE"
-        assert Counted.reads == 1  # the others came within fifty milliseconds
+        assert Counted.reads == 1  # the others came at the same instant
         assert [each.signals.readings["requests"].remaining for each in told] == [59, 58, 57]
         assert Counted.reads == 3
         assert told[2].signals is told[2].signals
-        await asyncio.sleep(0.1)
+        clock.advance(0.25)
         async with limiter.permit() as permit:
             permit.succeeded(200, Counted(OPENAI))
             assert Counted.reads == 4

@@ -54,10 +54,11 @@ _SEVERAL = 4  # pieces; before there are so many, each is heeded at once
 _ABSURD = 8  # times the most that the bounds allow
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Features:
     """
-    What a call's body shows before it is made; they add up.
+    What a call's body shows before it is made; they add up. A fact, which nobody changes:
+    it is not frozen only because one is made with every call, and that would take twice as long.
 
     Args:
         chars: characters of the text the server counts.
@@ -152,7 +153,8 @@ class Estimator:
 
     def price(self, features: Features) -> int:
         """Units a call of these features is expected to be charged."""
-        return max(1, self._expected(features, 1))
+        units = self._expected(features, 1)
+        return units if units > 1 else 1
 
     def learn(self, features: Features, calls: int, charged: int, *, stated: bool = False) -> bool:
         """

@@ -10,7 +10,8 @@ the way make the sum unsure, so a span counts only when it is many times as larg
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -23,6 +24,9 @@ from .ticket import Ticket
 _SURE_TIMES = 8
 _CHARS_A_UNIT = 4
 _CHARS_A_CALL = 32
+
+# What a NamedTuple does when it is called, without the call: both are made with every estimated call.
+_new: Final[Callable[[Any, Sequence[Any]], Any]] = tuple.__new__
 
 
 class Sum(NamedTuple):
@@ -51,17 +55,21 @@ class Sum(NamedTuple):
     def plus(self, features: Features) -> Sum:
         """With one more call."""
         chars, max_output, fixed, excess, calls, changes, endpoint, stated, aside, flat = self
-        return Sum(
-            chars + features.chars,
-            max_output + features.max_output,
-            fixed + features.fixed,
-            excess + features.excess,
-            calls + 1,
-            changes + (features.endpoint != endpoint),
-            features.endpoint,
-            stated,
-            aside + features.aside,
-            flat + features.flat,
+        there: str | None = features.endpoint
+        return _new(
+            Sum,
+            (
+                chars + features.chars,
+                max_output + features.max_output,
+                fixed + features.fixed,
+                excess + features.excess,
+                calls + 1,
+                changes + (there != endpoint),
+                there,
+                stated,
+                aside + features.aside,
+                flat + features.flat,
+            ),
         )
 
 
@@ -107,7 +115,7 @@ class ChargeEvidence:
         before = self.total
         self.total = total = before.plus(features)
         recent.append((now_ns, total))
-        return CallMark(total, before, self._arrived)
+        return _new(CallMark, (total, before, self._arrived))
 
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""

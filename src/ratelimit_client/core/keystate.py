@@ -25,8 +25,9 @@ from .ticket import Ticket
 from .units import NS
 
 _READ_EACH_NS = NS // 200
-# Of a bucket that nobody comes near to emptying.
-_READ_SELDOM_NS = NS // 20
+# Of buckets that nobody comes near to emptying: a part of the shortest window, and no longer than this.
+_READ_SELDOM_NS = NS // 4
+_READ_PARTS = 128
 
 
 @attrs.define(eq=False)
@@ -89,14 +90,18 @@ class KeyState:
 
         A reading holds for all debits before it, so of many that come within a few
         milliseconds one is as good as all; where none of the buckets is near its end,
-        within fifty. Errors are always looked at.
+        within a small part of their windows. Errors are always looked at.
         """
         return not self.budget.has_readings or now_ns - self.read_ns >= self.read_each_ns
 
     def was_read(self) -> None:
         """Readings were used: while every bucket that is shown stays three quarters full, the next may wait."""
-        full = all(4 * line.bucket.credits >= 3 * line.bucket.brim for line in self.budget.all_lines)
-        self.read_each_ns = _READ_SELDOM_NS if full else _READ_EACH_NS
+        wait_ns = _READ_SELDOM_NS
+        for line in self.budget.all_lines:
+            bucket = line.bucket
+            full = 4 * bucket.credits >= 3 * bucket.brim
+            wait_ns = min(wait_ns, bucket.window_ns // _READ_PARTS if full else _READ_EACH_NS)
+        self.read_each_ns = max(wait_ns, _READ_EACH_NS)
 
     def close(self, hint: Hint) -> None:
         """A server asked all calls of the key not to come before an instant."""

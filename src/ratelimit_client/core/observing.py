@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
     from .ticket import Ticket
 
+# Looked at with every answer, where a global is cheaper than an attribute of an enum.
+_OK, _RATE_LIMITED = Reason.OK, Reason.RATE_LIMITED
+_QUOTA_EXHAUSTED, _TOO_LARGE = Reason.QUOTA_EXHAUSTED, Reason.TOO_LARGE
+
 # Above a tenth of the refill the difference between charged and estimated is others' doing.
 _FOREIGN_MAX_PPM = 100_000
 
@@ -42,20 +46,33 @@ def learn_from_answer(scheduler: Scheduler, state: KeyState, ticket: Ticket, sig
     state.window.answered(now_ns=now_ns)
     _tell_breaker(scheduler, state, signals, now_ns)
     used: list[tuple[Line, Lesson]] = []
-    if signals.reason is not Reason.OK or state.reading_due(now_ns=now_ns):
+    if signals.reason is not _OK or state.reading_due(now_ns=now_ns):
         state.read_ns = now_ns
         _note_let_in(state, now_ns)
         used = _use_readings(scheduler, state, ticket, signals, now_ns)
-    if signals.reason is Reason.RATE_LIMITED:
+    if signals.reason is _RATE_LIMITED:
         state.window.refused(ticket.written_ns or ticket.granted_ns, now_ns=now_ns)
     _heed(scheduler, state, ticket, signals, used, now_ns)
     if ticket.features is not None and (used or signals.requested is not None):
         had = state.estimator.evidences
         _estimate(state, ticket, signals, used, now_ns)
         _tell_estimate(scheduler, state, had, now_ns)
+    _tell_answered(scheduler, state, ticket, signals.status, now_ns)
+
+
+def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, *, now_ns: int) -> None:
+    """A success came whose readings nobody needs: what ``learn_from_answer`` makes of one that says nothing else."""
+    state.window.answered(now_ns=now_ns)
+    if state.breaker.succeeded(now_ns=now_ns):
+        _recovered(scheduler, state, now_ns)
+    _admitted(state, ticket, now_ns)
+    _tell_answered(scheduler, state, ticket, status, now_ns)
+
+
+def _tell_answered(scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, now_ns: int) -> None:
     if scheduler.wants(Kind.ANSWERED):
         latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
-        scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=signals.status, latency_ns=latency_ns)
+        scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=status, latency_ns=latency_ns)
 
 
 def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
@@ -67,7 +84,7 @@ def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, sign
     if ticket.state is State.GRANTED:  # there was no head
         ticket.state = State.ANSWERED
         state.window.answered(now_ns=now_ns)
-    if signals.reason is not Reason.OK or not signals.readings:  # levels alone are no success
+    if signals.reason is not _OK or not signals.readings:  # levels alone are no success
         _tell_breaker(scheduler, state, signals, now_ns)
     said_now = attrs.evolve(signals, processing_s=0.0)
     used = _read_levels(scheduler, state, ticket, said_now, now_ns)
@@ -83,20 +100,20 @@ def _heed(
     now_ns: int,
 ) -> None:
     """Draw the conclusions of what was said, beyond its numbers."""
-    refused = signals.reason is Reason.RATE_LIMITED
+    refused = signals.reason is _RATE_LIMITED
     if refused:
         state.refused += 1
         _refused(scheduler, state, ticket, signals, used, now_ns)
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
-    elif signals.reason is Reason.QUOTA_EXHAUSTED:
+    elif signals.reason is _QUOTA_EXHAUSTED:
         # Whoever is next would hear the same; a second is enough for the caller to stop or to pay.
         state.gate_ns = max(state.gate_ns, now_ns + NS)
-    elif signals.reason is Reason.OK:
+    elif signals.reason is _OK:
         _admitted(state, ticket, now_ns)
     elif signals.slow_down:
         _slow_down(scheduler, state, ticket, now_ns)
-    if signals.reason is Reason.TOO_LARGE and signals.limit is not None:
+    if signals.reason is _TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
     if signals.limit_group is not None and scheduler.profile.groups_share and (refused or signals.limit is not None):
         heed_group(scheduler, state, signals.limit_group, now_ns=now_ns)
@@ -133,7 +150,7 @@ def _read_levels(
     scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, now_ns: int
 ) -> list[tuple[Line, Lesson]]:
     # A refusal and "too large" are both proof of a lower limit.
-    proof = signals.reason in (Reason.RATE_LIMITED, Reason.TOO_LARGE)
+    proof = signals.reason in (_RATE_LIMITED, _TOO_LARGE)
     jitter_ns = scheduler.jitter.ns
     used = state.budget.read(ticket, signals, refused=proof, jitter_ns=jitter_ns, now_ns=now_ns)
     for line, _ in used:
@@ -165,11 +182,16 @@ def _tell_breaker(scheduler: Scheduler, state: KeyState, signals: Signals, now_n
     if blames_server(signals):
         _blame(scheduler, state, now_ns)
         return
-    ok = signals.reason is Reason.OK
+    ok = signals.reason is _OK
     if breaker.succeeded(now_ns=now_ns) if ok else breaker.answered(now_ns=now_ns):
-        state.window.restart()
-        if scheduler.wants(Kind.RECOVERED):
-            scheduler.emit(Kind.RECOVERED, state.name, now_ns)
+        _recovered(scheduler, state, now_ns)
+
+
+def _recovered(scheduler: Scheduler, state: KeyState, now_ns: int) -> None:
+    """An outage is over: begin again with the ramp."""
+    state.window.restart()
+    if scheduler.wants(Kind.RECOVERED):
+        scheduler.emit(Kind.RECOVERED, state.name, now_ns)
 
 
 def _read(scheduler: Scheduler, state: KeyState, ticket: Ticket, line: Line, now_ns: int) -> None:
@@ -364,7 +386,7 @@ def _estimate(state: KeyState, ticket: Ticket, signals: Signals, used: list[tupl
         return
     trusted = (
         # What a refused call was charged, if anything, and that the bucket was not full before it: nobody says.
-        signals.reason is not Reason.RATE_LIMITED
+        signals.reason is not _RATE_LIMITED
         and not state.kin
         and state.budget.foreign_ppm(now_ns=now_ns) < _FOREIGN_MAX_PPM
         and state.gate_ns <= now_ns

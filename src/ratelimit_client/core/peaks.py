@@ -41,9 +41,12 @@ class Peaks:
         """
         g = debited - rate * now_ns
         heights = self._g
-        while heights and heights[-1] >= g:
-            heights.pop()
-            self._at.pop()
+        if heights and heights[-1] >= g:
+            while len(heights) > 1 and heights[-2] >= g:
+                heights.pop()
+                self._at.pop()
+            heights[-1], self._at[-1] = g, now_ns
+            return
         if len(heights) >= _KEPT:
             # The oldest belong to the oldest readings, which are the least likely to come.
             del heights[: _KEPT // 2], self._at[: _KEPT // 2]

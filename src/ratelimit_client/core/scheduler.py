@@ -30,7 +30,7 @@ from .groups import leave_group
 from .jitter import ArrivalJitter
 from .joining import enter_slowly
 from .keystate import KeyState, worth_keeping
-from .observing import learn_from_answer, learn_from_event, learn_from_failure
+from .observing import learn_from_answer, learn_from_event, learn_from_failure, learn_from_unread
 from .patience import expire, limit
 from .profile import ServerProfile
 from .quota import Quota, Quotas, quotas_by_key
@@ -328,6 +328,16 @@ class Scheduler:
             ticket.state = _ANSWERED
             state = self.keys[ticket.key]
             learn_from_answer(self, state, ticket, signals, now_ns=now_ns)
+            self.agenda.touch(state)
+            if state.kin:
+                self.agenda.touch_all()
+
+    def observe_unread(self, ticket: Ticket, status: int, *, now_ns: int) -> None:
+        """A success was answered of which ``reading_due`` said that nothing more need be read."""
+        if ticket.state is _GRANTED:
+            ticket.state = _ANSWERED
+            state = self.keys[ticket.key]
+            learn_from_unread(self, state, ticket, status, now_ns=now_ns)
             self.agenda.touch(state)
             if state.kin:
                 self.agenda.touch_all()

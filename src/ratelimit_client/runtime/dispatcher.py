@@ -92,12 +92,13 @@ class Dispatcher(LoopBound):
 
     def _let_go(self) -> None:
         self._alarm.cancel()
-        self._turn_handle = self._came = self._gone = None
+        self._turn_handle = None
         self.row = 0
         if self.waiting:  # on a loop that was closed: nobody can wake them, and they would stand in the way of others
             for state in tuple(self.scheduler.keys.values()):
                 for ticket in tuple(state.queue.tickets()):
                     self.take_back(ticket)
+        self._came = self._gone = None
 
     # -- the life of a ticket ---------------------------------------------------
 
@@ -178,9 +179,12 @@ class Dispatcher(LoopBound):
     def succeeded(self, ticket: Ticket, told: Told) -> Signals:
         """A success was answered; returns as much of what it says as was looked at."""
         now_ns = self._now_ns()
-        due = self.scheduler.reading_due(ticket, now_ns=now_ns)
-        signals = told.signals if due else _success(told.status)
-        self.scheduler.observe(ticket, signals, now_ns=now_ns)
+        if self.scheduler.reading_due(ticket, now_ns=now_ns):
+            signals = told.signals
+            self.scheduler.observe(ticket, signals, now_ns=now_ns)
+        else:
+            signals = _success(told.status)
+            self.scheduler.observe_unread(ticket, told.status, now_ns=now_ns)
         if self.waiting:
             self.turn_soon()
         return signals
@@ -281,19 +285,17 @@ class Dispatcher(LoopBound):
 
     def came(self) -> asyncio.Future[None]:
         """What a task finds when its wait is over; the same each time, for thousands may be at once."""
-        loop = self.loop
         came = self._came
-        if came is None or came.get_loop() is not loop:
-            self._came = came = loop.create_future()
+        if came is None:
+            self._came = came = self.loop.create_future()
             came.set_result(None)
         return came
 
     def cancelled(self, why: object) -> asyncio.Future[None]:
         """What a task finds that was cancelled while it slept; the same each time, unless a reason was given."""
-        loop = self.loop
         gone = self._gone
-        if why is not None or gone is None or gone.get_loop() is not loop:
-            gone = loop.create_future()
+        if gone is None or why is not None:
+            gone = self.loop.create_future()
             gone.cancel(why)
             if why is None:
                 self._gone = gone

@@ -98,9 +98,10 @@ class Ask(Ticket):
 
     def cancel(self, msg: object = None) -> bool:
         """Its task is cancelled. False when its turn has come: then the task itself is to be told."""
-        if self.done():
+        wake = self.waiter
+        if wake is None or wake is given_up:
             return False
-        wake, self.waiter = self.waiter, given_up
+        self.waiter = given_up
         gone = self._dispatcher.cancelled(msg)
         gone.get_loop().call_soon(wake, gone, context=self._context)
         return True

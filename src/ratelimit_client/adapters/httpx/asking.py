@@ -25,7 +25,18 @@ try:
 except ImportError:  # the extra [fast] is not installed
     orjson = None  # type: ignore[assignment, unused-ignore]  # unused where orjson is not installed
 
-_loads: Callable[[bytes], Any] = getattr(orjson, "loads", json.loads)
+_DECODER = json.JSONDecoder()
+
+
+def _loads_plain(content: bytes) -> Any:
+    """The JSON of a body, which is UTF-8 without anything before it, as SDKs write it, or whatever ``json`` takes."""
+    try:
+        return _DECODER.raw_decode(content.decode())[0]
+    except ValueError:
+        return json.loads(content)
+
+
+_loads: Callable[[bytes], Any] = getattr(orjson, "loads", _loads_plain)
 
 
 class Asked(NamedTuple):

@@ -38,7 +38,7 @@ class Body:
         self._inner = inner
         self._attempt = attempt
         self._bystander = bystander
-        self._closed = False
+        self._closed = self._ended = False
         self._parts: Any = None
         self._loop = asyncio.get_running_loop()
 
@@ -64,17 +64,20 @@ class Body:
         """Give the connection back, or close it when the body is not read to its end."""
         self._closed = True
         try:
-            if isinstance(self._parts, AsyncGenerator):
+            if not self._ended and isinstance(self._parts, AsyncGenerator):
                 await self._parts.aclose()
         finally:
             try:
                 await self._inner.aclose()
             finally:
-                self._end(whole=False)
+                if not self._ended:
+                    self._end(whole=False)
 
     def _end(self, *, whole: bool) -> None:
-        bystander, self._bystander = self._bystander, None
-        settle(self._attempt, bystander, whole=whole)
+        self._ended = True
+        if self._bystander is not None:
+            bystander, self._bystander = self._bystander, None
+            settle(self._attempt, bystander, whole=whole)
         self._attempt.finish()
 
     def __del__(self) -> None:

@@ -49,7 +49,7 @@ class Wire(Protocol):
     def read(self, response: Any, parts: list[bytes], most: int) -> Awaitable[None]:
         """Append the body to *parts*, packed as it came and at most so many bytes of it, and close it."""
 
-    def body(self, response: Any, attempt: Attempt, head: Head, path: str) -> Any:
+    def body(self, response: Any, attempt: Attempt, head: Head, request: Any) -> Any:
         """What takes the place of the stream of *response*, and gives the place back at its end."""
 
 
@@ -102,7 +102,7 @@ class Way:
                         told = attempt.succeeded(response.status_code, head)
                         if (seen := told.seen) is not None:
                             scoped.heard(seen, attempt.ticket.granted_ns)
-                        response.stream = wire.body(response, attempt, head, request.url.path)
+                        response.stream = wire.body(response, attempt, head, request)
                         attempt.hold()
                         return response
                     refused = response

@@ -20,10 +20,18 @@ class Head:
         headers: of httpx, or of a module like it.
     """
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_headers", "_listed")
 
     def __init__(self, headers: Any) -> None:
-        self._raw: list[tuple[bytes, bytes]] = headers.raw
+        self._headers = headers
+        self._listed: list[tuple[bytes, bytes]] | None = None
+        """Made when somebody asks: of most answers nobody does."""
+
+    @property
+    def _raw(self) -> list[tuple[bytes, bytes]]:
+        if self._listed is None:
+            self._listed = self._headers.raw
+        return self._listed
 
     def __iter__(self) -> Iterator[str]:
         return iter([name.decode("latin-1") for name, _ in self._raw])

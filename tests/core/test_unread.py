@@ -1,0 +1,103 @@
+"""Successes of which nobody reads what they show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from ratelimit_client.core.events import Kind
+from ratelimit_client.core.failure import FailureKind, TransportFailure
+from ratelimit_client.core.outage import FAILURES_TO_CLOSE
+from ratelimit_client.core.scheduler import Scheduler
+from ratelimit_client.core.signals import Reading, Signals
+from ratelimit_client.core.ticket import State, Ticket
+from ratelimit_client.core.units import NS as S
+from tests.core.driving import Drive, scheduler
+
+LOST = TransportFailure(kind=FailureKind.TIMEOUT)
+
+
+def shown(remaining: int, *, limit: int = 600, window_s: float = 60.0) -> Signals:
+    return Signals(200, readings={"requests": Reading(limit, remaining, window_s=window_s)})
+
+
+def all_of(thing: Any) -> Any:
+    """What a part of a machine holds, down to numbers and names."""
+    if isinstance(thing, Ticket):
+        return thing.seq
+    if attrs.has(type(thing)):
+        return {field.name: all_of(getattr(thing, field.name)) for field in attrs.fields(type(thing))}
+    if isinstance(thing, dict):
+        return {str(name): all_of(value) for name, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [all_of(each) for each in thing]
+    return thing if isinstance(thing, int | str | float | None) else type(thing).__name__
+
+
+@pytest.mark.parametrize("outage", [False, True])
+@pytest.mark.parametrize("readings", [False, True])
+def test_it_is_learnt_from_like_one_that_says_nothing_more(*, outage: bool, readings: bool) -> None:
+    """Ramp, breaker and the learner of a rate hear of it; the same events are told."""
+
+    def story(unread: bool) -> tuple[Any, list[Any], Scheduler]:
+        drive = Drive(scheduler(slots=64), hold=True)
+        machine = drive.machine
+        machine.subscribe(Kind)
+        first, second, *rest = (drive.ask() for _ in range(4))
+        machine.observe(first, shown(500) if readings else Signals(200), now_ns=0)
+        if outage:
+            for _ in range(FAILURES_TO_CLOSE):
+                machine.failed(rest[0], LOST, now_ns=1)
+        if unread:
+            machine.observe_unread(second, 200, now_ns=2)
+        else:
+            machine.keys["m"].read_ns = 2  # as if another had been read at this instant
+            machine.observe(second, Signals(200), now_ns=2)
+        events = list(iter(machine.next_event, None))
+        machine.keys["m"].read_ns = 0
+        state = machine.keys["m"]
+        return all_of([state.window, state.breaker, state.budget, state.evidence]), events, machine
+
+    (one, told, machine), (other, told_too, _) = story(True), story(False)
+    assert one == other
+    assert told == told_too
+    assert told[-1].kind is Kind.ANSWERED
+    assert (Kind.RECOVERED in [event.kind for event in told]) is outage
+    assert machine.next_wakeup() == 0, "somebody may go now"
+
+
+def test_it_counts_once_and_only_of_a_call_under_way() -> None:
+    """A call that was answered, or has ended, tells nothing a second time."""
+    drive = Drive(scheduler(), hold=True)
+    ticket = drive.ask()
+    drive.machine.subscribe([Kind.ANSWERED])
+    for _ in range(2):
+        drive.machine.observe_unread(ticket, 204, now_ns=0)
+    assert ticket.state is State.ANSWERED
+    assert [event.facts["status"] for event in iter(drive.machine.next_event, None)] == [204]
+
+
+@pytest.mark.parametrize(
+    ("windows", "remaining", "wait_ms"),
+    [
+        ([60.0], 600, 250),  # a quarter of a second at most
+        ([60.0], 450, 250),
+        ([60.0], 449, 5),  # not three quarters full
+        ([10.0], 600, 78),  # a 128th of the window
+        ([0.5], 600, 5),  # but 5 ms at least
+        ([86400.0, 10.0], 600, 78),  # the shorter one says
+    ],
+)
+def test_while_there_is_plenty_the_next_reading_waits(windows: list[float], remaining: int, wait_ms: int) -> None:
+    """For a part of the shortest window that is shown."""
+    drive = Drive(scheduler(), hold=True)
+    ticket = drive.ask()
+    names = ("requests", "tokens")
+    readings = {
+        name: Reading(600, remaining, window_s=window_s) for name, window_s in zip(names, windows, strict=False)
+    }
+    drive.machine.observe(ticket, Signals(200, readings=readings), now_ns=0)
+    due = [ms for ms in range(300) if drive.machine.reading_due(ticket, now_ns=ms * S // 1000)]
+    assert due[0] == wait_ms + (wait_ms == 78)  # 78.125 ms
