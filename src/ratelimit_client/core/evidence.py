@@ -56,7 +56,7 @@ class Sum(NamedTuple):
         """With one more call."""
         chars, max_output, fixed, excess, calls, changes, endpoint, stated, aside, flat = self
         there: str | None = features.endpoint
-        return _new(
+        total: Sum = _new(
             Sum,
             (
                 chars + features.chars,
@@ -71,6 +71,7 @@ class Sum(NamedTuple):
                 flat + features.flat,
             ),
         )
+        return total
 
 
 class CallMark(NamedTuple):
@@ -115,7 +116,8 @@ class ChargeEvidence:
         before = self.total
         self.total = total = before.plus(features)
         recent.append((now_ns, total))
-        return _new(CallMark, (total, before, self._arrived))
+        mark: CallMark = _new(CallMark, (total, before, self._arrived))
+        return mark
 
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""
