@@ -10,8 +10,7 @@ the way make the sum unsure, so a span counts only when it is many times as larg
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -25,8 +24,9 @@ _SURE_TIMES = 8
 _CHARS_A_UNIT = 4
 _CHARS_A_CALL = 32
 
-# What a NamedTuple does when it is called, without the call: both are made with every estimated call.
-_new: Final[Callable[[Any, Sequence[Any]], Any]] = tuple.__new__
+
+# What the call of a named tuple comes to, without the call of a function in between.
+_tuple: Final = tuple.__new__
 
 
 class Sum(NamedTuple):
@@ -55,23 +55,19 @@ class Sum(NamedTuple):
     def plus(self, features: Features) -> Sum:
         """With one more call."""
         chars, max_output, fixed, excess, calls, changes, endpoint, stated, aside, flat = self
-        there: str | None = features.endpoint
-        total: Sum = _new(
-            Sum,
-            (
-                chars + features.chars,
-                max_output + features.max_output,
-                fixed + features.fixed,
-                excess + features.excess,
-                calls + 1,
-                changes + (there != endpoint),
-                there,
-                stated,
-                aside + features.aside,
-                flat + features.flat,
-            ),
+        terms = (
+            chars + features.chars,
+            max_output + features.max_output,
+            fixed + features.fixed,
+            excess + features.excess,
+            calls + 1,
+            changes + (features.endpoint != endpoint),
+            features.endpoint,
+            stated,
+            aside + features.aside,
+            flat + features.flat,
         )
-        return total
+        return _tuple(Sum, terms)
 
 
 class CallMark(NamedTuple):
@@ -116,8 +112,7 @@ class ChargeEvidence:
         before = self.total
         self.total = total = before.plus(features)
         recent.append((now_ns, total))
-        mark: CallMark = _new(CallMark, (total, before, self._arrived))
-        return mark
+        return _tuple(CallMark, (total, before, self._arrived))
 
     def stated(self, tokens: int, *, now_ns: int) -> None:
         """A call whose cost is known was let out: what it pays is no estimate's doing."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import QueueFull
 from .events import Kind
-from .patience import limit
+from .patience import limit_new
 from .refusing import asked_to_wait, check_reachable, exceeds, would_block
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def _enqueue(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int)
     if ticket.deadline_ns is not None:
         check_reachable(state, ticket, now_ns)
         scheduler.agenda.end_at(ticket, ticket.deadline_ns)
-    limit(scheduler, state, ticket, now_ns)
+    limit_new(scheduler, state, ticket)
+    ticket.priced = state.estimator.version
     state.queue.push(ticket, now_ns=now_ns)
     scheduler.queued += 1
     scheduler.agenda.touch(state)

@@ -177,8 +177,8 @@ class KeyState:
             if any(queued * bucket.window_ns > bucket.reserve for bucket in buckets):
                 return False
             pays = pays or queued > 0
-        # Where nothing is paid nothing is kept back; else so few are queued that each may be asked.
-        return pays and all(ticket.tenant in self.ended for ticket in self.queue.tickets())
+        # Where nothing is paid nothing is kept back.
+        return pays and all(tenant in self.ended for tenant in self.queue.waiting_tenants())
 
 
 def worth_keeping(keys: Mapping[str, KeyState], *, now_ns: int) -> dict[str, KeyState]:

@@ -50,9 +50,16 @@ def _why(state: KeyState, ticket: Ticket, now_ns: int) -> RateLimitClientError |
 
 def limit(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int) -> None:
     """A ticket is in the queue: note how long it is willing to be, as things are."""
-    scheduler.least_patience_ns = min(scheduler.least_patience_ns, ticket.patience.hint_ns)
     if state.too_long(ticket, now_ns=now_ns) is not None:
         scheduler.agenda.end_at(ticket, now_ns)
+    limit_new(scheduler, state, ticket)
+
+
+def limit_new(scheduler: Scheduler, state: KeyState, ticket: Ticket) -> None:
+    """The same of one that was found willing just now to wait out all that servers have asked for."""
+    hint_ns = ticket.patience.hint_ns
+    if hint_ns < scheduler.least_patience_ns:
+        scheduler.least_patience_ns = hint_ns
     ends_ns = state.patience_ends_ns(ticket)
     if ends_ns is not None:
         scheduler.agenda.end_at(ticket, ends_ns)

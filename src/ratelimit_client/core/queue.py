@@ -439,6 +439,12 @@ class FairQueue:
                     yield from line.oldest()
         yield from tuple(self._rests)
 
+    def waiting_tenants(self) -> Iterator[str]:
+        """Those of whom a call waits, in no order; some several times."""
+        for band in self.bands.values():
+            yield from (lane.tenant for lane in band.lanes.values() if lane.ready)
+        yield from (ticket.tenant for ticket in self._rests)
+
     def tickets(self) -> Iterator[Ticket]:
         """Every waiting ticket, in no order. O(n)."""
         for band in self.bands.values():
