@@ -27,6 +27,10 @@ LINE_CAP: Final = 100 * 1000 * 1000
 _BOM: Final = b"\xef\xbb\xbf"
 
 
+# What the call of a named tuple comes to, without the call of a function in between.
+_tuple: Final = tuple.__new__
+
+
 class Line(NamedTuple):
     """
     One line that is not blank.
@@ -94,7 +98,7 @@ class Splitter:
         for piece in whole:
             if self._length == 0 and piece[-1:] == b"}" and self._number > 1 and len(piece) <= self._cap:
                 # What follows, for a line in one piece that needs nothing taken off.
-                lines.append(Line(self._number, self._offset, piece))
+                lines.append(_tuple(Line, (self._number, self._offset, piece, None)))
                 self._number += 1
                 self._offset += len(piece) + 1
                 continue

@@ -27,7 +27,9 @@ from ..core.estimate import Features
 from .pictures import tokens_given, tokens_made
 from .prompts import Prompt, plain_chars, sound_chars
 
-_MOST = 10**9
+MOST_TOKENS = 10**9
+"""More than any call has: what a body or a usage says beyond it is not believed."""
+_MOST = MOST_TOKENS
 _A_NUMBER = re.compile(r"[0-9]{1,9}")
 _RAW_SOUND = re.compile(r".*\.(?:wav|pcm)", re.IGNORECASE)
 

@@ -91,6 +91,10 @@ class Head(Mapping[str, str]):
         return f"<Head: {len(self._values)} headers>"  # a server may quote a key there
 
 
+# What the call of a named tuple comes to, without the call of a function in between.
+_tuple: Final = tuple.__new__
+
+
 class Known(NamedTuple):
     """A head, with the names that aiohttp's own message has."""
 
@@ -148,7 +152,7 @@ class Shapes:
             body = data[found.end() :]
             if len(body) != int(values[shape.length]):
                 return None
-        return (Known(_OK, Head(shape, values)), body) if body else None
+        return (_tuple(Known, (_OK, Head(shape, values))), body) if body else None
 
     def learn(self, data: bytes, message: Any) -> None:
         """Remember the shape of the answer *data* begins with, which aiohttp's parser has read as *message*."""

@@ -9,8 +9,9 @@ that brought no answer.
 
 from __future__ import annotations
 
-import os
 import secrets
+
+from ...runtime import process
 
 
 class Names:
@@ -26,4 +27,4 @@ class Names:
         """A name nobody else has."""
         self._count += 1
         # The process is part of it, because a fork inherits prefix and count.
-        return f"{self._prefix}-{os.getpid():x}-{self._count:x}"
+        return f"{self._prefix}-{process.pid:x}-{self._count:x}"

@@ -94,14 +94,15 @@ class Pool:
         self._keep = keep
         self._loop = asyncio.get_running_loop()
         self._kept: list[Handler] = []
+        self._owned: URL | None = None
         self.shapes: Shapes | None = Shapes()
         """What answers look like here; None: nobody wants to know."""
         self._sweeper: asyncio.TimerHandle | None = None
         # All that a connector wants to know of a request is where it goes, and all go to one place.
         self._to = aiohttp.ClientRequest("GET", base.origin, loop=self._loop)
-        self._line = f" HTTP/1.1\r\nHost: {base.origin.host_port_subcomponent}\r\n"
+        self._line = f" HTTP/1.1\r\nHost: {base.origin.host_port_subcomponent}"
         if not keep:
-            self._line += "Connection: close\r\n"
+            self._line += "\r\nConnection: close"
 
     def __repr__(self) -> str:
         return f"<Pool to {self._base}: {len(self._kept)} kept>"
@@ -121,8 +122,10 @@ class Pool:
         handler: Handler | None = None
         used = False
         try:
-            if not self._base.owns(url):
-                raise LeftOrigin
+            if url is not self._owned:  # one that is the same cannot have changed
+                if not self._base.owns(url):
+                    raise LeftOrigin
+                self._owned = url
             handler = self._take()
             used = handler is not None
             if handler is None:
@@ -155,13 +158,13 @@ class Pool:
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was closed")
         # Names and values were checked where they were given: ASCII, and no line breaks.
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        lines = "\r\n".join([target + self._line, *map(": ".join, headers.items())])
         key = self._credentials.key
         if key is None:
-            transport.write(f"{target}{self._line}{lines}{length}\r\n".encode("ascii") + raw)
+            transport.write(f"{lines}\r\n{length}\r\n".encode("ascii") + raw)
         else:
             transport.write(
-                f"{target}{self._line}{lines}Authorization: Bearer {key.reveal()}\r\n{length}\r\n".encode("ascii") + raw
+                f"{lines}\r\nAuthorization: Bearer {key.reveal()}\r\n{length}\r\n".encode("ascii") + raw
             )
 
     # -- connections --------------------------------------------------------------

@@ -11,27 +11,20 @@ import asyncio
 from bisect import bisect_left
 from collections import Counter
 
-from ...dialects.features import whole_tokens
+from ...dialects.features import MOST_TOKENS
 from ...errors import DeadlineExceeded, DeadlineExpiredInQueue, DeadlineUnreachable, NotAdmitted
 
 SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
 """Upper bounds of the durations that are told apart."""
 
-_WHOLE = {
-    "prompt_tokens": "input",
-    "input_tokens": "input",
-    "completion_tokens": "output",
-    "output_tokens": "output",
+_WHOLE = ""
+# Which part of what a usage has by this name is counted, and as what.
+_COUNTED = {
+    **dict.fromkeys(("prompt_tokens", "input_tokens"), (_WHOLE, "input")),
+    **dict.fromkeys(("completion_tokens", "output_tokens"), (_WHOLE, "output")),
+    **dict.fromkeys(("prompt_tokens_details", "input_tokens_details"), ("cached_tokens", "cached_input")),
+    **dict.fromkeys(("completion_tokens_details", "output_tokens_details"), ("reasoning_tokens", "reasoning")),
 }
-_PARTS = {
-    "prompt_tokens_details": ("cached_tokens", "cached_input"),
-    "input_tokens_details": ("cached_tokens", "cached_input"),
-    "completion_tokens_details": ("reasoning_tokens", "reasoning"),
-    "output_tokens_details": ("reasoning_tokens", "reasoning"),
-}
-
-
-_NO_PART = ("", "")
 
 
 class Tally:
@@ -67,15 +60,15 @@ class Tally:
         """What one answer says it used, as far as that can be believed."""
         if not isinstance(usage, dict):
             return
+        tokens = self.tokens
         for name, value in usage.items():
-            kind = _WHOLE.get(name)
-            if kind is None:
-                part, kind = _PARTS.get(name, _NO_PART)
-                if not part or not isinstance(value, dict):
-                    continue
-                value = value.get(part)
-            if amount := whole_tokens(value):
-                self.tokens[key, kind] += amount
+            if (found := _COUNTED.get(name)) is None:
+                continue
+            part, kind = found
+            if part:
+                value = value.get(part) if isinstance(value, dict) else None
+            if type(value) is int and 0 < value <= MOST_TOKENS:
+                tokens[key, kind] += value
 
 
 def outcome_of(error: BaseException) -> str:

@@ -13,7 +13,6 @@ large bodies (``session``).
 from __future__ import annotations
 
 import asyncio
-import os
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ import aiohttp
 from yarl import URL
 
 from ...errors import Closed, RateLimitClientError
+from ...runtime import process
 from .answer import Answer
 from .credentials import Credentials
 from .failures import told
@@ -118,7 +118,7 @@ class Wire:
         return self._given is None or bool(raw)
 
     def __del__(self) -> None:
-        mine = self._pid == os.getpid()
+        mine = self._pid == process.pid
         if mine and any(not pool.connector.closed for pool in self._pools.values()):
             # Its keepers, collected with it, close the connections if the event loop still runs.
             message = f"unclosed connections to {self._base}: use the client with 'async with'"
@@ -133,7 +133,7 @@ class Wire:
         self._closed = True
         if self._loop is None:
             return
-        if self._loop is not asyncio.get_running_loop() or self._pid != os.getpid():
+        if self._loop is not asyncio.get_running_loop() or self._pid != process.pid:
             self._leave()  # whoever waits there is not to be woken from here, or never can be
         else:
             self._dog.close()
@@ -147,11 +147,11 @@ class Wire:
         """See that what there is belongs to this event loop and this process."""
         if self._closed:
             raise Closed("the client was closed while the call waited; nothing was sent")
-        if self._loop is not asyncio.get_running_loop() or self._pid != os.getpid():
+        if self._loop is not asyncio.get_running_loop() or self._pid != process.pid:
             # Another event loop, or another process: begin anew.
             self._leave()
             self._loop = asyncio.get_running_loop()
-            self._pid = os.getpid()
+            self._pid = process.pid
             self._dog = Watchdog(self._timeout.idle_s, self._loop)
 
     def _leave(self) -> None:
