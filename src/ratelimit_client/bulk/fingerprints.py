@@ -160,6 +160,13 @@ class Fingerprints:
         segment = self._segments[number]
         verdict = Seen.NEW
         if segment is not None:
+            slots = len(segment)
+            place = tag * slots >> _TAG_BITS
+            if not segment[place] and (self._held[number] + 1) * 5 <= slots * 4:  # nearly all that are new
+                segment[place] = tag << _TAG_SHIFT | row << _ROW_SHIFT | _PENDING | _SEEN
+                self._held[number] += 1
+                self._names += 1
+                return verdict
             for place in _places(segment, tag):
                 held = segment[place]
                 if held & _SEEN:

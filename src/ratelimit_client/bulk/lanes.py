@@ -7,8 +7,9 @@ one model that has to wait holds up no other.
 
 A row whose model has enough begun is parked. A parked row costs its body and
 nothing else: no task, no place in the queue. When a thousand are parked, nothing
-more is read. A grant or an ending makes room, and the next parked row begins in
-the same turn of the loop.
+more is read. A grant makes room, and the next parked row begins in the same turn
+of the loop; so does an ending, and then it begins in the next turn, for many rows
+end in one, and most of them make no room beyond what their grants made.
 """
 
 from __future__ import annotations
@@ -67,9 +68,12 @@ class Lanes:
     _parked_bytes: int = attrs.field(init=False, default=0)
     _moved: asyncio.Future[None] | None = attrs.field(init=False, default=None)
     _input_ended: bool = attrs.field(init=False, default=False)
+    _looks_soon: bool = attrs.field(init=False, default=False)
+    _loop: asyncio.AbstractEventLoop = attrs.field(init=False)
 
     def open(self) -> None:
         """From now on every call that is let out makes room for the next."""
+        self._loop = asyncio.get_running_loop()
         self.engine.on_room(self.look)
 
     def offer(self, row: Row) -> None:
@@ -94,7 +98,7 @@ class Lanes:
 
     async def moved(self) -> None:
         """Wait until a parked row was begun."""
-        self._moved = asyncio.get_running_loop().create_future()
+        self._moved = self._loop.create_future()
         await self._moved
 
     def look(self) -> None:
@@ -153,7 +157,7 @@ class Lanes:
         self.tally.start(row.model)
         self._bytes += len(row.body)
         lane.begun += 1
-        task = asyncio.get_running_loop().create_task(self.send(row))
+        task = self._loop.create_task(self.send(row))
         self.tasks[task] = row
         task.add_done_callback(self._ended)
 
@@ -161,8 +165,14 @@ class Lanes:
         row = self.tasks.pop(task)
         self._bytes -= len(row.body)
         self._lanes[row.model].begun -= 1
-        self.look()
+        if self.parked and not self._looks_soon:
+            self._looks_soon = True
+            self._loop.call_soon(self._look_again)
         if self._input_ended:
             self.engine.end_of_input()
         if not self.tasks:
             self.on_empty()
+
+    def _look_again(self) -> None:
+        self._looks_soon = False
+        self.look()

@@ -84,7 +84,8 @@ class Features:
 
     @excess.default
     def _excess(self) -> int:
-        return max(0, _QUARTERS * self.max_output - self.chars)
+        excess = _QUARTERS * self.max_output - self.chars
+        return excess if excess > 0 else 0
 
     def __add__(self, other: Features) -> Features:
         return Features(

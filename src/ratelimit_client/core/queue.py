@@ -17,6 +17,7 @@ dropped when met, or swept when most are dead.
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterator
 
 import attrs
@@ -235,7 +236,11 @@ class Band:
         """See that the lane stands in the order under its present tag."""
         if lane.listed != lane.tag:
             lane.listed = lane.tag
-            heapq.heappush(self.order, (lane.tag, lane.tenant))
+            order = self.order
+            if order and order[0][1] == lane.tenant:  # its entry of before, which holds no more
+                heapq.heapreplace(order, (lane.tag, lane.tenant))
+            else:
+                heapq.heappush(order, (lane.tag, lane.tenant))
 
     def front(self) -> Lane | None:
         """The lane whose turn it is; entries that no longer hold are dropped on the way."""
@@ -462,9 +467,9 @@ class FairQueue:
     def _count(self, ticket: Ticket, sign: int) -> None:
         units = self._sums.get(ticket.priority)
         if units is None:
-            units = self._sums[ticket.priority] = {}
+            units = self._sums[ticket.priority] = defaultdict(int)
         for unit, amount in ticket.cost.pairs:
-            units[unit] = units.get(unit, 0) + sign * amount
+            units[unit] += sign * amount
 
     def _rested(self, ticket: Ticket) -> None:
         del self._rests[ticket]

@@ -75,6 +75,8 @@ class Handler(ResponseHandler):
         self.shapes: Shapes | None = None
         self._unparsed = False
         """A request went out, nothing has come since, and there is no parser yet."""
+        self.known = False
+        """What came is one whole answer of a known shape, after which a connection is kept."""
 
     # -- what comes ---------------------------------------------------------------
 
@@ -83,6 +85,7 @@ class Handler(ResponseHandler):
         self._parameters = parameters
         self._head = []
         self._interim = 0
+        self.known = False
         self.began = self.heard
         self._enough = self.heard + _MOST_BESIDE
         if self.shapes is None or parameters["skip_payload"]:
@@ -98,6 +101,7 @@ class Handler(ResponseHandler):
             self._unparsed = False
             if self.shapes is not None and (known := self.shapes.read(data)) is not None:
                 self._head = self._payload = None
+                self.known = True
                 super().feed_data(known)  # type: ignore[arg-type]  # a body that is all there is bytes
                 return
             super().set_response_params(**self._parameters)

@@ -195,7 +195,7 @@ class Pool:
     def end(self, handler: Handler, whole: bool) -> None:
         """An exchange on one of ours has ended."""
         self._dog.leave(handler)
-        if not whole or not self._keep or handler.should_close or self.connector.closed:
+        if not whole or not self._keep or self.connector.closed or (not handler.known and handler.should_close):
             handler.drop()
             return
         self._kept.append(handler)
