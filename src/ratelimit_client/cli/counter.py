@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..adapters.tiktoken import counting
 from ..errors import ConfigurationError
 from .voice import Voice
 
@@ -27,6 +26,8 @@ def counter_of(options: Mapping[str, Any], voice: Voice) -> Callable[[str, str],
     """
     if options["counter"] == CHARACTERS:
         return None
+    from ..adapters.tiktoken import counting
+
     count = counting()
     count("", "")
     lost: set[str] = set()

@@ -26,6 +26,9 @@ from . import codec
 MOST_BYTES = 64 * 2**20
 """Decoded bytes of one body; base64 images come close to it, chat never does."""
 
+MOST_MESSAGE_BYTES = 16 * 2**20
+"""Of one message of a session."""
+
 _STEP = 2**20
 # What follows a member of a gzip stream is copied, so members of nothing cost the square of what they stand in.
 _SLICE = 16 * 1024

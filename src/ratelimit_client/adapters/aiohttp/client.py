@@ -19,7 +19,7 @@ import inspect
 import os
 from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import aiohttp
 
@@ -32,24 +32,26 @@ from ...dialects.registry import AUTO, detect
 from ...errors import ConfigurationError
 from ...runtime.limiter import Limiter, QuotaLike
 from ...runtime.mapping import Results
-from .conversation import MOST_BYTES
+from .body import MOST_MESSAGE_BYTES
 from .credentials import Credentials, KeySource
 from .door import Door
 from .exchange import Call, Whole
 from .headers import shy, standing
-from .opening import Opened, Opening
 from .payload import Content
-from .realtime import HEARTBEAT_S, Realtime
 from .reply import Reply
 from .requests import KeyOf, Requests
 from .sending import Sender
-from .stream import IDLE_CONSUMER_S, Stream
 from .tally import Tally, outcome_of
-from .timeouts import Timeout
-from .upgrade import Handshake, Shaken, asking
+from .timeouts import HEARTBEAT_S, IDLE_CONSUMER_S, Timeout
 from .url import OPENAI, Base, Params, endpoint, quiet
 from .whose import Whose
 from .wire import Wire
+
+if TYPE_CHECKING:  # streams and sessions are loaded by whoever wants one
+    from .opening import Opened
+    from .realtime import Realtime
+    from .stream import Stream
+    from .upgrade import Shaken
 
 __all__ = ["Call", "Client", "Reply", "Timeout"]
 
@@ -268,6 +270,8 @@ class Client:
             StreamTruncated: it ended without its last event, or the server fell silent.
             DeadlineExceeded: *deadline_total* has passed.
         """
+        from .stream import Stream
+
         if path is None:
             method, path = "POST", method
         if deadline_total is not None:
@@ -283,6 +287,8 @@ class Client:
         )
 
     async def _open_stream(self, call: Call) -> Opened:
+        from .opening import Opening
+
         return await self._sender.run(call, Opening)
 
     def realtime(
@@ -290,7 +296,7 @@ class Client:
         model: str | None = None,
         *,
         heartbeat_s: float | None = HEARTBEAT_S,
-        max_message_bytes: int = MOST_BYTES,
+        max_message_bytes: int = MOST_MESSAGE_BYTES,
         **arguments: Any,
     ) -> Realtime:
         """
@@ -320,6 +326,9 @@ class Client:
         Raises (while iterating, or from ``send``):
             StreamError: the session was ended; ``close_code``, ``expired`` and ``unsent_events`` say how.
         """
+        from .realtime import Realtime
+        from .upgrade import asking
+
         arguments["headers"] = shy(arguments.get("headers"))
         return Realtime(
             asking(self._requests, model, **arguments),
@@ -333,6 +342,8 @@ class Client:
         )
 
     async def _shake_hands(self, call: Call) -> Shaken:
+        from .upgrade import Handshake
+
         return await self._sender.run(call, Handshake)
 
     def call(self, method: str, path: str, content: Content | None = None, **rest: Any) -> Call:

@@ -34,9 +34,6 @@ from .upgrade import Shaken
 from .watchdog import Stalled, TaskWatch, Watchdog
 from .websocket import NO_SENSE, UNSUPPORTED, End, WebSocket
 
-MOST_BYTES = 16 * 2**20
-"""Of one message."""
-
 _MOST_HELD = 2 * 2**20
 _A_MESSAGE = 128
 _NEARLY_S = 2.0

@@ -29,8 +29,6 @@ from .upgrade import Shaken
 from .watchdog import Stalled, TaskWatch
 from .wire import Wire
 
-HEARTBEAT_S = 20.0
-
 Event = dict[str, Any]
 
 

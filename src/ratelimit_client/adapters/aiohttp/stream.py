@@ -33,9 +33,8 @@ from .exchange import EXCERPT, Call
 from .held import Held
 from .opening import Opened, broken
 from .tally import Tally, outcome_of
+from .timeouts import IDLE_CONSUMER_S
 from .watchdog import Stalled
-
-IDLE_CONSUMER_S = 300.0
 
 
 class Stream:

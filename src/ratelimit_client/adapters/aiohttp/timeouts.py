@@ -13,6 +13,11 @@ from typing import Any
 
 import attrs
 
+IDLE_CONSUMER_S = 300.0
+"""Who takes no event of a stream for so long loses it."""
+HEARTBEAT_S = 20.0
+"""Silence of a session after which its server is asked for a sign of life."""
+
 
 def _positive(_: object, attribute: Any, value: float | None) -> None:
     if value is not None and not 0 < value < float("inf"):

@@ -28,7 +28,6 @@ from .failures import told
 from .handshakes import Handshakes
 from .payload import Pieces
 from .pool import Pool
-from .session import Errand
 from .timeouts import Timeout
 from .url import Base
 from .watchdog import Watchdog
@@ -192,6 +191,8 @@ class Wire:
         fresh: bool,
         written: Callable[[], object],
     ) -> Answer:
+        from .session import Errand  # what calls of ordinary size do without
+
         session = self._given or await self._session_for_uploads(fresh)
         if session.closed:
             raise Closed("the session given to the client is closed; nothing was sent")

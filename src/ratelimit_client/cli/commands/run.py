@@ -25,7 +25,6 @@ from ...bulk.disk import DISK, Disk
 from ...bulk.engines.local import LocalEngine
 from ...bulk.job import Bounds, Job
 from ...bulk.output import Output, open_output, to_stdout
-from ...bulk.retry import RetryWalk
 from ...bulk.shards import ShardWalk
 from ...bulk.source import Source
 from ...bulk.state import State, load, save
@@ -35,7 +34,6 @@ from ...bulk.walk import Walk
 from ...errors import ConfigurationError
 from ..args import Request
 from ..counter import counter_of
-from ..dry_run import dry_run
 from ..metrics import page
 from ..options import pair_shown
 from ..progress import display_for, keep_showing
@@ -57,6 +55,8 @@ def main(request: Request, voice: Voice) -> int:
     """Run the job of *request*."""
     request = attrs.evolve(request, options=with_shard(request.options))
     if request.options["dry_run"]:
+        from ..dry_run import dry_run  # what only a plan needs
+
         return dry_run(request.options, voice)
     return carry_out(request, voice, request.options["input"], open_run)
 
@@ -189,7 +189,7 @@ def _job(
         monotonic_ns=time.monotonic_ns,
         wall_s=time.time,
         rows_expected=rows,
-        is_retry=isinstance(walk, RetryWalk),
+        is_retry=not walk.skips_failed,
     )
 
 
