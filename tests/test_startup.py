@@ -38,6 +38,27 @@ def test_the_help_loads_nothing_that_makes_or_plans_calls(words: list[str]) -> N
     assert not found & {"ratelimit_client.runtime.limiter", "ratelimit_client.adapters.aiohttp"}
 
 
+def test_a_client_loads_what_its_calls_need() -> None:
+    """Streams, sessions and the reading of errors are loaded by the first of them, with the same names as ever."""
+    made = "from ratelimit_client import Client; Client(api_key='', base_url='http://127.0.0.1:1')"
+    found = loaded(made)
+    client = "ratelimit_client.adapters.aiohttp"
+    assert f"{client}.wire" in found
+    unused = {f"{client}.{name}" for name in ("stream", "opening", "realtime", "conversation", "websocket", "session")}
+    assert not found & {*unused, "ratelimit_client.dialects.failed", "ratelimit_client.dialects.texts"}
+    assert unused - {f"{client}.session"} <= loaded(f"{made}\nfrom {client} import Realtime, Stream")
+    read = "from ratelimit_client.dialects import read; read(429, {}, b'{}')"
+    assert "ratelimit_client.dialects.texts" in loaded(read)
+
+
+def test_a_run_loads_nothing_of_other_commands() -> None:
+    """Neither plans nor retries nor reports."""
+    found = loaded("import ratelimit_client.cli.commands.run")
+    assert "ratelimit_client.bulk.job" in found
+    others = ("bulk.preview", "bulk.retry", "bulk.standing", "cli.dry_run", "cli.outlook", "adapters.tiktoken")
+    assert not found & {f"ratelimit_client.{name}" for name in others}
+
+
 def test_a_limiter_needs_no_http_library() -> None:
     """Whoever sends by something else does not pay for aiohttp."""
     found = loaded("from ratelimit_client import Limiter; Limiter(name='a')")

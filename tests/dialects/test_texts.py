@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ratelimit_client.dialects.texts import LONGEST_TEXT, TextFacts, read_text
+from ratelimit_client.dialects.bodies import LONGEST_TEXT
+from ratelimit_client.dialects.texts import TextFacts, read_text
 
 REACHED = (
     "Rate limit reached for gpt-4 in organization org-x on {on}: Limit {limit}, Used {used}, Requested {requested}."

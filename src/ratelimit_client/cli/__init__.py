@@ -7,12 +7,13 @@ traceback; the exit code says what happened (``bulk.stops``).
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from ..errors import RateLimitClientError
 from .voice import Voice
@@ -37,10 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     def act() -> int:
         request = read_arguments(sys.argv[1:] if argv is None else argv)
         voice.as_json = voice_for(request).as_json
-        code: int = import_module(f"{__name__}.commands.{request.command}").main(request, voice)
+        code: int = _loaded(request.command).main(request, voice)
         return code
 
     return guarded(act, voice, debug=bool(os.environ.get("RATELIMIT_CLIENT_DEBUG")))
+
+
+def _loaded(command: str) -> Any:
+    """The module of a command. What is loaded stays, so nobody looks for garbage among it meanwhile."""
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(f"{__name__}.commands.{command}")
+    finally:
+        if looks:
+            gc.enable()
 
 
 def guarded(act: Callable[[], int], voice: Voice, *, debug: bool) -> int:

@@ -24,10 +24,11 @@ from typing import Any
 import attrs
 
 from .durations import Unit, When, number_when, parse_number, parse_when
-from .texts import LONGEST_TEXT
 
 LONGEST_BODY = 64 * 1024
 LONGEST_MESSAGE = 1024
+LONGEST_TEXT = 4096
+"""No sentence about a limit is longer; what follows is not searched."""
 
 _LONGEST_CODE = 200
 _MOST_ITEMS = 16

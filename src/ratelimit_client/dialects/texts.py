@@ -31,10 +31,8 @@ import attrs
 
 from ..core.units import NS, to_ns
 from ..core.windows import infer_window_of_wait_ns
+from .bodies import LONGEST_TEXT
 from .durations import parse_duration, parse_number
-
-LONGEST_TEXT = 4096
-"""No sentence about a limit is longer; what follows is not searched."""
 
 _FLAGS = re.ASCII | re.IGNORECASE
 

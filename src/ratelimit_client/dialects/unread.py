@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .bodies import ErrorBody
+from .dialect import Field
 from .durations import Unit, parse_number, parse_when
 from .headers import MOST_DIMENSIONS, MOST_VALUES, Collected
 
@@ -134,3 +135,13 @@ def _bounded(found: set[str]) -> tuple[str, ...]:
 def _shown(name: str) -> str:
     """A name fit for a log: the characters that a header's name may have, and not too many."""
     return _NO_CHARACTER_OF_A_NAME.sub("?", name[:LONGEST_NAME])
+
+
+def should_retry(collected: Collected) -> bool | None:
+    """What the server says of sending the call again; None where it says nothing that could be understood."""
+    if collected.told[Field.SHOULD_RETRY.index] is None:
+        return None
+    said = {part.strip().lower() for text in collected.texts(Field.SHOULD_RETRY) for part in text.split(",")}
+    if said - {"true", "false", ""} or not said:
+        collected.faults.append((Field.SHOULD_RETRY, "", NOT_YES_OR_NO))
+    return False if "false" in said else True if "true" in said else None
