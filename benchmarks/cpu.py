@@ -21,6 +21,7 @@ from typing import Any, Final
 from ratelimit_client.core.quota import per_minute
 from ratelimit_client.testing.serve import serve_in_process
 
+from .compiled import compile_library
 from .race.rows import plain
 
 ROWS = 20_000
@@ -68,6 +69,7 @@ def _pairs(folder: Path, url: str, library: str, pairs: int) -> dict[str, float]
 
 def cpu(rows: int = ROWS, pairs: int = PAIRS) -> dict[str, dict[str, Any]]:
     """Seconds of both, and their ratio pair by pair, by the library that both use for JSON."""
+    compile_library()
     with TemporaryDirectory() as name:
         folder = Path(name)
         lines = "".join(json.dumps(row) + "\n" for row in plain(rows)(0))
