@@ -33,8 +33,10 @@ class Engine:
         self.out: Counter[str] = Counter()
         self.tell: Callable[[], None] = lambda: None
         self.ends_told = 0
+        self.asked = 0
 
     def in_flight(self, model: str | None = None) -> int:
+        self.asked += 1
         return self.out.total() if model is None else self.out[model]
 
     def on_room(self, tell: Callable[[], None]) -> None:
@@ -237,6 +239,30 @@ def test_while_paused_nothing_begins() -> None:
         assert len(bench.begun) == 1
         await bench.end(bench.begun[0])
         assert (bench.emptied, bench.lanes.tasks) == (1, {})
+
+    asyncio.run(bench())
+
+
+def test_rows_that_end_without_having_been_let_out_make_room_in_one_look() -> None:
+    """
+    Ten of those that wait fail in one turn; the next ten begin in the next one, and nobody looks ten times.
+    """
+
+    async def bench() -> None:
+        bench = Bench()
+        for number in range(200):
+            bench.lanes.offer(row(number))
+        await asyncio.sleep(0)
+        failed = bench.begun[:10]
+        bench.engine.out["m"] += len(failed)  # which the ends take back: none of them was ever let out
+        asked = bench.engine.asked
+        await bench.end(*failed)
+        await asyncio.sleep(0)
+
+        assert len(bench.lanes.tasks) == AHEAD
+        assert bench.lanes.parked == 200 - AHEAD - 10
+        assert bench.engine.asked - asked < 10
+        await bench.close()
 
     asyncio.run(bench())
 

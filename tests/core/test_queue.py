@@ -44,6 +44,18 @@ def test_heavier_calls_count_for_more() -> None:
     assert turns(queue, 12) == "abbabbabbabb"
 
 
+def test_tenants_that_wait_are_told_without_asking_each_call() -> None:
+    """Of one that waits in two bands both are told, of one whose calls went nothing, and one that rests waits, too."""
+    first = call("gone")
+    queue = queue_of(first, *(call("a") for _ in range(9)), call("a", priority=1), call("b"))
+    resting = call("rests")
+    resting.not_before_ns = 5
+    queue.push(resting, now_ns=0)
+    grant(queue, first)
+
+    assert sorted(queue.waiting_tenants()) == ["a", "a", "b", "rests"]
+
+
 def test_absence_earns_nothing() -> None:
     """A tenant that comes late has no claim to the turns it did not ask for."""
     queue = queue_of(*(call("a") for _ in range(20)))

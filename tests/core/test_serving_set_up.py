@@ -157,6 +157,24 @@ def test_the_reserve_stays_while_another_tenant_may_still_ask() -> None:
     assert drive.machine.queued == 0
 
 
+def test_what_was_priced_as_it_came_is_priced_again_only_when_prices_changed() -> None:
+    """Two wait for a slot; before the second goes a lesson came, and what it pays is what it costs by then."""
+    drive = Drive(scheduler(per_minute(tokens=10_000), slots=1), hold=True)
+    first, *rest = [drive.ask(features=Features(400, 100)) for _ in range(3)]
+    estimator = drive.machine.keys["m"].estimator
+    assert [ticket.priced for ticket in rest] == [estimator.version] * 2
+
+    kept = rest[0].cost
+    drive.end(first)
+    assert rest[0].state is State.GRANTED
+    assert rest[0].cost is kept
+    for _ in range(8):
+        estimator.learn(Features(400, 100), 1, 100)
+    drive.end(rest[0])
+    assert rest[1].state is State.GRANTED
+    assert rest[1].cost["tokens"] < kept["tokens"]
+
+
 def test_where_nothing_is_paid_nobody_is_counted() -> None:
     """With no bucket there is no reserve to spend, and a long queue is not searched for its tenants."""
     drive = Drive(scheduler(slots=1), hold=True)
