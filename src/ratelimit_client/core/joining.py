@@ -52,7 +52,8 @@ def _enqueue(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int)
         check_reachable(state, ticket, now_ns)
         scheduler.agenda.end_at(ticket, ticket.deadline_ns)
     limit_new(scheduler, state, ticket)
-    ticket.priced = state.estimator.version
+    if ticket.features is not None:
+        ticket.priced = state.estimator.version
     state.queue.push(ticket, now_ns=now_ns)
     scheduler.queued += 1
     scheduler.agenda.touch(state)
