@@ -157,6 +157,23 @@ def test_the_reserve_stays_while_another_tenant_may_still_ask() -> None:
     assert drive.machine.queued == 0
 
 
+def test_whether_all_input_has_ended_is_asked_again_when_a_call_is_sent_back() -> None:
+    """Two wait whose input has ended, and then one that was out is sent again, of a tenant that goes on."""
+    drive = Drive(scheduler(per_minute(requests=1000), slots=1), hold=True)
+    other = drive.ask(tenant="b")
+    drive.ask(tenant="a")
+    drive.ask(tenant="a")
+    state = drive.machine.keys["m"]
+    drive.machine.end_of_input("a", now_ns=0)
+    assert [state.spends_reserve(), state.spends_reserve()] == [True, True]
+
+    drive.end(other, None, polled=False)
+    drive.machine.requeue(other, not_before_ns=0, now_ns=0)
+    assert not state.spends_reserve()
+    drive.machine.end_of_input("b", now_ns=0)
+    assert state.spends_reserve()
+
+
 def test_what_was_priced_as_it_came_is_priced_again_only_when_prices_changed() -> None:
     """Two wait for a slot; before the second goes a lesson came, and what it pays is what it costs by then."""
     drive = Drive(scheduler(per_minute(tokens=10_000), slots=1), hold=True)

@@ -71,6 +71,8 @@ class KeyState:
     unsettled_until_ns: dict[str, int] = attrs.field(factory=dict)
     ended: set[str] = attrs.field(factory=set)
     kin: tuple[KeyState, ...] = ()
+    _all_ended_at: int = -1
+    """So many calls had joined the queue when all that waited were of tenants whose input had ended."""
 
     def price(self, features: Features) -> Cost:
         """What an estimated call is thought to cost now."""
@@ -163,6 +165,7 @@ class KeyState:
     def input_goes_on(self, tenant: str) -> None:
         """A call came of a tenant whose input had ended: the reserve is kept again."""
         self.ended.discard(tenant)
+        self._all_ended_at = -1
         for buckets in self.budget.by_unit.values():
             for bucket in buckets:
                 bucket.spends_reserve = False
@@ -178,7 +181,11 @@ class KeyState:
                 return False
             pays = pays or queued > 0
         # Where nothing is paid nothing is kept back.
-        return pays and all(tenant in self.ended for tenant in self.queue.waiting_tenants())
+        if pays and self._all_ended_at != self.queue.joined:  # else it holds until another one joins
+            if not all(tenant in self.ended for tenant in self.queue.waiting_tenants()):
+                return False
+            self._all_ended_at = self.queue.joined
+        return pays
 
 
 def worth_keeping(keys: Mapping[str, KeyState], *, now_ns: int) -> dict[str, KeyState]:

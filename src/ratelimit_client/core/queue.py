@@ -299,10 +299,17 @@ class Band:
 
 @attrs.define(eq=False)
 class FairQueue:
-    """All waiting calls of one key."""
+    """
+    All waiting calls of one key.
+
+    Args:
+        waiting: so many.
+        joined: so many ever did, each time that a call was sent back counted.
+    """
 
     bands: dict[int, Band] = attrs.field(factory=dict)
     waiting: int = 0
+    joined: int = 0
     _resting: list[tuple[int, int, Ticket]] = attrs.field(factory=list)
     _rests: dict[Ticket, None] = attrs.field(factory=dict)  # and no set: its order would be that of addresses
     _sums: dict[int, dict[str, int]] = attrs.field(factory=dict)
@@ -323,6 +330,7 @@ class FairQueue:
     def push(self, ticket: Ticket, *, now_ns: int) -> None:
         """Put a ticket in; with a later not-before time it rests until then."""
         self.waiting += 1
+        self.joined += 1
         self._count(ticket, 1)
         if ticket.not_before_ns > now_ns:
             self._rests[ticket] = None
