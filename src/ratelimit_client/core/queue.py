@@ -299,13 +299,7 @@ class Band:
 
 @attrs.define(eq=False)
 class FairQueue:
-    """
-    All waiting calls of one key.
-
-    Args:
-        waiting: so many.
-        joined: so many ever did, each time that a call was sent back counted.
-    """
+    """All waiting calls of one key. ``joined`` counts every push, of a call that was sent back as well."""
 
     bands: dict[int, Band] = attrs.field(factory=dict)
     waiting: int = 0

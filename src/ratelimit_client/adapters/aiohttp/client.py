@@ -288,7 +288,6 @@ class Client:
 
     async def _open_stream(self, call: Call) -> Opened:
         from .opening import Opening
-
         return await self._sender.run(call, Opening)
 
     def realtime(
@@ -343,7 +342,6 @@ class Client:
 
     async def _shake_hands(self, call: Call) -> Shaken:
         from .upgrade import Handshake
-
         return await self._sender.run(call, Handshake)
 
     def call(self, method: str, path: str, content: Content | None = None, **rest: Any) -> Call:
