@@ -105,6 +105,17 @@ class KeyState:
             wait_ns = min(wait_ns, bucket.window_ns // _READ_PARTS if full else _READ_EACH_NS)
         self.read_each_ns = max(wait_ns, _READ_EACH_NS)
 
+    def empty(self) -> list[Ticket]:
+        """Take all that wait out of the queue; what was held for them is everyone's again."""
+        waiting = list(self.queue.tickets())
+        self.queue = FairQueue()
+        gone = set(waiting)
+        for buckets in self.budget.by_unit.values():
+            for bucket in buckets:
+                if bucket.escrow is not None and bucket.escrow.owner in gone:
+                    bucket.drop_hold(bucket.escrow.owner)
+        return waiting
+
     def close(self, hint: Hint) -> None:
         """A server asked all calls of the key not to come before an instant."""
         self.gate_ns = max(self.gate_ns, hint.until_ns)

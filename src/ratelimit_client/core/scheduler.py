@@ -12,7 +12,6 @@ the first instant at which time alone lets somebody go.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
@@ -24,7 +23,7 @@ from .budget import Budget, shared_buckets
 from .concurrency import Ending, InFlightWindow
 from .cost import ONE_REQUEST, Cost
 from .estimate import Features
-from .events import Event, Kind
+from .events import Kind
 from .failure import TransportFailure
 from .groups import leave_group
 from .jitter import ArrivalJitter
@@ -40,6 +39,7 @@ from .scopes import plain, present
 from .serving import serve
 from .settling import matters, settle
 from .signals import Signals
+from .telling import Telling
 from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
 from .together import Group, join_at_birth, quotas_name
 
@@ -57,7 +57,7 @@ class Turn:
     expired: list[Ticket]
 
 
-class Scheduler:
+class Scheduler(Telling):
     """
     All keys of one limiter.
 
@@ -85,6 +85,7 @@ class Scheduler:
         dice: Callable[[], float],
         now_ns: int,
     ) -> None:
+        super().__init__()
         self.profile = profile
         self.max_in_flight = max_in_flight
         self.max_queue = max_queue
@@ -104,8 +105,6 @@ class Scheduler:
         self._forget_at = _KEYS_MAX
         self.least_patience_ns = EVER_NS
         self.agenda = Agenda()
-        self._wanted: frozenset[Kind] = frozenset()
-        self._events: deque[Event] = deque()
 
     # -- submitting -----------------------------------------------------------
 
@@ -460,8 +459,9 @@ class Scheduler:
                         state.budget.set_quotas(typed, now_ns=now_ns)
         if shared is not None:
             self._shared[:] = shared_buckets(shared, self._shared, now_ns=now_ns)
+            for state in self.keys.values():
+                state.budget.rebuild()
         for state in self.keys.values():
-            state.budget.rebuild()
             self.agenda.touch(state)
 
     def close(self, *, now_ns: int) -> list[Ticket]:
@@ -469,26 +469,11 @@ class Scheduler:
         self.closed = True
         ended = []
         for state in self.keys.values():
-            for ticket in list(state.queue.tickets()):
+            waiting = state.empty()
+            for ticket in waiting:
+                ticket.state = _ENDED
                 ticket.error = Closed("the limiter was closed while the call was queued: it was not sent")
-                self._leave(state, ticket)
-                ended.append(ticket)
+            self.queued -= len(waiting)
+            self._moved(state)
+            ended += waiting
         return ended
-
-    # -- events ---------------------------------------------------------------
-
-    def subscribe(self, kinds: Iterable[Kind]) -> None:
-        """Make events of these kinds from now on, and of no others."""
-        self._wanted = frozenset(kinds)
-
-    def wants(self, kind: Kind) -> bool:
-        """Somebody asked for events of this kind."""
-        return bool(self._wanted) and kind in self._wanted
-
-    def emit(self, kind: Kind, key: str, now_ns: int, **facts: object) -> None:
-        """Note an event; the caller has asked ``wants``."""
-        self._events.append(Event(kind, now_ns, key, facts))
-
-    def next_event(self) -> Event | None:
-        """The oldest event not yet taken."""
-        return self._events.popleft() if self._events else None

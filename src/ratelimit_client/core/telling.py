@@ -1,0 +1,37 @@
+"""
+What is told of a machine to those who listen.
+
+Law of this file: an event is made when somebody asked for its kind, and for nobody else; it
+is kept, in the order in which things happened, until it is taken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from .events import Event, Kind
+
+
+class Telling:
+    """Something of which events are told."""
+
+    def __init__(self) -> None:
+        self._wanted: frozenset[Kind] = frozenset()
+        self._events: deque[Event] = deque()
+
+    def subscribe(self, kinds: Iterable[Kind]) -> None:
+        """Make events of these kinds from now on, and of no others."""
+        self._wanted = frozenset(kinds)
+
+    def wants(self, kind: Kind) -> bool:
+        """Somebody asked for events of this kind."""
+        return bool(self._wanted) and kind in self._wanted
+
+    def emit(self, kind: Kind, key: str, now_ns: int, **facts: object) -> None:
+        """Note an event; the caller has asked ``wants``."""
+        self._events.append(Event(kind, now_ns, key, facts))
+
+    def next_event(self) -> Event | None:
+        """The oldest event not yet taken."""
+        return self._events.popleft() if self._events else None
