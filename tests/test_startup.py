@@ -39,16 +39,19 @@ def test_the_help_loads_nothing_that_makes_or_plans_calls(words: list[str]) -> N
 
 
 def test_a_client_loads_what_its_calls_need() -> None:
-    """Streams, sessions and the reading of errors are loaded by the first of them, with the same names as ever."""
+    """
+    Streams and sessions are loaded by the first of them, with the same names as ever.
+
+    The reading of errors is there: its patterns would keep the loop for long at the first refusal.
+    """
     made = "from ratelimit_client import Client; Client(api_key='', base_url='http://127.0.0.1:1')"
     found = loaded(made)
     client = "ratelimit_client.adapters.aiohttp"
     assert f"{client}.wire" in found
     unused = {f"{client}.{name}" for name in ("stream", "opening", "realtime", "conversation", "websocket", "session")}
-    assert not found & {*unused, "ratelimit_client.dialects.failed", "ratelimit_client.dialects.texts"}
+    assert not found & unused
+    assert {"ratelimit_client.dialects.failed", "ratelimit_client.dialects.texts"} <= found
     assert unused - {f"{client}.session"} <= loaded(f"{made}\nfrom {client} import Realtime, Stream")
-    read = "from ratelimit_client.dialects import read; read(429, {}, b'{}')"
-    assert "ratelimit_client.dialects.texts" in loaded(read)
 
 
 def test_a_run_loads_nothing_of_other_commands() -> None:

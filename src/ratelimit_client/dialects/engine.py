@@ -4,9 +4,6 @@ The one engine that reads every dialect: an answer in, `Signals` out.
 Law of this file: nothing that a server sent makes it raise; what cannot be understood
 is left out, field by field, and told by its kind. A hint to wait counts only on an error
 (``failed``): on a success the same header is a polling interval or a leftover, and is ignored.
-
-What reads errors is loaded with the first of them: compiling its patterns takes longer than all
-else that a client loads of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from typing import Any
 from ..core.signals import Signals
 from .bodies import ErrorBody
 from .dialect import Dialect, Field
+from .failed import of_an_error
 from .headers import Collected
 from .levels import charge, read_levels
 from .shown import headers_shown
@@ -43,8 +41,6 @@ def conclude(
         collected.take(shown)
 
     if error is not None or status >= 300:
-        from .failed import of_an_error
-
         return of_an_error(table, status, collected, error, wall_s)
     readings, doubtful = read_levels(table, collected, lambda: collected.now_s(wall_s))
     processing_ms = collected.number(Field.PROCESSING_MS)
