@@ -300,3 +300,17 @@ def test_a_call_larger_than_an_uncertain_limit_can_go_when_the_bucket_is_full() 
     large = why(drive, tokens=1000)
 
     assert (large.admissible, large.ready_in_s, large.ahead) == (False, pytest.approx(60.0), 0)
+
+
+def test_a_wait_that_a_server_asked_of_the_whole_key_is_shown() -> None:
+    """Until it has passed; a refusal that asks for none shows none."""
+    drive = drive_of(profile=ServerProfile(pays={"requests": "requests"}))
+    first, second = drive.ask(), drive.ask()
+    drive.end(first, Signals(429, reason=Reason.RATE_LIMITED), Ending.IGNORED)
+    assert key_statistics(drive.machine.keys["m"], now_ns=drive.now_ns).gate_s == 0
+    drive.end(second, Signals(429, reason=Reason.RATE_LIMITED, retry_after_s=30.0), Ending.IGNORED)
+    asked = key_statistics(drive.machine.keys["m"], now_ns=drive.now_ns)
+    later = key_statistics(drive.machine.keys["m"], now_ns=drive.now_ns + 60 * S)
+
+    assert 30 <= asked.gate_s < 31
+    assert later.gate_s == 0

@@ -57,6 +57,8 @@ def learn_from_answer(scheduler: Scheduler, state: KeyState, ticket: Ticket, sig
         had = state.estimator.evidences
         _estimate(state, ticket, signals, used, now_ns)
         _tell_estimate(scheduler, state, had, now_ns)
+    if scheduler.counts is not None:
+        scheduler.counts.answered(state.name, signals.status, signals.request_id)
     _tell_answered(scheduler, state, ticket, signals.status, now_ns)
 
 
@@ -66,6 +68,8 @@ def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, sta
     if state.breaker.succeeded(now_ns=now_ns):
         _recovered(scheduler, state, now_ns)
     _admitted(state, ticket, now_ns)
+    if scheduler.counts is not None:
+        scheduler.counts.answered(state.name, status, None)
     _tell_answered(scheduler, state, ticket, status, now_ns)
 
 
@@ -104,6 +108,8 @@ def _heed(
     if refused:
         state.refused += 1
         _refused(scheduler, state, ticket, signals, used, now_ns)
+        if scheduler.counts is not None:
+            scheduler.counts.was_refused(state.name, signals.unit, signals.request_id)
         if scheduler.wants(Kind.REFUSED):
             scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
     elif signals.reason is _QUOTA_EXHAUSTED:
@@ -131,8 +137,12 @@ def learn_from_usage(scheduler: Scheduler, state: KeyState, ticket: Ticket, toke
 
 
 def _tell_estimate(scheduler: Scheduler, state: KeyState, had: int, now_ns: int) -> None:
-    if state.estimator.evidences != had and scheduler.wants(Kind.ESTIMATED):
-        charged, estimated = state.estimator.last
+    if state.estimator.evidences == had:
+        return
+    charged, estimated = state.estimator.last
+    if scheduler.counts is not None:
+        scheduler.counts.estimated(charged, estimated)
+    if scheduler.wants(Kind.ESTIMATED):
         scheduler.emit(Kind.ESTIMATED, state.name, now_ns, charged=charged, estimated=estimated)
 
 
@@ -166,6 +176,8 @@ def learn_from_failure(scheduler: Scheduler, state: KeyState, failure: Transport
     """No usable answer came: news for the breaker only."""
     if blames_server(failure):
         _blame(scheduler, state, now_ns)
+    if scheduler.counts is not None:
+        scheduler.counts.failed(state.name, failure.kind.value)
     if scheduler.wants(Kind.FAILED):
         scheduler.emit(Kind.FAILED, state.name, now_ns, failure=failure.kind.value)
 

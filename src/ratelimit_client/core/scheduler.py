@@ -254,6 +254,8 @@ class Scheduler(Telling):
             self._served = state.service
         state.service = self._served + 1
         self.in_flight += 1
+        if self.counts is not None:
+            self.counts.turns += 1
         if self._wanted and Kind.GRANTED in self._wanted:
             self.emit(Kind.GRANTED, state.name, now_ns, waited_ns=ticket.waited_ns, tokens=ticket.amount("tokens"))
 
@@ -384,6 +386,8 @@ class Scheduler(Telling):
         self.in_flight -= 1
         if self.queued:
             self.agenda.touch(state)
+        if self.counts is not None:
+            self.counts.held.add(now_ns - ticket.granted_ns)
         if self._wanted and Kind.RELEASED in self._wanted:
             self.emit(Kind.RELEASED, state.name, now_ns, ending=ending.value, held_ns=now_ns - ticket.granted_ns)
 

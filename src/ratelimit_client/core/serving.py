@@ -77,7 +77,7 @@ def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, n
     if ticket.features is not None:
         _reprice(state, ticket)
     if _charged_at_once(scheduler, state, ticket, now_ns):
-        _take(scheduler, state, ticket)
+        _take(scheduler, state, ticket, now_ns)
         scheduler.let_out(state, ticket, True, now_ns)
         turn.granted.append(ticket)
         return True
@@ -87,7 +87,7 @@ def _let_go(scheduler: Scheduler, state: KeyState, ticket: Ticket, turn: Turn, n
     ready_ns, _ = state.blocked_until(ticket, now_ns=now_ns)
     if ready_ns != now_ns:
         return False
-    _take(scheduler, state, ticket)
+    _take(scheduler, state, ticket, now_ns)
     scheduler.grant(state, ticket, now_ns, waited=True)
     turn.granted.append(ticket)
     return True
@@ -103,8 +103,10 @@ def _charged_at_once(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_
     )
 
 
-def _take(scheduler: Scheduler, state: KeyState, ticket: Ticket) -> None:
+def _take(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int) -> None:
     """Out of the queue, for its turn has come; its lane pays for it once."""
+    if scheduler.counts is not None:
+        scheduler.counts.waits.add(now_ns - ticket.queued_since_ns)
     if not ticket.charged:
         ticket.share = state.budget.share_of(ticket.cost.pairs)
     state.queue.take(ticket)

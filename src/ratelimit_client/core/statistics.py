@@ -88,6 +88,7 @@ class KeyStatistics:
         granted, refused: calls let out, and answers that said no, since the start.
         estimate_ratio: charged / estimated, or None.
         mode: how the key finds its pace.
+        gate_s: seconds until a wait has passed that a server asked of all calls of the key, or 0.
     """
 
     queued: int
@@ -99,6 +100,7 @@ class KeyStatistics:
     refused: int
     estimate_ratio: float | None
     mode: Mode
+    gate_s: float = 0.0
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from .counts import Counts
 from .events import Event, Kind
 
 
@@ -17,6 +18,8 @@ class Telling:
     """Something of which events are told."""
 
     def __init__(self) -> None:
+        self.counts: Counts | None = None
+        """Where to add what happens, if somebody watches."""
         self._wanted: frozenset[Kind] = frozenset()
         self._events: deque[Event] = deque()
 

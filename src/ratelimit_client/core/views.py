@@ -6,6 +6,7 @@ Law of this file: it looks and changes nothing but the clock of a level.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .bucket import Bucket
@@ -33,7 +34,17 @@ def key_statistics(state: KeyState, *, now_ns: int) -> KeyStatistics:
         refused=state.refused,
         estimate_ratio=state.estimator.ratio,
         mode=_mode(state),
+        gate_s=0.0 if state.hint is None else to_s(max(0, state.hint.until_ns - now_ns)),
     )
+
+
+def glance(
+    scheduler: Scheduler, shown: Callable[[str], bool], *, now_ns: int
+) -> Iterator[tuple[str, KeyStatistics, dict[int, BandStatistics]]]:
+    """Each key that is *shown* or has calls waiting or under way, and what waits in it; of many keys most rest."""
+    for name, state in list(scheduler.keys.items()):
+        if name == state.name and (state.queue.waiting or state.window.in_flight or shown(name)):
+            yield name, key_statistics(state, now_ns=now_ns), bands(state, now_ns=now_ns)
 
 
 def bands(state: KeyState, *, now_ns: int) -> dict[int, BandStatistics]:

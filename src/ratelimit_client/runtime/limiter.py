@@ -13,9 +13,9 @@ import asyncio
 import os
 import random
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
@@ -23,12 +23,13 @@ from .. import dialects
 from ..core import priors
 from ..core import views as core_views
 from ..core.cost import Cost
+from ..core.counts import Counts
 from ..core.events import Event
 from ..core.quota import Quota, Quotas
 from ..core.retry import RetryPolicy
 from ..core.scheduler import Scheduler
 from ..core.scopes import Scopes, plain
-from ..core.statistics import BandStatistics, Explanation, LimiterStatistics
+from ..core.statistics import BandStatistics, Explanation, KeyStatistics, LimiterStatistics
 from ..core.together import check_quotas, groups_of
 from ..core.units import to_s
 from ..dialects.dialect import Dialect
@@ -37,6 +38,7 @@ from ..dialects.registry import AUTO
 from ..errors import ConfigurationError
 from .calling import DEFAULT_KEY, Calling
 from .clock import SYSTEM_CLOCK, Clock
+from .closing import Closing
 from .desk import Desk
 from .dispatcher import Dispatcher
 from .instruments import FanOut, Instrument, as_instrument
@@ -136,6 +138,7 @@ class Limiter(Calling):
         self._instruments = FanOut()
         self._written_told = False
         self._costs: dict[int | None, Cost] = {}
+        self._counts: Counts | None = None
         self._desk = self._new_desk()
         if on_event is not None:
             self.add_instrument(as_instrument(on_event))
@@ -158,6 +161,9 @@ class Limiter(Calling):
         )
         scheduler.together = self._groups
         scheduler.subscribe(self._instruments.wanted())
+        if self._counts is not None:
+            self._counts.clear()
+            scheduler.counts = self._counts
         dispatcher = Dispatcher(scheduler, self._clock, name=self.name, instruments=self._instruments)
         desk = Desk(
             dispatcher=dispatcher,
@@ -250,9 +256,19 @@ class Limiter(Calling):
 
     def waiting(self) -> dict[str, dict[int, BandStatistics]]:
         """What waits, by key and priority, as a snapshot; may be asked from any thread."""
-        scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
-        states = list(scheduler.keys.items())
-        return {name: core_views.bands(state, now_ns=now_ns) for name, state in states if name == state.name}
+        return {name: bands for name, _, bands in self.glance(lambda _: True)}
+
+    def glance(self, shown: Callable[[str], bool]) -> Iterator[tuple[str, KeyStatistics, dict[int, BandStatistics]]]:
+        """Each key that is *shown* or has calls waiting or under way, and what waits; may be asked from any thread."""
+        return core_views.glance(self._desk.dispatcher.scheduler, shown, now_ns=self._clock.monotonic_ns())
+
+    @property
+    def counts(self) -> Counts:
+        """What happened since this was asked for the first time; until then nothing is counted."""
+        if self._counts is None:
+            self._counts = Counts()
+            self._desk.dispatcher.scheduler.counts = self._counts
+        return self._counts
 
     def explain(
         self,
@@ -417,16 +433,6 @@ class Limiter(Calling):
         """In a forked child: at rest, with empty counters, and nothing to do with the parent's loop."""
         self._desk.dispatcher.abandoned = True
         self._desk = self._new_desk()
-
-
-class Closing:
-    """The nothing that awaiting ``close()`` waits for."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield
 
 
 _limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()

@@ -35,7 +35,7 @@ from ...runtime.mapping import Results
 from .body import MOST_MESSAGE_BYTES
 from .credentials import Credentials, KeySource
 from .door import Door
-from .exchange import Call, Whole
+from .exchange import Call, Whole, note_use
 from .headers import shy, standing
 from .payload import Content
 from .reply import Reply
@@ -364,7 +364,7 @@ class Client:
             raise
         finally:
             self.tally.add(call.key, outcome, loop.time() - began)
-        self.tally.used(call.key, reply.usage)
+        note_use(self.tally, call, reply, self._credentials.key)
         return reply
 
     def map(

@@ -135,7 +135,7 @@ class Exchange(Generic[R]):
             ResponseError, TransportError, IncompleteResponse: what came instead.
         """
         if self._why is not None:
-            self._tally.retries[self._call.key, self._why] += 1
+            self._tally.tried_again(self._call.key, self._why)
             self._why = None
         try:
             try:
@@ -157,7 +157,7 @@ class Exchange(Generic[R]):
             if error.signals is not None:
                 self._scoped.heard(error.signals, attempt.ticket.granted_ns)
             if isinstance(error, QuotaExhausted):
-                self._tally.exhausted[self._call.key] += 1
+                self._tally.ran_out(self._call.key)
             raise
         except (TransportError, IncompleteResponse, StreamError) as error:
             self._tell_of_failure(error)
@@ -213,10 +213,7 @@ class Exchange(Generic[R]):
 
     def _secrets(self) -> list[bytes]:
         """What went out with the last attempt and may be in no error, even where the server quotes it."""
-        secrets = list(secret(self._call.headers))
-        if self._key is not None and len(value := self._key.reveal()) >= SHORTEST_KEY:
-            secrets.append(value.encode())
-        return secrets
+        return secrets_of(self._call, self._key)
 
 
 class Whole(Exchange[Reply]):
@@ -257,6 +254,23 @@ class Whole(Exchange[Reply]):
         if method == "HEAD" or (not raw and answer.status in _NO_BODY):
             return None
         return meaning(raw, answer.headers.get("Content-Type", ""), must_be_data=method != "GET")
+
+
+def secrets_of(call: Call, key: Secret | None) -> list[bytes]:
+    """What goes out with *call* and is to be seen nowhere."""
+    secrets = list(secret(call.headers))
+    if key is not None and len(value := key.reveal()) >= SHORTEST_KEY:
+        secrets.append(value.encode())
+    return secrets
+
+
+def note_use(tally: Tally, call: Call, reply: Reply, key: Secret | None) -> None:
+    """A call that was added just now brought a reply: what it used, and which it was, if an example is wanted."""
+    tally.used(call.key, reply.usage)
+    if tally.marks is not None and tally.marks.due(tally.last_s):
+        raw = (reply.request_id or "").encode("utf-8", "surrogateescape")
+        quotes = any(secret in raw for secret in secrets_of(call, key))
+        tally.marks.note(tally.last_s, None if quotes else reply.request_id)
 
 
 def incomplete(bad: BadBody, status: int, request_id: str | None) -> IncompleteResponse:

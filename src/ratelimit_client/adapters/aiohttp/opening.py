@@ -8,7 +8,9 @@ with its place and its connection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 import attrs
 
@@ -57,7 +59,11 @@ class Opened:
 class Opening(Exchange[Opened]):
     """A call whose answer is wanted event by event."""
 
-    __slots__ = ()
+    __slots__ = ("_sent_s",)
+
+    def _send(self, attempt: Attempt) -> Coroutine[Any, Any, Answer]:
+        self._sent_s = asyncio.get_running_loop().time()
+        return super()._send(attempt)
 
     async def _use(self, answer: Answer, attempt: Attempt) -> Opened:
         told = self._succeeded(answer, attempt)
@@ -83,6 +89,7 @@ class Opening(Exchange[Opened]):
         except (Cut, Stalled) as ended:
             error = broken(ended, answer.status, name, delivered=0, instead=body.instead)
         else:
+            self._tally.began(asyncio.get_running_loop().time() - self._sent_s)
             body.answer = answer.hand_over()
             attempt.hold()
             return Opened(

@@ -179,7 +179,7 @@ class Stream:
         signals = ended.signals
         held.attempt.heard(signals)
         if signals.reason is Reason.QUOTA_EXHAUSTED:
-            self._tally.exhausted[held.key] += 1
+            self._tally.ran_out(held.key)
         return StreamError(
             f"the stream failed after {delivered} events: {sentence(signals)}; it is not tried again, for what was "
             "delivered would come twice",

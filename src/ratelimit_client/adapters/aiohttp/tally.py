@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import Counter
+from typing import Protocol
 
+from ...core.counts import HELD_NS, OTHER, Amounts
+from ...core.units import to_ns, to_s
 from ...dialects.features import MOST_TOKENS
 from ...errors import DeadlineExceeded, DeadlineExpiredInQueue, DeadlineUnreachable, NotAdmitted
 
-SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
+SECONDS = tuple(map(to_s, HELD_NS))
 """Upper bounds of the durations that are told apart."""
 
 _WHOLE = ""
@@ -25,6 +28,21 @@ _COUNTED = {
     **dict.fromkeys(("prompt_tokens_details", "input_tokens_details"), ("cached_tokens", "cached_input")),
     **dict.fromkeys(("completion_tokens_details", "output_tokens_details"), ("reasoning_tokens", "reasoning")),
 }
+
+_MOST = 1024
+"""Names of keys come from outside, from the rows of a file say: so many are told apart, the rest are "other"."""
+
+
+class Marks(Protocol):
+    """Whoever wants examples of calls; asked and told in the task of the call. Neither ever raises."""
+
+    def due(self, seconds: float) -> bool:
+        """Is one wanted that took so long?"""
+        ...
+
+    def note(self, seconds: float, request_id: str | None) -> None:
+        """Here is one."""
+        ...
 
 
 class Tally:
@@ -38,23 +56,50 @@ class Tally:
         tokens: by (key, kind): input, output, cached_input or reasoning, as answers say.
         seconds: calls by duration: one count for each bound of ``SECONDS``, and one beyond.
         total_s: seconds of all calls together.
+        first: nanoseconds from the start of the attempt that was answered to the first event of a stream.
+        last_s: seconds of the call that was added last.
+        marks: who wants examples, or None.
     """
 
-    __slots__ = ("exhausted", "outcomes", "retries", "seconds", "tokens", "total_s")
+    __slots__ = ("exhausted", "first", "last_s", "marks", "outcomes", "retries", "seconds", "tokens", "total_s")
 
     def __init__(self) -> None:
+        self.marks: Marks | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing has happened."""
+        self.first = Amounts(HELD_NS)
         self.retries: Counter[tuple[str, str]] = Counter()
         self.exhausted: Counter[str] = Counter()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.seconds = [0] * (len(SECONDS) + 1)
-        self.total_s = 0.0
+        self.total_s = self.last_s = 0.0
 
     def add(self, key: str, outcome: str, seconds: float) -> None:
         """One call is over."""
-        self.outcomes[key, outcome] += 1
+        outcomes = self.outcomes
+        at = (key, outcome)
+        if at not in outcomes and len(outcomes) >= _MOST:
+            at = (OTHER, outcome)
+        outcomes[at] += 1
+        self.last_s = seconds
         self.seconds[bisect_left(SECONDS, seconds)] += 1
         self.total_s += seconds
+
+    def began(self, seconds: float) -> None:
+        """The first event of a stream came, so long after it was sent."""
+        self.first.add(to_ns(seconds))
+
+    def merge(self, more: Tally) -> None:
+        """All that *more* counted, too."""
+        for mine, other in ((self.retries, more.retries), (self.outcomes, more.outcomes), (self.tokens, more.tokens)):
+            mine.update(other)
+        self.exhausted.update(more.exhausted)
+        self.seconds = [a + b for a, b in zip(self.seconds, more.seconds, strict=True)]
+        self.total_s += more.total_s
+        self.first.merge(more.first)
 
     def used(self, key: str, usage: object) -> None:
         """What one answer says it used, as far as that can be believed."""
@@ -68,7 +113,19 @@ class Tally:
             if part:
                 value = value.get(part) if isinstance(value, dict) else None
             if type(value) is int and 0 < value <= MOST_TOKENS:
-                tokens[key, kind] += value
+                at = (key, kind)
+                if at not in tokens and len(tokens) >= _MOST:
+                    at = (OTHER, kind)
+                tokens[at] += value
+
+    def tried_again(self, key: str, why: str) -> None:
+        """An attempt after the first, and what made it necessary."""
+        at = (key, why)
+        self.retries[at if at in self.retries or len(self.retries) < _MOST else (OTHER, why)] += 1
+
+    def ran_out(self, key: str) -> None:
+        """An answer said that the account is out of money."""
+        self.exhausted[key if key in self.exhausted or len(self.exhausted) < _MOST else OTHER] += 1
 
 
 def outcome_of(error: BaseException) -> str:
