@@ -109,7 +109,9 @@ NEVER_STANDS_STILL = {
 """Public coroutines that wait for nothing, or for nothing here (see the awaits)."""
 
 NOT_HERE = {
+    "adapters/prometheus/apps.py": "it waits for nothing but the server that it is a part of",
     "adapters/httpx/sync.py": "for threads, which are interrupted and not cancelled, in tests of its own",
+    "runtime/measured.py": "its wait is that of a store, and is cancelled in a test of its own",
     "runtime/background.py": "a thread of its own, and those who wait for it are interrupted, in tests of its own",
     "cli/": "a program, which ends by signals: they are sent to it, and it is killed, in tests of its own",
     "testing/loop.py": "the loop itself: what runs on it is cancelled",

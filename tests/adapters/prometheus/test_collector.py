@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 import subprocess
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
 from ratelimit_client import (
     Client,
@@ -21,20 +21,17 @@ from ratelimit_client import (
     per_minute,
 )
 from ratelimit_client.adapters.prometheus import Collector, gauge, watch
-from ratelimit_client.testing import Faults, run_virtual, serve_model
+from ratelimit_client.adapters.prometheus.watching import collector_of
+from ratelimit_client.errors import StoreUnavailable
+from ratelimit_client.runtime.measured import MeasuredStore
+from ratelimit_client.runtime.store import InProcessStore, Lease, Renewal
+from ratelimit_client.testing import Faults, ManualClock, run_virtual, serve_model
+from tests.adapters.prometheus.scraping import scraped
 from tests.canary import KEY, shows
+from tests.sizes import SCALE
 
+MANY = min(100_000, 20_000 * SCALE)
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}]}
-PREFIX = "ratelimit_client_"
-
-
-def scraped(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
-    """(name without prefix, values of the labels in the order of their names) -> value."""
-    return {
-        (sample.name.removeprefix(PREFIX), *(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(generate_latest(registry).decode())
-        for sample in family.samples
-    }
 
 
 def a_run(registry: CollectorRegistry, **server: Any) -> None:
@@ -156,6 +153,27 @@ def test_refusals_by_the_limit_they_name():
     assert found["attempts_total", "other", "429", "m"] == 2
 
 
+def test_the_wait_that_a_server_asked_for():
+    """
+    Also where it named no limit; it runs down, and is 0 when nobody asked.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        limiter = Limiter(name="mine")
+        watch(limiter, registry)
+        async with limiter.permit("m") as permit:
+            permit.observe(429, {"retry-after": "30"})
+        async with limiter.permit("n") as permit:
+            permit.observe(200, {})
+        await asyncio.sleep(10)
+        found = scraped(registry)
+        assert found["cooldown_seconds", "mine", "m"] == pytest.approx(20.5, abs=0.6)
+        assert found["cooldown_seconds", "mine", "n"] == 0
+
+    run_virtual(story)
+
+
 def test_labels_are_bounded():
     """
     A thousand models are 32 and "other"; nothing is lost from the sums.
@@ -266,6 +284,146 @@ def test_counts_are_of_a_model_and_levels_of_a_budget():
     levels = {name[3]: value for name, value in found.items() if name[0] == "available"}
     assert levels == {"gpt-4o": pytest.approx(119, abs=1), "gpt-4o @2": 117}
     assert limiter.statistics().keys.keys() == levels.keys()
+
+
+def test_a_hundred_thousand_models_are_thirty_three():
+    """
+    Series, of counts and of gauges alike, and whatever is kept of their names; nothing is lost from the sums.
+    """
+    registry = CollectorRegistry()
+    kept = []
+
+    async def story() -> None:
+        async with serve_model() as url, Client(url, api_key=KEY, name="mine") as client:
+            watch(client, registry)
+            tally, counts = client.tally, client.limiter.counts
+            kept.append(client)
+            for number in range(MANY):
+                model = f"m{number}"
+                tally.add(model, "success", 0.1)
+                tally.tried_again(model, "connection")
+                tally.ran_out(model)
+                tally.used(model, {"prompt_tokens": 2})
+                counts.answered(model, 200, None)
+
+    run_virtual(story)
+    found = scraped(registry)
+    for name, total in (("requests_total", 1), ("retries_total", 1), ("tokens_total", 2), ("attempts_total", 1)):
+        values = [value for at, value in found.items() if at[0] == name]
+        assert (len(values), sum(values)) == (33, total * MANY)
+    tally = kept[0].tally
+    assert max(map(len, (tally.outcomes, tally.retries, tally.tokens, tally.exhausted))) <= 1025
+
+
+def test_the_first_token_of_a_stream():
+    """
+    From the start of the attempt that was answered: neither the queue nor a refusal before it counts.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        async with (
+            serve_model(latency=0.3, faults=Faults(server_error=0.5), seed=3) as url,
+            Client(url, api_key=KEY, retry=RetryPolicy(max_attempts=9, budget=1.0)) as client,
+        ):
+            watch(client, registry)
+            for _ in range(5):
+                async with client.stream("/chat/completions", json=CHAT) as stream:
+                    async for _ in stream:
+                        pass
+            assert client.tally.retries.total() > 0
+
+    run_virtual(story)
+    found = scraped(registry)
+    assert found["time_to_first_token_seconds_count", "default"] == 5
+    assert found["time_to_first_token_seconds_bucket", "default", "0.5"] == 5
+    assert found["time_to_first_token_seconds_sum", "default"] >= 5 * 0.29
+
+
+def test_a_gauge_that_cannot_be_read(caplog: pytest.LogCaptureFixture):
+    """
+    Costs that one number, and one line in the log.
+    """
+    registry = CollectorRegistry()
+    gauge("bulk_rows", {"job": "j", "state": "done"}, lambda: 1 / 0, registry)
+    gauge("bulk_rows", {"job": "j", "state": "failed"}, lambda: 2.0, registry)
+    for _ in range(2):
+        found = scraped(registry)
+    assert found["bulk_rows", "j", "failed"] == 2
+    assert ("bulk_rows", "j", "done") not in found
+    assert caplog.text.count("cannot be read") == 1
+
+
+def test_a_hook_that_raises_costs_no_call_and_no_count():
+    """
+    Whatever a hook of the user's own does with an event, calls go on and are counted.
+    """
+    registry = CollectorRegistry()
+
+    def hook(event: object) -> None:
+        raise RuntimeError("no hook of ours")
+
+    async def story() -> None:
+        limiter = Limiter(on_event=hook)
+        async with serve_model() as url, Client(url, api_key=KEY, limiter=limiter) as client:
+            watch(client, registry)
+            for _ in range(5):
+                assert (await client.post("/chat/completions", json=CHAT)).status == 200
+
+    run_virtual(story)
+    assert scraped(registry)["requests_total", "default", "gpt-4o", "success"] == 5
+    assert scraped(registry)["attempts_total", "default", "200", "gpt-4o"] == 5
+
+
+def test_the_store_of_a_shared_budget():
+    """
+    Round trips, those that failed, and whether the budget is spent without it.
+    """
+    registry = CollectorRegistry()
+
+    async def story() -> None:
+        clock = ManualClock()
+        store = MeasuredStore(Gone(), monotonic_ns=clock.monotonic_ns)
+        for _ in range(2):
+            collector_of(registry).watch_store(store, "mine")
+        await MeasuredStore(InProcessStore(), monotonic_ns=clock.monotonic_ns).renew(Renewal(budget="b"))
+        with pytest.raises(StoreUnavailable):
+            await store.renew(Renewal(budget="b"))
+
+    asyncio.run(story())
+    found = scraped(registry)
+    assert found["shared_budget_errors_total", "mine", "b", "renew"] == 1
+    assert found["shared_budget_fallback", "mine", "b", "renew"] == 1
+    assert found["shared_budget_latency_seconds_count", "mine", "renew"] == 1
+    assert ("shared_budget_latency_seconds_count", "mine", "close") not in found
+
+
+class Gone(InProcessStore):
+    async def renew(self, renewal: Renewal) -> Lease:
+        raise StoreUnavailable("gone")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+def test_a_forked_child_counts_from_zero():
+    """
+    What the parent counted is the parent's: nothing is counted twice where pages of both are added up.
+    """
+    registry = CollectorRegistry()
+    limiter = Limiter(name="mine")
+    watch(limiter, registry)
+    limiter.counts.answered("m", 200, None)
+    read, write = os.pipe()
+    if (pid := os.fork()) == 0:  # pragma: no cover - another process
+        limiter.counts.answered("m", 200, None)
+        os.write(write, str(scraped(registry)["attempts_total", "mine", "200", "m"]).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert os.read(read, 100) == b"1.0"
+    assert scraped(registry)["attempts_total", "mine", "200", "m"] == 1
+    os.close(read)
+    os.close(write)
 
 
 def test_promtool_finds_nothing_to_say():

@@ -1,13 +1,29 @@
 """
 Metrics for Prometheus: ``watch`` shows limiters and clients, ``MetricsPage`` is a page to scrape.
 
+    from ratelimit_client.adapters.prometheus import watch
+
+    watch(client)                          # or watch(limiter); the default registry
+
 Law of this package: it looks on. Nothing is registered, computed or listened on
 until it is asked for.
 """
 
 from __future__ import annotations
 
-from .collector import Collector, gauge, watch
+from ...runtime.measured import MeasuredStore
+from .apps import make_metrics_app
+from .collector import Collector
 from .page import MetricsPage, address_of
+from .watching import gauge, watch, watch_store
 
-__all__ = ["Collector", "MetricsPage", "address_of", "gauge", "watch"]
+__all__ = [
+    "Collector",
+    "MeasuredStore",
+    "MetricsPage",
+    "address_of",
+    "gauge",
+    "make_metrics_app",
+    "watch",
+    "watch_store",
+]

@@ -4,9 +4,9 @@ A page of metrics on this machine.
     async with MetricsPage("9464"):       # http://127.0.0.1:9464/metrics
         ...
 
-Law of this file: the page is a spectator. Its port being taken is a warning, and no
-scraper, slow or hostile, gets more of the loop than one scrape takes. When it is
-closed, every connection is, also one that came at the last moment.
+Law of this file: the page is a spectator. Its port being taken is a warning, and scrapers,
+slow, hostile or a thousand, get a twentieth of the loop and a few dozen connections at most.
+When it is closed, every connection is, also one that came at the last moment.
 
 Theory. A page on loopback is for this machine, and so is the browser on it: a web site
 can let its own name point to 127.0.0.1 and have its script read what answers (DNS
@@ -22,18 +22,24 @@ import ipaddress
 import logging
 import re
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry
 
 from ...errors import ConfigurationError
 from ...runtime.listening import end_serving
+from .apps import READS
+from .processes import registry_of
+from .text import Text
 
 LOOPBACK = "127.0.0.1"
 
 _SLOWEST_SCRAPER_S = 10.0
+# A file each, which calls need as well; one more, and the one that has been there longest goes.
+_MOST_CONNECTIONS = 32
+# Accepting one takes as long as a call takes to be let out.
+_ACCEPTED_IN_A_TURN = 16
 _PORT = re.compile(r":[0-9]*\Z")
 _NOT_FOR_YOU = (
     "these metrics are for this machine and were asked for by another name; behind a proxy, let it send "
@@ -55,20 +61,28 @@ def address_of(text: str) -> tuple[str, int]:
     raise ConfigurationError(f"{text!r:.80} is no address for metrics: give a port, or HOST:PORT, such as 9464")
 
 
+class _Quiet(logging.LoggerAdapter[logging.Logger]):
+    """Whoever sends what is no request fills no log with it."""
+
+    def log(self, level: int, *args: Any, **kwargs: Any) -> None:
+        super().log(logging.DEBUG, *args, **kwargs)
+
+
 class MetricsPage:
     """
     ``/metrics`` for Prometheus, on the event loop that opens it.
 
     Args:
         address: ``[HOST:]PORT``; loopback unless a host is named; port 0 takes any.
-        registry: what it shows.
+        registry: what it shows; None: the default one, or where PROMETHEUS_MULTIPROC_DIR is set what
+            all processes wrote there.
     """
 
-    def __init__(self, address: str, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, address: str, registry: CollectorRegistry | None = None) -> None:
         self.url: str | None = None
         """Where it is; None when it is nowhere."""
         self._host, self._port = address_of(address)
-        self._registry = registry
+        self._text = Text(registry_of(registry))
         self._private = True
         self._runner: web.ServerRunner | None = None
         self._server: asyncio.Server | None = None
@@ -83,7 +97,13 @@ class MetricsPage:
         if self._runner is not None:
             return self.url
         runner = self._runner = web.ServerRunner(
-            web.Server(self._answer, access_log=None, keepalive_timeout=_SLOWEST_SCRAPER_S),
+            web.Server(
+                self._answer,
+                access_log=None,
+                logger=_Quiet(_log),
+                keepalive_timeout=_SLOWEST_SCRAPER_S,
+                lingering_time=0,
+            ),
             handle_signals=False,
             shutdown_timeout=0.1,
         )
@@ -99,9 +119,17 @@ class MetricsPage:
 
     async def _listen(self, runner: web.ServerRunner) -> None:
         await runner.setup()
-        assert runner.server is not None  # it was set up
+        served = runner.server
+        assert served is not None  # it was set up
+
+        def admit() -> asyncio.Protocol:
+            _make_room(served)
+            return served()
+
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(runner.server, self._host, self._port, start_serving=False)
+        self._server = await loop.create_server(
+            admit, self._host, self._port, backlog=_ACCEPTED_IN_A_TURN, start_serving=False
+        )
         host, port = self._server.sockets[0].getsockname()[:2]
         self._private = all(_is_loopback(each.getsockname()[0]) for each in self._server.sockets)
         await self._server.start_serving()
@@ -123,11 +151,11 @@ class MetricsPage:
             return web.Response(status=403, text=_NOT_FOR_YOU)
         if request.path != "/metrics":
             return web.Response(status=404, text="/metrics is what there is\n")
-        if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, headers={"Allow": "GET, HEAD"})
+        if request.method not in READS:
+            return web.Response(status=405, headers={"Allow": ", ".join(READS)})
 
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        response = web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+        status, body, kind = self._text.read(request.headers.get("Accept", ""))
+        response = web.Response(status=status, body=body, headers={"Content-Type": kind})
         try:
             async with asyncio.timeout(_SLOWEST_SCRAPER_S):
                 await response.prepare(request)
@@ -155,6 +183,15 @@ class MetricsPage:
 
     def __repr__(self) -> str:
         return f"<MetricsPage {self.url or 'closed'}>"
+
+
+def _make_room(served: web.Server) -> None:
+    """One connection more is coming: there are to be no more than so many."""
+    there = [each.transport for each in served.connections if each.transport is not None]
+    alive = [transport for transport in there if not transport.is_closing()]
+    too_many = max(0, len(alive) + 1 - _MOST_CONNECTIONS)
+    for transport in alive[:too_many]:
+        transport.abort()
 
 
 def _is_address(name: str) -> bool:
