@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import attrs
 
+from tests.planted.of_metrics import METRICS
+
 
 @attrs.frozen
 class Bug:
@@ -469,4 +471,5 @@ BUGS = (
         "ticket.state is _ANSWERED:\n",
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
+    *(Bug(*each) for each in METRICS),
 )

@@ -24,6 +24,7 @@ from tests.simulation.checks import (
     OnlyProbes,
     OthersWaitAsWell,
     SaysHowOften,
+    Shown,
     WhatWasNotSentComesBack,
 )
 from tests.simulation.day import Day
@@ -188,6 +189,15 @@ class SettlesTenfold(Watched):
         self.ears.settled(self, ticket, dict.fromkeys(used, 0), moved, now_ns)
 
 
+class CountsRetriesOnce(Watched):
+    """A call that goes again counts as one turn."""
+
+    def requeue(self, ticket: Any, *, not_before_ns: int, now_ns: int) -> None:
+        super().requeue(ticket, not_before_ns=not_before_ns, now_ns=now_ns)
+        assert self.counts is not None
+        self.counts.turns -= 1
+
+
 WRONG: dict[type[Watched], type[Check] | None] = {
     TakesNothing: NoOverAdmission,
     GivesBackTwice: WhatWasNotSentComesBack,
@@ -204,6 +214,7 @@ WRONG: dict[type[Watched], type[Check] | None] = {
     BelievesEverything: HeadersAreHarmless,
     BelievesOldNews: OldNewsRaisesNothing,
     SettlesTenfold: WhatWasNotSentComesBack,
+    CountsRetriesOnce: Shown,
 }
 
 

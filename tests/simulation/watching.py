@@ -14,6 +14,7 @@ from typing import Any
 from ratelimit_client import Limiter
 from ratelimit_client.core.bucket import Bucket
 from ratelimit_client.core.scheduler import Scheduler
+from ratelimit_client.core.signals import Signals
 from ratelimit_client.core.ticket import State
 
 from .check import Check
@@ -118,6 +119,14 @@ class Watched(Scheduler):
         if used:
             self.moved = _moved(before)
             self.ears.answered(self, ticket, signals, now_ns)
+
+    def observe_unread(self, ticket: Any, status: int, *, now_ns: int) -> None:
+        used = ticket.state is State.GRANTED
+        before = levels(self.keys[ticket.key].budget.by_unit, now_ns) if used else {}
+        super().observe_unread(ticket, status, now_ns=now_ns)
+        if used:
+            self.moved = _moved(before)
+            self.ears.answered(self, ticket, Signals(status), now_ns)
 
     def heard(self, ticket: Any, signals: Any, *, now_ns: int) -> None:
         used = ticket.state in (State.GRANTED, State.ANSWERED, State.RESTING)

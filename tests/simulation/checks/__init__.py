@@ -9,6 +9,7 @@ from .learning import HeadersAreHarmless, NoEndlessPause, OldNewsRaisesNothing
 from .ledger import EverySlotOnce, FailuresChargeNothing, WhatWasNotSentComesBack
 from .rest import Counted, NoSecrets, NothingLeft
 from .retries import NotBeforeItMay, NotTooOften, OnlyProbes, OthersWaitAsWell, WithinTheBudget
+from .shown import Shown
 
 ALL: tuple[type[Check], ...] = (
     OneEnd,
@@ -35,4 +36,5 @@ ALL: tuple[type[Check], ...] = (
     NothingLeft,
     NoSecrets,
     Counted,
+    Shown,
 )
