@@ -215,7 +215,9 @@ def _note_slice(scheduler: Scheduler, state: KeyState, line: Line, had: Bucket |
 
 
 def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
-    """While others spend on this key, keep a fair pace in every bucket that shows its level."""
+    """While others spend on this key, keep a fair pace in every bucket that shows its level; a store has its own."""
+    if state.budget.purses:
+        return
     foreign_ppm = state.budget.foreign_ppm(now_ns=now_ns)
     changed = False
     for line in state.budget.all_lines:
