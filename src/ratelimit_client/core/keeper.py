@@ -225,7 +225,7 @@ class Keeper:
         places = {place.name: place for place in self.survey()}
         turn_ns = PERIOD_NS
         for lease in leases:
-            turn_ns = lease.turn_us * US
+            turn_ns = min(max(PERIOD_NS // 2, lease.turn_us * US), 2 * PERIOD_NS)
             leased = self.leases.get(lease.budget)
             if leased is None:
                 continue

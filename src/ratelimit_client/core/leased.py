@@ -68,6 +68,8 @@ class Unit:
         asked: units ever spent, at the last renewal; and when that was.
         pace: units a second that were used of late, in millionths.
         lent: what it held after the last grant, and what all held then.
+        lacks: units that the next call takes and that were not there at the last renewal.
+        served_ns: when enough was lent last: from then on it waits anew, however old its calls are.
         wanted, fair: what was wished for at the last renewal, and what was told to be fair.
         left: credits that may be spent of long windows while the store is lost.
     """
@@ -79,6 +81,8 @@ class Unit:
     asked_ns: int = 0
     pace: int = 0
     lent: tuple[int, int] = (0, 1)
+    lacks: int = 0
+    served_ns: int = 0
     wanted: int = 0
     fair: int | None = None
     left: int | None = None
@@ -115,8 +119,10 @@ class Unit:
         self.purse.put_in(units * self.purse.window_ns)
         return True
 
-    def granted(self, grant: Grant, turn_ns: int) -> None:
+    def granted(self, grant: Grant, turn_ns: int, *, now_ns: int) -> None:
         """So much more was lent, for the time until the next turn."""
+        if grant.units and grant.units >= self.lacks:
+            self.served_ns = now_ns
         self.coming += grant.units
         self.fair = grant.fair
         self.lent = self.held, max(1, grant.out)
@@ -266,7 +272,8 @@ class Leased:
             held.give_up(held.held - keeps)
         held.wanted = wants
         lacks = max(0, min(need.head, purse.limit) - keeps) if need.head else 0
-        waits_us = max(0, now_ns - need.since_ns) // US if lacks else 0
+        held.lacks = lacks
+        waits_us = max(0, now_ns - max(need.since_ns, held.served_ns)) // US if lacks else 0
         return Wish(unit=unit, spent=spent, keeps=keeps, wants=wants, needs=lacks, waits_us=waits_us)
 
     def _seen(self, lines: Sequence[Line], now_ns: int) -> Iterable[Sight]:
@@ -308,7 +315,7 @@ class Leased:
             held = self.units[grant.unit]
             if void:
                 held.void()
-            held.granted(grant, lease.turn_us * US)
+            held.granted(grant, lease.turn_us * US, now_ns=now_ns)
 
     def left(self) -> None:
         """It holds nothing more, and is no member."""

@@ -17,7 +17,7 @@ holds under the old one is void.
 What is there is shared by max-min: nobody gets more than he wants, and what is lacking
 lacks those who want most. Where the shares are smaller than the next call of somebody,
 one by one is served: half of what flows in is set aside for the call that has waited
-longest, until it is there. Members renew in turns that are evenly apart, or who always
+longest, until it is there, and all where that is no more than its share. Members renew in turns that are evenly apart, or who always
 came just after another would find little.
 
 A server's reading tells how much it has, not how much may be lent: calls may be under
@@ -284,18 +284,18 @@ class Pool:
             return self._told(unit, 0, fair=0, at_once=False, now_us=now_us)
         free = max(0, min(level for level, _ in levels))
         owner = self._owner(unit, now_us)
-        saved = self._save(unit, owner, gained.get(unit, 0))
+        fair = self._fair(unit, free, now_us)
+        saved = self._save(unit, owner, fair, gained.get(unit, 0))
         wants = wish.wants
         if owner == process:
             wants = max(wants, wish.keeps + wish.needs)
-        fair = self._fair(unit, free, now_us)
         target = wants if fair is None else min(wants, fair)
         if owner == process:
             target = max(target, member.holdings[unit].held + wish.needs)
         elif owner:
             free = max(0, free - saved // 2)
             if fair is not None and wish.needs > 0 and wish.keeps + wish.needs > fair:
-                target = min(target, max(0, wants - wish.keeps - wish.needs))  # it cannot use them yet, others can
+                target = 0  # it could not use them before its turn, and others can
         held = member.holdings[unit].held
         units = max(0, min(target - held, free))
         if units:
@@ -317,10 +317,15 @@ class Pool:
                     since_us, found = key
         return found
 
-    def _save(self, unit: str, owner: str, gained: int) -> int:
-        """Half of what came in is set aside for the call of *owner*; returns the halves there are."""
-        needs = self.members[owner].holdings[unit].needs if owner else 0
-        saved = self.saved[unit] = min(2 * needs, self.saved.get(unit, 0) + gained)
+    def _save(self, unit: str, owner: str, fair: int | None, gained: int) -> int:
+        """
+        Half of what came in is set aside for the next call of *owner*, and all where that is no more than is fair.
+
+        Returns the halves there are.
+        """
+        holding = self.members[owner].holdings[unit] if owner else Holding(0)
+        heavy = fair is not None and holding.held + holding.needs > fair
+        saved = self.saved[unit] = min(2 * holding.needs, self.saved.get(unit, 0) + (gained if heavy else 2 * gained))
         return saved
 
     def _fair(self, unit: str, free: int, now_us: int) -> int | None:

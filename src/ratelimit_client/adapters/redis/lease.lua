@@ -296,16 +296,21 @@ local function grant(pool, member, w, gained)
   local owner = owner_of(pool, unit)
   local saving = pool.savings[unit] or { halves = 0 }
   pool.savings[unit] = saving
+  local fair = fair_of(pool, unit, free)
   if owner == '' then
     saving.halves = 0
   else
-    saving.halves = min(2 * pool.members[owner].holdings[unit].needs, saving.halves + (gained[unit] or 0))
+    local theirs = pool.members[owner].holdings[unit]
+    local came = gained[unit] or 0
+    if fair == nil or theirs.held + theirs.needs <= fair then
+      came = 2 * came
+    end
+    saving.halves = min(2 * theirs.needs, saving.halves + came)
   end
   local wants = w.wants
   if owner == process then
     wants = max(wants, w.keeps + w.needs)
   end
-  local fair = fair_of(pool, unit, free)
   local target = fair and min(wants, fair) or wants
   local holding = member.holdings[unit]
   if owner == process then
@@ -314,7 +319,7 @@ local function grant(pool, member, w, gained)
     local half = div(saving.halves, 2)
     free = max(0, free - half)
     if fair and w.needs > 0 and w.keeps + w.needs > fair then
-      target = min(target, max(0, wants - w.keeps - w.needs))
+      target = 0
     end
   end
   local units = max(0, min(target - holding.held, free))
