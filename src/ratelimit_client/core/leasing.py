@@ -9,6 +9,7 @@ spend it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 from .keeper import ASLEEP_NS, PATIENCE_NS, Keeper, Place, places
@@ -56,7 +57,7 @@ class LeasingScheduler(Scheduler):
     def enter(self, ticket: Ticket, waits: bool, now_ns: int) -> bool:
         """As of ``Scheduler``."""
         if self.refused is not None:
-            raise self.refused
+            raise copy(self.refused)
         if now_ns >= self.keeper.due_ns:
             self.advance(now_ns=now_ns)
         if super().enter(ticket, waits, now_ns):
@@ -73,7 +74,7 @@ class LeasingScheduler(Scheduler):
         if self.refused is not None:
             for state in self.keys.values():
                 for ticket in list(state.queue.tickets()):
-                    self.fail(state, ticket, self.refused, turn)
+                    self.fail(state, ticket, copy(self.refused), turn)
         return turn
 
     def advance(self, *, now_ns: int) -> None:

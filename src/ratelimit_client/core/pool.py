@@ -17,8 +17,8 @@ holds under the old one is void.
 What is there is shared by max-min: nobody gets more than he wants, and what is lacking
 lacks those who want most. Where the shares are smaller than the next call of somebody,
 one by one is served: half of what flows in is set aside for the call that has waited
-longest, until it is there, and all where that is no more than its share. Members renew in turns that are evenly apart, or who always
-came just after another would find little.
+longest, until it is there, and all where that is no more than its share. Members renew
+in turns that are evenly apart, or who always came just after another would find little.
 
 A server's reading tells how much it has, not how much may be lent: calls may be under
 way, and leases are out. Let *lent* and *out* be what the process knew when it sent the
@@ -353,9 +353,7 @@ class Pool:
         turn_us = (live.index(process) * TURN_US // len(live) - now_us) % TURN_US
         return turn_us if 2 * turn_us >= TURN_US else turn_us + TURN_US
 
-    def _lease(
-        self, process: str, renewal: Renewal, member: Member, grants: tuple[Grant, ...], now_us: int
-    ) -> Lease:
+    def _lease(self, process: str, renewal: Renewal, member: Member, grants: tuple[Grant, ...], now_us: int) -> Lease:
         shown = tuple(
             Shown(id=id_, fill=bucket.fill, limit=bucket.limit, capacity=bucket.capacity, level=bucket.level)
             for id_, bucket in sorted(self.buckets.items())

@@ -13,9 +13,9 @@ import asyncio
 import os
 import random
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
@@ -24,6 +24,7 @@ from ..core import priors
 from ..core import views as core_views
 from ..core.cost import Cost
 from ..core.events import Event
+from ..core.leasing import LeasingScheduler
 from ..core.quota import Quota, Quotas
 from ..core.retry import RetryPolicy
 from ..core.scheduler import Scheduler
@@ -40,9 +41,10 @@ from .clock import SYSTEM_CLOCK, Clock
 from .desk import Desk
 from .dispatcher import Dispatcher
 from .instruments import FanOut, Instrument, as_instrument
+from .keeping import Closing, Keeping, checked, leasing
 from .pacing import Pacing, PacingLike
 from .scoped import Scoped
-from .store import BudgetStore, InProcessStore
+from .store import BudgetStore
 from .unread import Unread
 from .views.statistics import describe
 
@@ -84,7 +86,8 @@ class Limiter(Calling):
             open-file limit less 128 if that is lower.
         max_queue: calls waiting at once; one more raises ``QueueFull``.
         retry: what ``attempts`` and ``call`` outlive.
-        store: where a budget shared by several processes is kept; None: in this one.
+        store: where a budget shared by several processes is kept, such as a ``RedisStore``;
+            None: in this one. Calls never wait longer than 250 ms for it.
         pacing: starts a second, spread evenly: a number, a ``Pacing``, or an
             ``aiolimiter.AsyncLimiter``. None: no smoothing.
         on_event: a function of one event, or an ``Instrument``.
@@ -114,13 +117,9 @@ class Limiter(Calling):
         clock: Clock | None = None,
         dice: Callable[[], float] | None = None,
     ) -> None:
-        if store is not None and not isinstance(store, InProcessStore):
-            message = (
-                f"this version cannot drive {type(store).__name__}: it keeps budgets in one process only. "
-                "Leave store=None, and split the quotas between processes by hand"
-            )
-            raise ConfigurationError(message)
         self.name = name
+        self._store = checked(store)
+        self._keeping: Keeping | None = None
         self._quotas = _quotas(quotas)
         self._shared = Quotas.of(shared)
         self._groups = groups_of(groups or {})
@@ -147,7 +146,8 @@ class Limiter(Calling):
 
     def _new_desk(self) -> Desk:
         """A scheduler that has seen nothing, and what belongs to it."""
-        scheduler = Scheduler(
+        kind = Scheduler if self._store is None else leasing(self._store, self._dice)
+        scheduler = kind(
             quotas=self._quotas,
             shared=self._shared,
             profile=(self._dialect or GENERIC).profile,
@@ -159,6 +159,8 @@ class Limiter(Calling):
         scheduler.together = self._groups
         scheduler.subscribe(self._instruments.wanted())
         dispatcher = Dispatcher(scheduler, self._clock, name=self.name, instruments=self._instruments)
+        if self._store is not None and isinstance(scheduler, LeasingScheduler):
+            self._keeping = Keeping(self._store, scheduler, dispatcher, self._clock, name=self.name)
         desk = Desk(
             dispatcher=dispatcher,
             clock=self._clock,
@@ -386,6 +388,8 @@ class Limiter(Calling):
             if not limit.expired():
                 raise
             return False
+        if self._keeping is not None:
+            await self._keeping.leave()
         return True
 
     def close(self) -> Closing:
@@ -398,7 +402,7 @@ class Limiter(Calling):
             WrongLoop: calls are under way on another event loop.
         """
         self._desk.dispatcher.close()
-        return Closing()
+        return Closing(self._keeping)
 
     async def __aenter__(self) -> Self:
         self._desk.dispatcher.reopen()
@@ -411,22 +415,12 @@ class Limiter(Calling):
         if error is None:
             await self.drain()
         else:
-            self.close()
+            await self.close()
 
     def _begin_again(self) -> None:
         """In a forked child: at rest, with empty counters, and nothing to do with the parent's loop."""
         self._desk.dispatcher.abandoned = True
         self._desk = self._new_desk()
-
-
-class Closing:
-    """The nothing that awaiting ``close()`` waits for."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield
 
 
 _limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
