@@ -67,6 +67,7 @@ class Budget:
         counts_after: calls up to this number bear marks of another ledger.
         went: where the last reading of each name went.
         purses: by unit, what may be spent of a budget that is shared through a store.
+        members: processes that share it.
     """
 
     profile: ServerProfile
@@ -83,6 +84,7 @@ class Budget:
     counts_after: int = -1
     went: dict[str, Line] = attrs.field(factory=dict)
     purses: Mapping[str, Bucket] = attrs.field(factory=dict)
+    members: int = 1
 
     def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
         """Hold these quotas of the caller and no others; what a header showed stays, and what is used stays used."""

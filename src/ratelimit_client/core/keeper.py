@@ -70,6 +70,7 @@ class Place:
         """Its purses are among the buckets that its calls pay in."""
         purses = {unit: held.purse for unit, held in leased.units.items()}
         if self.budget is not None:
+            self.budget.members = max(1, leased.members)
             if self.budget.purses != purses:
                 self.budget.purses = purses
                 self.budget.rebuild()
@@ -179,6 +180,14 @@ class Keeper:
             return False
         soon_ns = max(now_ns, self._asked_ns + PORTION_NS)
         if self.renew_ns <= soon_ns or not self._trip(now_ns):
+            return False
+        self.renew_ns = soon_ns
+        return True
+
+    def hurry(self, *, now_ns: int) -> bool:
+        """A server refused a call: what is believed here and elsewhere is wrong. True when ``renew_ns`` changed."""
+        soon_ns = max(now_ns, self._asked_ns + PORTION_NS)
+        if self._asking or self.lost_ns is not None or self.renew_ns <= soon_ns or not self._trip(now_ns):
             return False
         self.renew_ns = soon_ns
         return True

@@ -5,8 +5,8 @@ Law of this file: nothing is spent that was not lent, and nothing that was lent 
 after its end, which is measured here and from the moment of asking. While the store
 cannot be reached, what is spent instead is counted, and told when it is back.
 
-Theory. For each unit there is a purse. What is granted comes into it at once where there is
-plenty, and in ten portions until the next renewal where there is not, so that processes
+Theory. For each unit there is a purse. What is granted comes into it soon where there is
+plenty, and in portions until the next renewal where there is not, so that processes
 that renewed together do not all knock together. What a renewal gives up is given up
 before it is said.
 """
@@ -34,6 +34,9 @@ LEASE_NS = 2 * NS + NS // 2
 
 TTL_US = 3_000_000
 """How long the store counts on it being spent: longer, since clocks do not run alike."""
+
+_PLENTY = 3
+"""Portions of what is lent where there is plenty: a quarter of a second is no wait, and no clap either."""
 
 _MARKS = 16
 _MICRO = 1_000_000
@@ -126,7 +129,8 @@ class Unit:
         self.coming += grant.units
         self.fair = grant.fair
         self.lent = self.held, max(1, grant.out)
-        self.portions = 1 if grant.at_once else max(1, turn_ns // PORTION_NS)
+        self.give_up(max(0, self.held - grant.fair))
+        self.portions = _PLENTY if grant.at_once else max(1, turn_ns // PORTION_NS)
         self.portion()
 
 
@@ -159,6 +163,7 @@ class Leased:
     _showing: dict[BucketId, int] = attrs.field(factory=dict)
     _marks: deque[tuple[int, dict[str, tuple[int, int]]]] = attrs.field(factory=lambda: deque(maxlen=_MARKS))
     _fed_ns: int = 0
+    _believed: dict[str, int] = attrs.field(factory=dict)
 
     @property
     def active(self) -> bool:
@@ -181,6 +186,10 @@ class Leased:
         facts = tuple(self._facts(lines, shared, now_ns))
         for unit, capacity, window_us in self._tightest(facts):
             self.fit(unit, capacity, window_us * US, now_ns=now_ns)
+        self._believed = {}
+        for fact in facts:
+            unit = fact.id.unit
+            self._believed[unit] = min(max(0, fact.level), self._believed.get(unit, MOST_UNITS))
         wishes = tuple(
             self._wish(unit, held, needs.get(unit, Need()), leaves, now_ns) for unit, held in self.units.items()
         )
@@ -267,7 +276,7 @@ class Leased:
         keeps = held.held if self.lost_ns is None else 0
         if not leaves and held.fair is not None:
             keeps = min(keeps, held.fair)
-        keeps = min(keeps, wants)
+        keeps = min(keeps, wants, self._believed.get(unit, MOST_UNITS))
         if self.lost_ns is None:
             held.give_up(held.held - keeps)
         held.wanted = wants

@@ -16,7 +16,10 @@ from .keeper import ASLEEP_NS, PATIENCE_NS, Keeper, Place, places
 from .keystate import KeyState
 from .lease import Call, Lease
 from .scheduler import Scheduler, Turn
+from .signals import Reason, Signals
 from .ticket import Ticket
+
+_REFUSED = Reason.RATE_LIMITED
 
 
 class LeasingScheduler(Scheduler):
@@ -76,6 +79,12 @@ class LeasingScheduler(Scheduler):
                 for ticket in list(state.queue.tickets()):
                     self.fail(state, ticket, copy(self.refused), turn)
         return turn
+
+    def observe(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
+        """As of ``Scheduler``."""
+        super().observe(ticket, signals, now_ns=now_ns)
+        if signals.reason is _REFUSED and self.keeper.hurry(now_ns=now_ns):
+            self.wake()
 
     def advance(self, *, now_ns: int) -> None:
         """Let the leases come up to now."""

@@ -163,10 +163,10 @@ class Pool:
             self.fences += 1
             member.fence = self.fences
         member.number, member.until_us = number, now_us + ttl_us
-        for fact in renewal.facts:
-            self._learn(fact, now_us)
         for wish in renewal.wishes:
             self._write_down(member, wish, keeps=wish.keeps if known or returns else 0, now_us=now_us)
+        for fact in renewal.facts:
+            self._learn(fact, now_us)
         for sight in renewal.sights:
             self._see(sight, now_us)
         if renewal.leaves:
@@ -215,25 +215,29 @@ class Pool:
             bucket.level, bucket.fraction = min(bucket.level, 0), 0
 
     def _learn(self, fact: Fact, now_us: int) -> None:
+        """
+        A limit, and what one process believes is there: more there cannot be, for it sees what others take too late.
+
+        What is out may be spent yet, so that much less can be lent.
+        """
         bucket = self.buckets.get(fact.id)
+        out = self.out(fact.id.unit, now_us)
+        if bucket is not None and fact.news and fact.capacity == 0:
+            del self.buckets[fact.id]
+        if fact.capacity == 0:
+            return
         if bucket is None:
-            if fact.capacity > 0:
-                level = fact.capacity if fact.level > fact.capacity else max(fact.level, -fact.capacity)
-                if self.forgotten_us:
-                    level = min(level, 0)
-                level = min(level, fact.capacity - self.out(fact.id.unit, now_us))
-                steps_us = now_us + fact.steps_in_us if fact.steps_in_us else 0
-                self.buckets[fact.id] = SharedBucket(
-                    fact.fill, fact.limit, fact.capacity, level, now_us, steps_us=steps_us
-                )
-        elif fact.news and fact.capacity > 0:
+            level = min(fact.level, 0) if self.forgotten_us else fact.level
+            steps_us = now_us + fact.steps_in_us if fact.steps_in_us else 0
+            bucket = SharedBucket(fact.fill, fact.limit, fact.capacity, level - out, now_us, steps_us=steps_us)
+            self.buckets[fact.id] = bucket
+        elif fact.news:
             bucket.fill, bucket.limit, bucket.capacity = fact.fill, fact.limit, fact.capacity
-            bucket.level = min(bucket.level, fact.capacity - self.out(fact.id.unit, now_us))
-            bucket.level, bucket.fraction = max(bucket.level, -fact.capacity), 0
+            bucket.fraction = 0
             if fact.steps_in_us:
                 bucket.steps_us = now_us + fact.steps_in_us
-        elif fact.news:
-            del self.buckets[fact.id]
+        level = min(bucket.level, min(fact.level, bucket.capacity) - out)
+        bucket.level = max(level, -bucket.capacity)
 
     def _write_down(self, member: Member, wish: Wish, *, keeps: int, now_us: int) -> None:
         """What it held and neither spent nor keeps comes back; what it spent beyond is taken now."""
@@ -282,9 +286,10 @@ class Pool:
         levels = [(bucket.level, bucket.capacity) for id_, bucket in self.buckets.items() if id_.unit == unit]
         if not levels:  # of what nobody knows a limit, nothing can be lent
             return self._told(unit, 0, fair=0, at_once=False, now_us=now_us)
-        free = max(0, min(level for level, _ in levels))
+        lowest = min(level for level, _ in levels)
+        free = max(0, lowest)
         owner = self._owner(unit, now_us)
-        fair = self._fair(unit, free, now_us)
+        fair = self._fair(unit, lowest, now_us)
         saved = self._save(unit, owner, fair, gained.get(unit, 0))
         wants = wish.wants
         if owner == process:
@@ -328,12 +333,12 @@ class Pool:
         saved = self.saved[unit] = min(2 * holding.needs, self.saved.get(unit, 0) + (gained if heavy else 2 * gained))
         return saved
 
-    def _fair(self, unit: str, free: int, now_us: int) -> int | None:
+    def _fair(self, unit: str, lowest: int, now_us: int) -> int | None:
         """Units that nobody is to hold more of; None: all wants can be met."""
         wants = sorted(member.holdings[unit].wants for _, member in self._live(now_us) if unit in member.holdings)
-        left, many = free + self.out(unit, now_us), len(wants)
+        left, many = lowest + self.out(unit, now_us), len(wants)
         for want in wants:
-            share = max(1, left // many)
+            share = max(1, left // many if left > 0 else 0)
             if want > share:
                 return share
             left -= want

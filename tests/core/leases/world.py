@@ -15,13 +15,13 @@ from typing import Any
 
 import attrs
 
+from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.lease import Call
 from ratelimit_client.core.leasing import LeasingScheduler
 from ratelimit_client.core.pool import Store
 from ratelimit_client.core.quota import Quota, Quotas
-from ratelimit_client.core.signals import Signals
-from ratelimit_client.core.concurrency import Ending
+from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.units import NS
 from tests.core.driving import OPENAI
 
@@ -36,11 +36,19 @@ class Truth:
     quota: Quota
     credits: int = 0
     as_of_ns: int = 0
+    slice_s: float = 0.0
     worst: int = 0
     spent: int = 0
+    refused: int = 0
+    slice_credits: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.credits = self.brim
+        self.slice_credits = self.slice_brim
+
+    @property
+    def slice_brim(self) -> int:
+        return int(self.quota.amount * self.slice_s * NS)
 
     @property
     def brim(self) -> int:
@@ -48,9 +56,21 @@ class Truth:
 
     def at(self, now_ns: int) -> int:
         """Whole units at an instant."""
-        self.credits = min(self.brim, self.credits + (now_ns - self.as_of_ns) * self.quota.amount)
+        gained = (now_ns - self.as_of_ns) * self.quota.amount
+        self.credits = min(self.brim, self.credits + gained)
+        self.slice_credits = min(self.slice_brim, self.slice_credits + gained)
         self.as_of_ns = now_ns
         return self.credits // self.quota.window_ns
+
+    def admit(self, units: int, now_ns: int) -> bool:
+        """As a server does that enforces a slice: a refused call pays nothing."""
+        self.at(now_ns)
+        if self.slice_s and self.slice_credits < units * self.quota.window_ns:
+            self.refused += 1
+            return False
+        self.slice_credits -= units * self.quota.window_ns
+        self.spend(units, now_ns)
+        return True
 
     def spend(self, units: int, now_ns: int) -> None:
         self.at(now_ns)
@@ -100,6 +120,7 @@ class World:
     spends: bool = True
     loses: float = 0.0
     reads: bool = False
+    slice_s: float = 0.0
     store: Store = attrs.field(factory=Store)
     processes: list[Process] = attrs.field(factory=list)
     now_ns: int = 0
@@ -115,7 +136,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.dice = random.Random(self.seed)
-        self.truth = Truth(self.quota)
+        self.truth = Truth(self.quota, slice_s=self.slice_s)
 
     # -- events -----------------------------------------------------------------------
 
@@ -196,15 +217,16 @@ class World:
 
     def _sent(self, process: Process, ticket: Any) -> None:
         units = ticket.amount(self.quota.unit)
+        process.granted += 1
+        if self.slice_s:
+            self.after(0.002 + 0.008 * self.dice.random(), lambda: self._arrives(process, ticket, units))
+            return
         left = self.truth.at(self.now_ns)
         self.truth.spend(units, self.now_ns)
-        process.granted += 1
         process.spent += units
         machine, offset_ns = process.machine, process.offset_ns
         headers = {}
         if self.reads:
-            from ratelimit_client.core.signals import Reading
-
             headers = {self.quota.unit: Reading(limit=self.quota.amount, remaining=max(0, left - units))}
 
         def answer() -> None:
@@ -215,6 +237,29 @@ class World:
             machine.release(ticket, Ending.SUCCEEDED, now_ns)
 
         self.after(0.05 + 0.1 * self.dice.random(), answer)
+
+    def _arrives(self, process: Process, ticket: Any, units: int) -> None:
+        """At a server that enforces a slice; it shows its whole bucket only."""
+        admitted = self.truth.admit(units, self.now_ns)
+        left = self.truth.at(self.now_ns)
+        process.spent += units if admitted else 0
+        reading = Reading(limit=self.quota.amount, remaining=max(0, left))
+        readings = {self.quota.unit: reading}
+        if admitted:
+            signals = Signals(status=200, readings=readings)
+        else:
+            lacks_ns = self.quota.window_ns - self.truth.slice_credits
+            wait_s = max(0.001, lacks_ns / self.quota.amount / NS)
+            reason = Reason.RATE_LIMITED
+            signals = Signals(429, reason, True, retry_after_s=wait_s, readings=readings, unit=self.quota.unit)
+
+        def answer() -> None:
+            if not process.dead:
+                now_ns = self.now_ns + process.offset_ns
+                process.machine.observe(ticket, signals, now_ns=now_ns)
+                process.machine.release(ticket, Ending.SUCCEEDED if admitted else Ending.IGNORED, now_ns)
+
+        self.after(0.3 if admitted else 0.01, answer)
 
     def leave(self, process: Process) -> None:
         """It ends in good order."""

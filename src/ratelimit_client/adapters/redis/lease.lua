@@ -187,26 +187,27 @@ end
 
 local function learn(pool, f)
   local b = pool.buckets[f.id]
+  local lent_out = out(pool, f.unit)
+  if b and f.news and f.capacity == 0 then
+    pool.buckets[f.id] = nil
+  end
+  if f.capacity == 0 then
+    return
+  end
   if b == nil then
-    if f.capacity > 0 then
-      local level = f.level > f.capacity and f.capacity or max(f.level, -f.capacity)
-      if pool.forgotten ~= 0 then
-        level = min(level, 0)
-      end
-      level = min(level, f.capacity - out(pool, f.unit))
-      pool.buckets[f.id] = { unit = f.unit, window = f.window, fill = f.fill, limit = f.limit, capacity = f.capacity,
-        level = level, as_of = now, fraction = 0, sent = 0, steps = f.steps > 0 and now + f.steps or 0 }
-    end
-  elseif f.news and f.capacity > 0 then
+    local level = pool.forgotten ~= 0 and min(f.level, 0) or f.level
+    b = { unit = f.unit, window = f.window, fill = f.fill, limit = f.limit, capacity = f.capacity,
+      level = level - lent_out, as_of = now, fraction = 0, sent = 0, steps = f.steps > 0 and now + f.steps or 0 }
+    pool.buckets[f.id] = b
+  elseif f.news then
     b.fill, b.limit, b.capacity = f.fill, f.limit, f.capacity
-    b.level = min(b.level, f.capacity - out(pool, f.unit))
-    b.level, b.fraction = max(b.level, -f.capacity), 0
+    b.fraction = 0
     if f.steps > 0 then
       b.steps = now + f.steps
     end
-  elseif f.news then
-    pool.buckets[f.id] = nil
   end
+  local level = min(b.level, min(f.level, b.capacity) - lent_out)
+  b.level = max(level, -b.capacity)
 end
 
 local function write_down(pool, member, w, keeps)
@@ -256,7 +257,7 @@ local function owner_of(pool, unit)
   return found
 end
 
-local function fair_of(pool, unit, free)
+local function fair_of(pool, unit, lowest)
   local wants = {}
   for _, member in pairs(pool.members) do
     local holding = member.holdings[unit]
@@ -265,7 +266,7 @@ local function fair_of(pool, unit, free)
     end
   end
   table.sort(wants)
-  local left, many = free + out(pool, unit), #wants
+  local left, many = lowest + out(pool, unit), #wants
   for _, want in ipairs(wants) do
     local share = max(1, (div(max(left, 0), many)))
     if want > share then
@@ -283,20 +284,20 @@ end
 
 local function grant(pool, member, w, gained)
   local unit = w.unit
-  local free
+  local lowest
   for _, b in pairs(pool.buckets) do
     if b.unit == unit then
-      free = free and min(free, b.level) or b.level
+      lowest = lowest and min(lowest, b.level) or b.level
     end
   end
-  if free == nil then
+  if lowest == nil then
     return told(pool, unit, 0, 0, false)
   end
-  free = max(0, free)
+  local free = max(0, lowest)
   local owner = owner_of(pool, unit)
   local saving = pool.savings[unit] or { halves = 0 }
   pool.savings[unit] = saving
-  local fair = fair_of(pool, unit, free)
+  local fair = fair_of(pool, unit, lowest)
   if owner == '' then
     saving.halves = 0
   else
@@ -436,11 +437,11 @@ local function renew(pool, r)
     member.fence = pool.fences
   end
   member.number, member.until_ = number, now + ttl
-  for _, f in ipairs(r.facts) do
-    learn(pool, f)
-  end
   for _, w in ipairs(r.wishes) do
     write_down(pool, member, w, (known or returns) and w.keeps or 0)
+  end
+  for _, f in ipairs(r.facts) do
+    learn(pool, f)
   end
   for _, s in ipairs(r.sights) do
     see(pool, s)
