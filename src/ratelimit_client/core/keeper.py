@@ -39,7 +39,7 @@ PATIENCE_NS = NS // 4
 """No call waits longer for the store."""
 
 _IDLE_NS = 10 * NS
-_RETRY_MOST_NS = 4 * NS
+_RETRY_MOST_NS = 2 * NS
 _TRIP_NS = 3 * NS // 2
 _TRIPS = 2
 _OVER_ALL = "over all keys"

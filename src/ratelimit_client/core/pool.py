@@ -27,6 +27,10 @@ all that was lent after it, less what was out; a level below that rises to it. I
 most ``remaining`` with the refill; a level above that was spent by somebody who is none
 of ours, and falls.
 
+When all members had gone silent at once it was the store that could not be reached. They
+went on, and each tells how far when it comes back; until then the level says nothing, and
+only the rate is lent.
+
 A store that lost its memory is told by the first process that remembers another birth of
 the budget: its level is then taken for nothing, and grows with time and readings.
 """
@@ -41,6 +45,10 @@ from .lease import TURN_US, BucketId, Call, Fact, Fill, Grant, Lease, Renewal, S
 
 KEPT_US = 600_000_000
 """How long the store remembers what a silent process held: coming back, it gets back what it had not spent."""
+
+
+CAUTIOUS_US = 3_000_000
+"""How long nothing but the rate is lent after all had gone silent: until all have told what they spent meanwhile."""
 
 
 @attrs.define(eq=False)
@@ -134,6 +142,7 @@ class Pool:
         born_us: when it came to be; no two have the same.
         fences: memberships ever given out.
         forgotten_us: the birth of the pool that was lost before this one came.
+        cautious_us: until then nothing but the rate is lent.
         lent: units ever lent, by unit, less those given back.
         saved: halves of a unit, by unit, that are set aside for the call that has waited longest.
     """
@@ -141,6 +150,7 @@ class Pool:
     born_us: int
     fences: int = 0
     forgotten_us: int = 0
+    cautious_us: int = 0
     buckets: dict[BucketId, SharedBucket] = attrs.field(factory=dict)
     members: dict[str, Member] = attrs.field(factory=dict)
     lent: dict[str, int] = attrs.field(factory=dict)
@@ -149,6 +159,8 @@ class Pool:
     def renew(self, process: str, number: int, renewal: Renewal, *, ttl_us: int, now_us: int) -> Lease:
         """Write down where *process* stands, and lend it what is fair."""
         self._forget_silent(now_us)
+        if self.members and not any(self._live(now_us)):
+            self.cautious_us = now_us + CAUTIOUS_US
         gained = self._refresh(now_us)
         member = self.members.get(process)
         if member is not None and number <= member.number:
@@ -287,6 +299,8 @@ class Pool:
         if not levels:  # of what nobody knows a limit, nothing can be lent
             return self._told(unit, 0, fair=0, at_once=False, now_us=now_us)
         lowest = min(level for level, _ in levels)
+        if now_us < self.cautious_us:
+            lowest = min(lowest, self._part(unit))
         free = max(0, lowest)
         owner = self._owner(unit, now_us)
         fair = self._fair(unit, lowest, now_us)
@@ -310,6 +324,11 @@ class Pool:
             self.saved[unit] = max(0, saved - 2 * units)
         plenty = fair is None and all(2 * (level - units) >= capacity for level, capacity in levels)
         return self._told(unit, units, fair=max(target, 0), at_once=plenty, now_us=now_us)
+
+    def _part(self, unit: str) -> int:
+        """What flows in within a turn for each of those that are known, silent ones with them."""
+        flows = (bucket.limit * TURN_US // id_.window_us for id_, bucket in self.buckets.items() if id_.unit == unit)
+        return min(flows) // max(1, len(self.members))
 
     def _owner(self, unit: str, now_us: int) -> str:
         """The process whose next call has waited longest for more than it holds; "" for none."""

@@ -5,6 +5,7 @@
 
 local KEPT_US = 600000000
 local TURN_US = 1000000
+local CAUTIOUS_US = 3000000
 local FORGOTTEN_MS = 86400000
 
 local process, number, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -58,7 +59,7 @@ end
 -- Reading and writing a budget ----------------------------------------------------
 
 local function load(key)
-  local pool = { born = now, fences = 0, forgotten = 0, buckets = {}, members = {}, lent = {}, savings = {}, raw = {} }
+  local pool = { born = now, fences = 0, forgotten = 0, cautious = 0, buckets = {}, members = {}, lent = {}, savings = {}, raw = {} }
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     local field, value = flat[i], flat[i + 1]
@@ -67,7 +68,7 @@ local function load(key)
     local w = words(value)
     if kind == 'p:' then
       numbers(w, 1)
-      pool.born, pool.fences, pool.forgotten = w[1], w[2], w[3]
+      pool.born, pool.fences, pool.forgotten, pool.cautious = w[1], w[2], w[3], w[4]
     elseif kind == 'b:' then
       numbers(w, 2)
       local id = words(name)
@@ -90,7 +91,8 @@ local function load(key)
 end
 
 local function store(key, pool)
-  local fields = { ['p:'] = text(pool.born) .. ' ' .. text(pool.fences) .. ' ' .. text(pool.forgotten) }
+  local fields = { ['p:'] = table.concat({ text(pool.born), text(pool.fences), text(pool.forgotten),
+    text(pool.cautious) }, ' ') }
   for id, b in pairs(pool.buckets) do
     fields['b:' .. id] = table.concat({ b.fill, text(b.limit), text(b.capacity), text(b.level), text(b.as_of),
       text(b.fraction), text(b.sent), text(b.steps) }, ' ')
@@ -244,6 +246,33 @@ local function see(pool, s)
   end
 end
 
+local function silent_all(pool)
+  local any = false
+  for _, member in pairs(pool.members) do
+    if now < member.until_ then
+      return false
+    end
+    any = true
+  end
+  return any
+end
+
+local function part(pool, unit)
+  local least, members
+  members = 0
+  for _, b in pairs(pool.buckets) do
+    if b.unit == unit then
+      local flow = muldiv(TURN_US, b.limit, 0, b.window)
+      least = least and min(least, flow) or flow
+    end
+  end
+  for _ in pairs(pool.members) do
+    members = members + 1
+  end
+  local each = div(least, max(1, members))
+  return each
+end
+
 local function owner_of(pool, unit)
   local found, since = '', 0
   for name, member in pairs(pool.members) do
@@ -292,6 +321,9 @@ local function grant(pool, member, w, gained)
   end
   if lowest == nil then
     return told(pool, unit, 0, 0, false)
+  end
+  if now < pool.cautious then
+    lowest = min(lowest, part(pool, unit))
   end
   local free = max(0, lowest)
   local owner = owner_of(pool, unit)
@@ -404,6 +436,9 @@ local function renew(pool, r)
     if now >= member.until_ + KEPT_US then
       pool.members[name] = nil
     end
+  end
+  if silent_all(pool) then
+    pool.cautious = now + CAUTIOUS_US
   end
   local gained = {}
   for _, b in pairs(pool.buckets) do

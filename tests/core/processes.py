@@ -128,7 +128,6 @@ class World:
     store_down: bool = False
     trips: int = 0
     least: int | None = None
-    check_leases: bool = True
     _events: list[tuple[int, int, Callable[[], None]]] = attrs.field(factory=list)
     _number: int = 0
     dice: random.Random = attrs.field(init=False)
@@ -161,9 +160,9 @@ class World:
         for process in self.processes:
             for leased in process.machine.keeper.leases.values():
                 unit = leased.units.get(self.quota.unit)
-                if unit is not None and not process.dead and leased.lost_ns is None:
-                    if self.now_ns + process.offset_ns < leased.until_ns:
-                        held += unit.held
+                alive = not process.dead and leased.lost_ns is None and self.now_ns + process.offset_ns < leased.until_ns
+                if unit is not None and alive:
+                    held += unit.held
         spare = level - held
         self.least = spare if self.least is None else min(self.least, spare)
 
