@@ -178,7 +178,7 @@ class Keeper:
         """Calls wait, and the store may have what they wait for: ask it sooner. True when ``renew_ns`` changed."""
         if self._asking or self.lost_ns is not None or self._hopeless:
             return False
-        soon_ns = max(now_ns, self._asked_ns + PORTION_NS)
+        soon_ns = max(now_ns, self._asked_ns + PERIOD_NS // 10)
         if self.renew_ns <= soon_ns or not self._trip(now_ns):
             return False
         self.renew_ns = soon_ns
@@ -186,7 +186,7 @@ class Keeper:
 
     def hurry(self, *, now_ns: int) -> bool:
         """A server refused a call: what is believed here and elsewhere is wrong. True when ``renew_ns`` changed."""
-        soon_ns = max(now_ns, self._asked_ns + PORTION_NS)
+        soon_ns = max(now_ns, self._asked_ns + PERIOD_NS // 10)
         if self._asking or self.lost_ns is not None or self.renew_ns <= soon_ns or not self._trip(now_ns):
             return False
         self.renew_ns = soon_ns

@@ -28,14 +28,14 @@ from .purse import Purse
 from .units import NS
 
 PERIOD_NS = TURN_US * US
-PORTION_NS = NS // 10
+PORTION_NS = NS // 40
 LEASE_NS = 2 * NS + NS // 2
 """How long a lease may be spent, from the moment of asking for it."""
 
 TTL_US = 3_000_000
 """How long the store counts on it being spent: longer, since clocks do not run alike."""
 
-_PLENTY = 3
+_PLENTY = 10
 """Portions of what is lent where there is plenty: a quarter of a second is no wait, and no clap either."""
 
 _MARKS = 16
@@ -71,7 +71,7 @@ class Unit:
         asked: units ever spent, at the last renewal; and when that was.
         pace: units a second that were used of late, in millionths.
         lent: what it held after the last grant, and what all held then.
-        lacks: units that the next call takes and that were not there at the last renewal.
+        head, lacks: units that the next call takes, and of these what was not there at the last renewal.
         served_ns: when enough was lent last: from then on it waits anew, however old its calls are.
         wanted, fair: what was wished for at the last renewal, and what was told to be fair.
         left: credits that may be spent of long windows while the store is lost.
@@ -84,6 +84,7 @@ class Unit:
     asked_ns: int = 0
     pace: int = 0
     lent: tuple[int, int] = (0, 1)
+    head: int = 0
     lacks: int = 0
     served_ns: int = 0
     wanted: int = 0
@@ -99,6 +100,13 @@ class Unit:
     def scarce(self) -> bool:
         """More was wished for than was fair: asking again soon would bring nothing."""
         return self.fair is not None and self.fair < self.wanted
+
+    @property
+    def may_hold(self) -> int:
+        """What is fair; and what the next call takes, once it is all there."""
+        if self.fair is None:
+            return self.held
+        return max(self.fair, self.head) if self.held >= self.head else self.fair
 
     def give_up(self, units: int) -> None:
         """Hold so many less."""
@@ -129,7 +137,10 @@ class Unit:
         self.coming += grant.units
         self.fair = grant.fair
         self.lent = self.held, max(1, grant.out)
-        self.give_up(max(0, self.held - grant.fair))
+        self.give_up(max(0, self.held - self.may_hold))
+        now = min(self.coming, max(0, self.head - self.purse.units)) if self.held >= self.head else 0
+        self.coming -= now
+        self.purse.put_in(now * self.purse.window_ns)
         self.portions = _PLENTY if grant.at_once else max(1, turn_ns // PORTION_NS)
         self.portion()
 
@@ -274,13 +285,14 @@ class Leased:
         ahead = held.pace * 5 * PERIOD_NS // (4 * _MICRO * NS)
         wants = 0 if leaves else min(purse.limit, max(need.head, ahead + need.queued + 2 * need.typical))
         keeps = held.held if self.lost_ns is None else 0
-        if not leaves and held.fair is not None:
-            keeps = min(keeps, held.fair)
+        held.head = min(need.head, purse.limit)
+        if not leaves:
+            keeps = min(keeps, held.may_hold)
         keeps = min(keeps, wants, self._believed.get(unit, MOST_UNITS))
         if self.lost_ns is None:
             held.give_up(held.held - keeps)
         held.wanted = wants
-        lacks = max(0, min(need.head, purse.limit) - keeps) if need.head else 0
+        lacks = max(0, held.head - keeps)
         held.lacks = lacks
         waits_us = max(0, now_ns - max(need.since_ns, held.served_ns)) // US if lacks else 0
         return Wish(unit=unit, spent=spent, keeps=keeps, wants=wants, needs=lacks, waits_us=waits_us)

@@ -348,8 +348,9 @@ def _named(
     if predicted is None:
         predicted = known if known is not None else bucket.level(now_ns=now_ns)
     in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
-    if in_slice and state.budget.purses:
-        in_slice = 0  # others of ours draw on it, too: it is emptied, and not cut
+    if state.budget.purses:  # others of ours draw on it, too
+        predicted = predicted if known is None else min(predicted, known)
+        in_slice = None if in_slice is None else 0  # it is emptied, and not cut
     had = lessons.slice
     refused_ns = state.budget.snap_ns(ticket, signals, jitter_ns=scheduler.jitter.ns, now_ns=now_ns)
     spent = state.budget.spent_since(ticket, bucket.pays)

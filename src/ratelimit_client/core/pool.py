@@ -230,10 +230,11 @@ class Pool:
         """
         A limit, and what one process believes is there: more there cannot be, for it sees what others take too late.
 
-        What is out may be spent yet, so that much less can be lent.
+        What is out may be spent yet, so that much less can be lent. A slice is told of when it is empty, and by
+        then half of what is written down as out has been spent on emptying it.
         """
         bucket = self.buckets.get(fact.id)
-        out = self.out(fact.id.unit, now_us)
+        out = self.out(fact.id.unit, now_us) // (2 if fact.id.slice else 1)
         if bucket is not None and fact.news and fact.capacity == 0:
             del self.buckets[fact.id]
         if fact.capacity == 0:

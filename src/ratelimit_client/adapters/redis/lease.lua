@@ -189,7 +189,7 @@ end
 
 local function learn(pool, f)
   local b = pool.buckets[f.id]
-  local lent_out = out(pool, f.unit)
+  local lent_out = div(out(pool, f.unit), f.slice and 2 or 1)
   if b and f.news and f.capacity == 0 then
     pool.buckets[f.id] = nil
   end
@@ -417,7 +417,7 @@ local function parse(said)
     elseif w[1] == 'f' then
       numbers(w, 7)
       r.facts[#r.facts + 1] = { id = table.concat({ w[2], w[3], w[4], w[5] }, ' '), unit = w[2],
-        window = tonumber(w[4]), fill = w[6], limit = w[7], capacity = w[8], level = w[9], steps = w[10],
+        window = tonumber(w[4]), slice = w[5] == '1', fill = w[6], limit = w[7], capacity = w[8], level = w[9], steps = w[10],
         news = w[11] == 1 }
     elseif w[1] == 'w' then
       numbers(w, 3)
