@@ -111,7 +111,8 @@ def _client(url: str) -> Any:
     never = needed("redis.asyncio.retry").Retry(needed("redis.backoff").NoBackoff(), 0)
     if kind not in ("sentinel", "cluster"):
         # Its own way to try again charges twice when only the answer was lost; the store's has a number for it.
-        return aio.Redis.from_url(url, retry=never, max_connections=2, **_TIMES)
+        times = {name: value for name, value in _TIMES.items() if kind != "unix" or name != "socket_keepalive"}
+        return aio.Redis.from_url(url, retry=never, max_connections=2, **times)
     secure = parts.scheme.startswith("rediss")
     who, _, _ = parts.netloc.rpartition("@")
     user, _, password = who.partition(":")
@@ -123,7 +124,7 @@ def _client(url: str) -> Any:
         (host, port), *_ = _hosts(parts.netloc, 6379)
         cluster = needed("redis.asyncio.cluster")
         times = {name: value for name, value in _TIMES.items() if name != "socket_keepalive"}
-        return cluster.RedisCluster(host=host, port=port, cluster_error_retry_attempts=1, **times, **login, **options)
+        return cluster.RedisCluster(host=host, port=port, **times, **login, **options)
     service, _, number = parts.path.strip("/").partition("/")
     hosts = _hosts(parts.netloc, SENTINEL_PORT)
     sentinel = needed("redis.asyncio.sentinel").Sentinel(

@@ -17,6 +17,7 @@ _SET_UP = (
     ("invalid username-password", "it refused the password", "check user and password in the URL"),
     ("invalid password", "it refused the password", "check user and password in the URL"),
     ("noauth", "it wants a password", "put it into the URL: redis://:PASSWORD@host"),
+    ("already authenticated", "it wants a password", "put it into the URL: redis://:PASSWORD@host"),
     ("authentication required", "it wants a password", "put it into the URL: redis://:PASSWORD@host"),
     ("without any password configured", "it has no password and was given one", "leave it out of the URL"),
     (

@@ -195,7 +195,11 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 
 async def _close(client: Any) -> None:
-    try:
-        await client.aclose()
-    except Exception:  # noqa: BLE001 - it is gone either way
-        pass
+    """The client, and with it those that asked the sentinels."""
+    pool = getattr(client, "connection_pool", None)
+    manager = getattr(pool, "sentinel_manager", None)
+    for each in (client, *getattr(manager, "sentinels", ())):
+        try:
+            await each.aclose()
+        except Exception:  # noqa: BLE001 - it is gone either way
+            pass
