@@ -127,7 +127,7 @@ class World:
     store_skew_us: int = 0
     store_down: bool = False
     trips: int = 0
-    least: int | None = None
+    least: int = 1 << 62
     _events: list[tuple[int, int, Callable[[], None]]] = attrs.field(factory=list)
     _number: int = 0
     dice: random.Random = attrs.field(init=False)
@@ -160,11 +160,11 @@ class World:
         for process in self.processes:
             for leased in process.machine.keeper.leases.values():
                 unit = leased.units.get(self.quota.unit)
-                alive = not process.dead and leased.lost_ns is None and self.now_ns + process.offset_ns < leased.until_ns
-                if unit is not None and alive:
+                now_ns = self.now_ns + process.offset_ns
+                if unit is not None and not process.dead and leased.lost_ns is None and now_ns < leased.until_ns:
                     held += unit.held
         spare = level - held
-        self.least = spare if self.least is None else min(self.least, spare)
+        self.least = min(self.least, spare)
 
     # -- processes ----------------------------------------------------------------------
 

@@ -368,9 +368,12 @@ class Leased:
         return more
 
     def lose(self, *, now_ns: int) -> None:
-        """The store cannot be reached."""
+        """The store cannot be reached. Where it never was, a first call has waited for it, and goes now."""
         if self.lost_ns is not None:
             return
+        if not self.members:
+            for held in self.units.values():
+                held.purse.put_in(max(1, held.head) * held.purse.window_ns)
         self.lost_ns = self._fed_ns = now_ns
         for unit, held in self.units.items():
             left = adrift.left(self._known(unit), max(1, self.members))
