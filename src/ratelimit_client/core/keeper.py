@@ -76,7 +76,7 @@ class Place:
                 self.budget.rebuild()
         elif [bucket for bucket in self.over_all if isinstance(bucket, Purse)] != list(purses.values()):
             self.over_all[:] = [*self.shared, *purses.values()]
-            for budget in dict.fromkeys(state.budget for state in self.states):
+            for budget in self._budgets:
                 budget.rebuild()
 
     @property
@@ -95,11 +95,17 @@ class Place:
             first = state.queue.first() if state.queue.waiting else None
             if first is not None and (amount := first.amount(unit)) and (not head or first.queued_since_ns < since_ns):
                 head, since_ns = amount, first.queued_since_ns
-        paid, calls = 0, 0
-        for budget in dict.fromkeys(state.budget for state in self.states):
-            paid += budget.debits.till(unit).total
-            calls += budget.debits.calls
+        paid, calls = sum(budget.debits.till(unit).total for budget in self._budgets), self.calls
         return Need(queued, head, since_ns, max(1, paid // calls if calls else 1))
+
+    @property
+    def calls(self) -> int:
+        """Calls let out so far."""
+        return sum(budget.debits.calls for budget in self._budgets)
+
+    @property
+    def _budgets(self) -> list[Budget]:
+        return list(dict.fromkeys(state.budget for state in self.states))
 
 
 @attrs.define(eq=False)
@@ -151,6 +157,8 @@ class Keeper:
             if leased is None:
                 leased = self.leases[name] = Leased(name, used_ns=now_ns, over_all=place.budget is None)
             needs = place.needs(leased.units)
+            if place.calls != leased.calls:
+                leased.calls, leased.used_ns = place.calls, now_ns
             idle = leaves or (now_ns - leased.used_ns >= _IDLE_NS and not any(need.queued for need in needs.values()))
             if idle and not leased.fence:
                 continue
@@ -243,7 +251,8 @@ class Keeper:
                 if lease.budget not in places:
                     del self.leases[lease.budget]
                 continue
-            leased.answered(lease, asked_ns=self._asked_ns, now_ns=now_ns)
+            if leased.answered(lease, asked_ns=self._asked_ns, now_ns=now_ns):
+                self._again = True
             if (place := places.get(lease.budget)) is not None:
                 place.put_in_force(leased)
         self._next(turn_ns, now_ns)

@@ -154,6 +154,7 @@ class Leased:
         until_ns: the end of the lease; of one that was never granted, 0.
         lost_ns: since when the store cannot be reached; None while it can.
         used_ns: when something was last spent of it or waited.
+        calls: calls let out until then.
         over_all: it is the budget over all keys.
         shown: its buckets, as the store has them.
     """
@@ -166,6 +167,7 @@ class Leased:
     until_ns: int = 0
     lost_ns: int | None = None
     used_ns: int = 0
+    calls: int = 0
     over_all: bool = False
     shown: Mapping[BucketId, Shown] = attrs.field(factory=dict)
     _told: dict[BucketId, tuple[int, int]] = attrs.field(factory=dict)
@@ -218,7 +220,8 @@ class Leased:
         """The purse of a unit, made for the tightest bucket that is paid in it."""
         held = self.units.get(unit)
         if held is None:
-            name = unit if self.over_all else f"leased {unit}"
+            # Over all keys it stands among the buckets of the quotas, which are told apart by unit and window.
+            name, window_ns = (unit, window_ns + 1) if self.over_all else (f"leased {unit}", window_ns)
             held = self.units[unit] = Unit(Purse.empty(unit, limit, window_ns, name=name))
             held.asked_ns = now_ns
         elif held.purse.limit != limit:
@@ -320,8 +323,9 @@ class Leased:
 
     # -- being answered -------------------------------------------------------------
 
-    def answered(self, lease: Lease, *, asked_ns: int, now_ns: int) -> None:
-        """The store lent; the lease is measured from *asked_ns*, when it was asked for."""
+    def answered(self, lease: Lease, *, asked_ns: int, now_ns: int) -> bool:
+        """The store lent, from *asked_ns* on, when it was asked. True: it knows units that were not asked for."""
+        asked = len(self.units)
         # A store that lost its memory takes our word for what we hold; else another fence means that it is void.
         fenced = self.fence not in (0, lease.fence) and self.born_us == lease.born_us
         void = self.lost_ns is not None or fenced
@@ -337,6 +341,7 @@ class Leased:
             if void:
                 held.void()
             held.granted(grant, lease.turn_us * US, now_ns=now_ns)
+        return len(self.units) > asked
 
     def left(self) -> None:
         """It holds nothing more, and is no member."""

@@ -117,7 +117,8 @@ class LeasingScheduler(Scheduler):
             if state.gate_ns == gate_ns:
                 state.gate_ns = now_ns
         self._gates.clear()
-        self.advance(now_ns=now_ns)
+        if self.keeper.due_ns != ASLEEP_NS:
+            self.advance(now_ns=now_ns)
         self._richer(self._survey())
 
 
