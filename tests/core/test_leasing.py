@@ -413,3 +413,20 @@ def test_it_shows_its_purses() -> None:
     shown = key_statistics(bench.machine.keys["m"], now_ns=bench.now_ns).buckets
     assert set(shown) == {"requests", "leased requests"}
     assert shown["leased requests"].source == "lease"
+
+
+def test_what_is_given_back_is_given_back_before_it_is_said() -> None:
+    """Two hundred calls that waited went away: from the question on their lease is nobody's here."""
+    bench = Bench([Quota("requests", 600)])
+    waiting = [bench.submit() for _ in range(200)]
+    bench.renew()
+    assert bench.unit().held >= 150
+    for ticket in waiting:
+        bench.machine.cancel(ticket, now_ns=bench.now_ns)
+    call = bench.ask()
+    (wish,) = call.renewals[0].wishes
+    assert wish.keeps <= 10
+    assert bench.unit().held == wish.keeps
+    bench.answer(call)
+    (pool,) = bench.store.pools.values()
+    assert pool.out("requests", bench.now_ns // 1000 + 10**12) == bench.unit().held
