@@ -59,7 +59,8 @@ end
 -- Reading and writing a budget ----------------------------------------------------
 
 local function load(key)
-  local pool = { born = now, fences = 0, forgotten = 0, cautious = 0, buckets = {}, members = {}, lent = {}, savings = {}, raw = {} }
+  local pool = { born = now, fences = 0, forgotten = 0, cautious = 0, buckets = {}, members = {}, lent = {}, savings = {},
+    raw = {}, outs = {} }
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     local field, value = flat[i], flat[i + 1]
@@ -103,13 +104,17 @@ local function store(key, pool)
   for unit, saving in pairs(pool.savings) do
     fields['s:' .. unit] = text(saving.halves)
   end
-  for name, m in pairs(pool.members) do
+  for name in pairs(pool.members) do
+    fields['m:' .. name] = pool.raw['m:' .. name]  -- of the others nothing has changed
+  end
+  local m = pool.members[process]
+  if m then
     local parts = { text(m.fence), text(m.number), text(m.until_) }
     for unit, h in pairs(m.holdings) do
       parts[#parts + 1] = table.concat({ unit, text(h.spent), text(h.held), text(h.wants), text(h.needs),
         text(h.since) }, ' ')
     end
-    fields['m:' .. name] = table.concat(parts, ' ')
+    fields['m:' .. process] = table.concat(parts, ' ')
   end
   for field in pairs(pool.raw) do
     if fields[field] == nil then
@@ -131,7 +136,11 @@ end
 
 -- The law ---------------------------------------------------------------------------
 
+-- Summed up once, and anew after somebody's lease has changed.
 local function out(pool, unit)
+  if pool.outs[unit] then
+    return pool.outs[unit]
+  end
   local sum = 0
   for _, member in pairs(pool.members) do
     local holding = member.holdings[unit]
@@ -139,6 +148,7 @@ local function out(pool, unit)
       sum = sum + holding.held
     end
   end
+  pool.outs[unit] = sum
   return sum
 end
 
@@ -222,6 +232,7 @@ local function write_down(pool, member, w, keeps)
     back = holding.held - (w.spent - holding.spent) - keeps
   end
   holding.spent, holding.held = w.spent, keeps
+  pool.outs = {}
   holding.wants, holding.needs = w.wants, w.needs
   holding.since = now - w.waits
   take(pool, w.unit, -back)
@@ -364,6 +375,7 @@ local function grant(pool, member, w, gained)
   end
   if units > 0 then
     holding.held = holding.held + units
+    pool.outs = {}
     take(pool, unit, units)
   end
   if owner == process then
@@ -472,6 +484,7 @@ local function renew(pool, r)
     member.fence = pool.fences
   end
   member.number, member.until_ = number, now + ttl
+  pool.outs = {}
   for _, w in ipairs(r.wishes) do
     write_down(pool, member, w, (known or returns) and w.keeps or 0)
   end
@@ -483,6 +496,7 @@ local function renew(pool, r)
   end
   if r.leaves then
     pool.members[process] = nil
+    pool.outs = {}
     return lease(pool, member, lines)
   end
   for _, w in ipairs(r.wishes) do
