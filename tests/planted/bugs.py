@@ -11,29 +11,8 @@ no longer be planted says so.
 
 from __future__ import annotations
 
-import attrs
-
-
-@attrs.frozen
-class Bug:
-    """
-    Args:
-        name: a handle.
-        breaks: the promise that no longer holds.
-        file: below src/ratelimit_client.
-        old, new: what is replaced by what.
-        tests: where the suite looks, most telling first; paths below tests/.
-        hangs: being found may mean that a test never ends.
-    """
-
-    name: str
-    breaks: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-    hangs: bool = False
-
+from tests.planted.bug import Bug
+from tests.planted.bugs_of_stores import BUGS_OF_STORES
 
 BUGS = (
     Bug(
@@ -469,44 +448,5 @@ BUGS = (
         "ticket.state is _ANSWERED:\n",
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
-    Bug(
-        "what a silent process held is lent again",
-        "processes that share a budget never spend more than it together, whoever crashes",
-        "core/pool.py",
-        "        for process, member in list(self.members.items()):\n            if now_us >= member.until_us + KEPT_US:\n                del self.members[process]\n",
-        "        for process, member in list(self.members.items()):\n            if now_us >= member.until_us:\n                for unit, each in member.holdings.items():\n                    self._take(unit, -each.held, now_us)\n                del self.members[process]\n",
-        ("core/test_pool.py", "core/test_leasing_days.py"),
-    ),
-    Bug(
-        "a lease outlives its end",
-        "a process that was stopped wakes up with nothing to spend",
-        "core/leased.py",
-        "        if now_ns >= self.until_ns:\n            for held in self.units.values():\n                held.void()\n            return False\n",
-        "",
-        ("core/test_leasing_days.py",),
-    ),
-    Bug(
-        "what is kept is said and spent all the same",
-        "what a process gives back it does not spend",
-        "core/leased.py",
-        "            held.give_up(held.held - keeps)\n",
-        "            pass\n",
-        ("core/test_leasing.py", "core/test_leasing_days.py"),
-    ),
-    Bug(
-        "an answer that was lost is charged twice",
-        "a question to the store that is asked again is executed once",
-        "adapters/redis/lease.lua",
-        "  if member and number <= member.number then\n",
-        "  if member and number < member.number then\n",
-        ("adapters/redis/test_script.py",),
-    ),
-    Bug(
-        "a full bucket for each that comes back",
-        "when a store is back no second burst follows",
-        "core/pool.py",
-        "            self.cautious_us = now_us + CAUTIOUS_US\n",
-        "            pass\n",
-        ("core/test_pool.py", "core/test_leasing_days.py"),
-    ),
+    *BUGS_OF_STORES,
 )
