@@ -286,7 +286,9 @@ class Leased:
             held.pace = (held.pace + used * _MICRO * NS // passed_ns) // 2
             held.asked, held.asked_ns = spent, now_ns
         ahead = held.pace * 5 * PERIOD_NS // (4 * _MICRO * NS)
-        wants = 0 if leaves else min(purse.limit, max(need.head, ahead + need.queued + 2 * need.typical))
+        # Where there is plenty, no less than its part of what flows in: a caller that suddenly has much to do has it.
+        part = purse.limit * PERIOD_NS // (purse.window_ns * max(1, self.members))
+        wants = 0 if leaves else min(purse.limit, max(need.head, part, ahead + need.queued + 2 * need.typical))
         keeps = held.held if self.lost_ns is None else 0
         held.head = min(need.head, purse.limit)
         if not leaves:
