@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import secrets
+from bisect import bisect_left
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ from .store import BudgetStore
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
+
+LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+"""Answers of a store are counted by these times."""
 
 _logger = logging.getLogger("ratelimit_client")
 
@@ -69,8 +73,10 @@ class Keeping:
         """Questions that were answered."""
         self.errors = 0
         """Questions that were not."""
-        self.latency_s = 0.0
-        """How long the last answer took."""
+        self.latencies = [0] * (len(LATENCY_S) + 1)
+        """Answers by how long they took, see ``LATENCY_S``; the last is for all that took longer."""
+        self.total_s = 0.0
+        """How long they took together."""
         self._scheduler = scheduler
         self._dispatcher = dispatcher
         self._now_ns = clock.monotonic_ns
@@ -143,7 +149,9 @@ class Keeping:
             self._call, self._scheduler.refused = None, None
             was_lost, now_ns = self.lost, self._now_ns()
             self.trips += 1
-            self.latency_s = (now_ns - began_ns) / NS
+            took_s = (now_ns - began_ns) / NS
+            self.latencies[bisect_left(LATENCY_S, took_s)] += 1
+            self.total_s += took_s
             self._scheduler.store_lent(call, leases, now_ns=now_ns)
             if was_lost:
                 _logger.info(

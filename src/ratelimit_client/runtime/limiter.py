@@ -206,6 +206,11 @@ class Limiter(Calling):
         return self._written_told
 
     @property
+    def sharing(self) -> Keeping | None:
+        """What asks the store of its budgets; None: they are this process's own."""
+        return self._keeping
+
+    @property
     def retry(self) -> RetryPolicy:
         """What calls outlive that say nothing else."""
         return self._retry

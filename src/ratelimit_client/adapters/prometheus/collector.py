@@ -27,6 +27,7 @@ from prometheus_client.metrics_core import Metric
 from ... import __version__
 from ...core.statistics import BandStatistics, BucketStatistics, KeyStatistics
 from ...runtime.limiter import Limiter
+from .leases import LEASE, shared_families
 from .meter import ATTEMPT_S, Amounts, Meter, Names, as_label, cumulative
 
 _PREFIX = "ratelimit_client_"
@@ -115,6 +116,7 @@ class Collector:
         yield from self._gauges()
         yield from self._histograms()
         yield from self._told()
+        yield from shared_families(self._limiters)
 
     def _told(self) -> Iterator[Metric]:
         for name, reads in self._others.items():
@@ -153,6 +155,8 @@ class Collector:
                 gauges.add_key((limiter.name, model), statistics)
                 if model == key:  # levels of different models are no sum
                     for bucket in statistics.buckets.values():
+                        if bucket.source == LEASE:
+                            continue  # it is filled from the others
                         gauges.add_bucket((limiter.name, model), bucket)
         yield from gauges.families()
 
