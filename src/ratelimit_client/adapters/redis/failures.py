@@ -76,7 +76,7 @@ def _of_tls(error: BaseException) -> str | None:
         if seen is None:
             return None
         if isinstance(seen, ssl.SSLCertVerificationError):
-            return seen.verify_message or "its certificate is not valid"
+            return getattr(seen, "verify_message", "") or "its certificate is not valid"
         if isinstance(seen, ssl.SSLError):
             return "it speaks no TLS, or another one" if "WRONG_VERSION" in str(seen) else "TLS failed"
         seen = seen.__cause__ or seen.__context__
