@@ -253,7 +253,7 @@ def test_a_slice_that_nobody_shows_is_learnt_by_all(seed: int) -> None:
 
     assert used(world, 25) >= 0.97
 
-    assert before <= 100
+    assert before <= 40
     assert world.truth.refused - before <= 3
 
 

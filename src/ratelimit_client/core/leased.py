@@ -38,6 +38,9 @@ TTL_US = 3_000_000
 _PLENTY = 10
 """Portions of what is lent where there is plenty: a quarter of a second is no wait, and no clap either."""
 
+_BURST = 32
+"""So many calls of the usual size go soon where there is plenty; more of them are spread, as the ramp would."""
+
 _MARKS = 16
 _MICRO = 1_000_000
 
@@ -71,6 +74,7 @@ class Unit:
         asked: units ever spent, at the last renewal; and when that was.
         pace: units a second that were used of late, in millionths.
         lent: what it held after the last grant, and what all held then.
+        burst: units that come soon where there is plenty.
         head, lacks: units that the next call takes, and of these what was not there at the last renewal.
         served_ns: when enough was lent last: from then on it waits anew, however old its calls are.
         wanted, fair: what was wished for at the last renewal, and what was told to be fair.
@@ -84,6 +88,7 @@ class Unit:
     asked_ns: int = 0
     pace: int = 0
     lent: tuple[int, int] = (0, 1)
+    burst: int = 0
     head: int = 0
     lacks: int = 0
     served_ns: int = 0
@@ -141,7 +146,8 @@ class Unit:
         now = min(self.coming, max(0, self.head - self.purse.units)) if self.held >= self.head else 0
         self.coming -= now
         self.purse.put_in(now * self.purse.window_ns)
-        self.portions = _PLENTY if grant.at_once else max(1, turn_ns // PORTION_NS)
+        plenty = grant.at_once and self.coming <= self.burst
+        self.portions = _PLENTY if plenty else max(1, turn_ns // PORTION_NS)
         self.portion()
 
 
@@ -287,8 +293,13 @@ class Leased:
             held.asked, held.asked_ns = spent, now_ns
         ahead = held.pace * 5 * PERIOD_NS // (4 * _MICRO * NS)
         # Where there is plenty, no less than its part of what flows in: a caller that suddenly has much to do has it.
-        part = purse.limit * PERIOD_NS // (purse.window_ns * max(1, self.members))
-        wants = 0 if leaves else min(purse.limit, max(need.head, part, ahead + need.queued + 2 * need.typical))
+        members, flow = max(1, self.members), purse.limit * PERIOD_NS // purse.window_ns
+        # No less than its part of what flows in, so that one who suddenly has much to do has it; and where a bucket is
+        # full, no more at a time than shows soon enough that the server enforces less than it says.
+        wants = max(flow // members, ahead + need.queued + 2 * need.typical)
+        held.burst = _BURST * need.typical
+        wants = min(wants, max(held.burst, flow + 3 * flow // members))
+        wants = 0 if leaves else min(purse.limit, max(need.head, wants))
         keeps = held.held if self.lost_ns is None else 0
         held.head = min(need.head, purse.limit)
         if not leaves:
