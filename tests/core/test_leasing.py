@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
-from ratelimit_client.core.concurrency import Ending
+from ratelimit_client.core.budget import Budget
+from ratelimit_client.core.concurrency import Ending, InFlightWindow
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.keeper import ASLEEP_NS, EVER_NS, name_of, over_all_name
+from ratelimit_client.core.keystate import KeyState
 from ratelimit_client.core.lease import Call, Fill
 from ratelimit_client.core.leasing import LeasingScheduler
 from ratelimit_client.core.pool import Store
@@ -430,3 +433,50 @@ def test_what_is_given_back_is_given_back_before_it_is_said() -> None:
     bench.answer(call)
     (pool,) = bench.store.pools.values()
     assert pool.out("requests", bench.now_ns // 1000 + 10**12) == bench.unit().held
+
+
+def test_an_answer_about_something_else_is_none() -> None:
+    """A store that answers what nobody asked, and a key that was forgotten meanwhile."""
+    bench = Bench()
+    bench.submit()
+    call = bench.ask()
+    (lease,) = bench.store.renew(call, now_us=10**12)
+    bench.machine.store_lent(call, [attrs.evolve(lease, budget="another")], now_ns=bench.now_ns)
+    assert bench.unit().held == 0
+    call = bench.ask()
+    bench.machine.keys.clear()
+    bench.answer(call)
+    assert bench.unit().held > 0
+
+
+def test_a_key_that_came_in_another_way_is_joined_when_the_store_is_asked() -> None:
+    """From a scope that turned out to be another, say."""
+    bench = Bench()
+    bench.submit()
+    bench.machine.keys["other"] = KeyState("other", Budget(OPENAI), InFlightWindow(9))
+    assert len(bench.renew().renewals) == 2
+
+
+def test_what_is_left_of_a_lease_at_its_end_is_no_more_than_a_second_of_the_pace() -> None:
+    """Where calls go on without the store."""
+    bench = Bench([Quota("requests", 600)])
+    for _ in range(30):
+        bench.machine.cancel(bench.submit(), now_ns=bench.now_ns)
+    waiting = [bench.submit() for _ in range(60)]
+    bench.renew()
+    for ticket in waiting:
+        bench.machine.cancel(ticket, now_ns=bench.now_ns)
+    bench.submit()
+    bench.later(0.5)
+    bench.machine.store_failed(bench.ask(), now_ns=bench.now_ns)
+    held = bench.unit().held
+    bench.later(7.0)
+    assert bench.unit().held <= 9 < held
+
+
+def test_a_limit_that_is_none_is_not_shared() -> None:
+    """Beyond what a store can count."""
+    bench = Bench((), shared=Quotas((Quota("requests", 1 << 41), Quota("tokens", 600))))
+    bench.submit()
+    renewal = next(each for each in bench.renew().renewals if each.budget == over_all_name())
+    assert [fact.id.unit for fact in renewal.facts] == ["tokens"]

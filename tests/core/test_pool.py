@@ -241,6 +241,15 @@ def test_a_reading_raises_a_level_that_is_surely_too_low_and_lowers_one_that_is_
     assert ledger.level == 5
 
 
+def test_a_reading_of_a_window_has_no_refill_since() -> None:
+    """What is left is left until it steps."""
+    ledger = Ledger()
+    ledger.say("a", 0, facts=(fact(level=1, fill=Fill.STEPS, steps_in_us=30 * SECOND),))
+    sight = Sight(id=ID, remaining=20, sent_us=9 * SECOND, seen_us=9 * SECOND, marks=(0, 0))
+    ledger.say("a", 0, sights=(sight,))
+    assert ledger.level == 20
+
+
 def test_what_one_process_believes_is_there_at_most_is_there_at_most() -> None:
     """It saw a refusal, say."""
     ledger = Ledger()

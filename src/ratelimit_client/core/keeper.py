@@ -244,7 +244,7 @@ class Keeper:
         for lease in leases:
             turn_ns = min(max(PERIOD_NS // 2, lease.turn_us * US), 2 * PERIOD_NS)
             leased = self.leases.get(lease.budget)
-            if leased is None:
+            if leased is None:  # a store that answers what nobody asked
                 continue
             if lease.budget in self._leaving:
                 leased.left()
@@ -266,8 +266,7 @@ class Keeper:
         if was_there:
             self.lost_ns = now_ns
         for name in self._asking:
-            if (leased := self.leases.get(name)) is None:
-                continue
+            leased = self.leases[name]
             if name in self._leaving:
                 leased.left()
             else:
