@@ -335,6 +335,22 @@ def test_over_a_socket_of_the_machine(tmp_path: Path) -> None:
     run(story)
 
 
+def test_over_tls(server: RedisServer) -> None:
+    """With an authority of one's own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(DATA / "good.pem")
+
+    async def story() -> None:
+        async with (
+            losing(server.port, context=context) as port,
+            store_at(f"rediss://localhost:{port}/0?ssl_ca_certs={DATA / 'ca.pem'}") as store,
+        ):
+            (lease,) = await store.renew(asking(wants=5))
+            assert lease.grants[0].units == 5
+
+    run(story)
+
+
 def test_through_a_sentinel(tmp_path: Path) -> None:
     """It names the primary; one that knows no such service is waited for."""
 
@@ -391,9 +407,8 @@ def listening(answer: bytes, *, context: ssl.SSLContext | None = None, heard: by
             while not ends.is_set():
                 with contextlib.suppress(OSError):
                     peer, _ = door.accept()
-                    with contextlib.closing(peer):
-                        peer.settimeout(2.0)
-                        talk = context.wrap_socket(peer, server_side=True) if context else peer
+                    peer.settimeout(2.0)
+                    with contextlib.closing(context.wrap_socket(peer, server_side=True) if context else peer) as talk:
                         said = talk.recv(4096)
                         if heard is not None:
                             heard.extend(said)
@@ -409,7 +424,9 @@ def listening(answer: bytes, *, context: ssl.SSLContext | None = None, heard: by
 
 
 @contextlib.asynccontextmanager
-async def losing(port: int, *, answers: set[int] = frozenset(), late: float = 0.0) -> AsyncIterator[int]:  # type: ignore[assignment]
+async def losing(
+    port: int, *, answers: set[int] = frozenset(), late: float = 0.0, context: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """A way to a store on which the answers of these numbers are lost with the connection, and all come late."""
     tasks: set[asyncio.Task[None]] = set()
     count = 0
@@ -440,7 +457,7 @@ async def losing(port: int, *, answers: set[int] = frozenset(), late: float = 0.
             await task
         writer.close()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

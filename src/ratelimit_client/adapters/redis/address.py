@@ -33,6 +33,10 @@ _TIMES: dict[str, Any] = {
 }
 
 
+# What newer versions of redis-py do by themselves; 5.2 takes the certificate of any host.
+_VERIFIED: dict[str, Any] = {"ssl_check_hostname": True, "ssl_cert_reqs": "required"}
+
+
 class Address:
     """
     Args:
@@ -106,20 +110,19 @@ def _shown(url: str) -> str:
 
 def _client(url: str) -> Any:
     parts = urlsplit(url)
-    kind = parts.scheme.rpartition("+")[2]
+    kind, secure = parts.scheme.rpartition("+")[2], parts.scheme.startswith("rediss")
     aio = needed("redis.asyncio")
     never = needed("redis.asyncio.retry").Retry(needed("redis.backoff").NoBackoff(), 0)
     if kind not in ("sentinel", "cluster"):
         # Its own way to try again charges twice when only the answer was lost; the store's has a number for it.
         times = {name: value for name, value in _TIMES.items() if kind != "unix" or name != "socket_keepalive"}
-        return aio.Redis.from_url(url, retry=never, max_connections=2, **times)
-    secure = parts.scheme.startswith("rediss")
+        return aio.Redis.from_url(url, retry=never, max_connections=2, **times, **(_VERIFIED if secure else {}))
     who, _, _ = parts.netloc.rpartition("@")
     user, _, password = who.partition(":")
     login = {"username": unquote(user) or None, "password": unquote(password) or None} if who else {}
-    options = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl_")}
+    options: dict[str, Any] = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl_")}
     if secure:
-        options["ssl"] = True  # type: ignore[assignment]
+        options |= {"ssl": True, **_VERIFIED}
     if kind == "cluster":
         (host, port), *_ = _hosts(parts.netloc, 6379)
         cluster = needed("redis.asyncio.cluster")
