@@ -22,6 +22,7 @@ from ratelimit_client.core.leasing import LeasingScheduler
 from ratelimit_client.core.pool import Store
 from ratelimit_client.core.quota import Quota, Quotas
 from ratelimit_client.core.signals import Reading, Reason, Signals
+from ratelimit_client.core.ticket import State
 from ratelimit_client.core.units import NS
 from tests.core.driving import OPENAI
 
@@ -199,7 +200,7 @@ class World:
         for _ in range(self._coming(process, step)):
             amounts = {self.quota.unit: process.cost} if self.quota.unit != "requests" else {}
             ticket = machine.submit(KEY, cost=Cost(**amounts) if amounts else Cost(), now_ns=now_ns)
-            if ticket.granted_ns:
+            if ticket.state is State.GRANTED:
                 self._sent(process, ticket)
         for ticket in machine.poll(now_ns=now_ns).granted:
             process.longest_ns = max(process.longest_ns, now_ns - ticket.submitted_ns)
