@@ -12,18 +12,19 @@ import contextlib
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ratelimit_client import Client, QuotaExhausted, RetryPolicy, per_minute
-from ratelimit_client.adapters.prometheus import gauge, watch, watch_store
+from ratelimit_client import Client, Limiter, QuotaExhausted, RetryPolicy, per_minute
+from ratelimit_client.adapters.prometheus import gauge, watch
+from ratelimit_client.core.lease import Call, Lease
 from ratelimit_client.errors import StoreUnavailable
-from ratelimit_client.runtime.measured import MeasuredStore
-from ratelimit_client.runtime.store import InProcessStore, Lease, Renewal
-from ratelimit_client.testing import Faults, ManualClock, run_virtual, serve_model
+from ratelimit_client.runtime.store import InProcessStore
+from ratelimit_client.testing import Faults, run_virtual, serve_model
 from tests.canary import KEY
 
 ROOT = Path(__file__).parent.parent
@@ -68,9 +69,19 @@ def grouped_by(expression: str) -> set[str]:
     return {label.strip() for labels in _LISTS.findall(expression) for label in labels.split(",") if label.strip()}
 
 
-class _Gone(InProcessStore):
-    async def renew(self, renewal: Renewal) -> Lease:
-        raise StoreUnavailable("gone")
+class _Leaving(InProcessStore):
+    """There, and after a while not."""
+
+    gone = False
+
+    async def renew(self, call: Call) -> Sequence[Lease]:
+        if self.gone:
+            raise StoreUnavailable("gone")
+        return await super().renew(call)
+
+
+_KEPT: list[Limiter] = []
+"""Limiters that are to be there at the scrape, which only looks at those that somebody has."""
 
 
 def everything() -> CollectorRegistry:
@@ -78,10 +89,12 @@ def everything() -> CollectorRegistry:
     registry = CollectorRegistry()
 
     async def story() -> None:
-        store = MeasuredStore(_Gone(), monotonic_ns=ManualClock().monotonic_ns)
-        watch_store(store, "mine", registry)
-        with contextlib.suppress(StoreUnavailable):
-            await store.renew(Renewal(budget="b"))
+        store = _Leaving()
+        _KEPT.append(limiter := Limiter(per_minute(requests=60), store=store, name="mine"))
+        watch(limiter, registry)
+        async with limiter.permit("gpt-4o"):
+            store.gone = True
+            await asyncio.sleep(30)
         for state in ("pending", "running", "done", "failed"):
             gauge("bulk_rows", {"job": "out.jsonl", "state": state}, lambda: 1.0, registry)
         gauge("bulk_last_progress_timestamp_seconds", {"job": "out.jsonl"}, lambda: 1.0, registry)

@@ -35,7 +35,7 @@ def test_help_lists_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
     shown = capfd.readouterr().out
     for flag in ("--base-url", "--limit", "--max-in-flight", "--overwrite", "--rerun-edited", "--grace", "--metrics"):
         assert flag in shown
-    assert "--store" not in shown
+    assert "--store" in shown
 
 
 def test_the_version_is_shown(capfd: pytest.CaptureFixture[str]) -> None:

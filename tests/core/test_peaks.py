@@ -129,9 +129,7 @@ def test_the_bound_is_the_least_over_all_instants(
     since=st.integers(0, 60),
     length=st.integers(0, 60),
 )
-def test_a_bound_in_the_past_is_never_too_low(
-    gaps: list[tuple[int, int]], rate: int, since: int, length: int
-) -> None:
+def test_a_bound_in_the_past_is_never_too_low(gaps: list[tuple[int, int]], rate: int, since: int, length: int) -> None:
     """Asked for an instant before the last debits it may have forgotten what bounds it, but invents nothing."""
     peaks, debits, now, total, at = Peaks(), [], 0, 0, since + length
     for gap, amount in gaps:

@@ -11,31 +11,9 @@ no longer be planted says so.
 
 from __future__ import annotations
 
-import attrs
-
+from tests.planted.bug import Bug
+from tests.planted.bugs_of_stores import BUGS_OF_STORES
 from tests.planted.of_metrics import METRICS
-
-
-@attrs.frozen
-class Bug:
-    """
-    Args:
-        name: a handle.
-        breaks: the promise that no longer holds.
-        file: below src/ratelimit_client.
-        old, new: what is replaced by what.
-        tests: where the suite looks, most telling first; paths below tests/.
-        hangs: being found may mean that a test never ends.
-    """
-
-    name: str
-    breaks: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-    hangs: bool = False
-
 
 BUGS = (
     Bug(
@@ -472,4 +450,5 @@ BUGS = (
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
     *(Bug(*each) for each in METRICS),
+    *BUGS_OF_STORES,
 )

@@ -17,12 +17,13 @@ _TRIED = [bug for bug in BUGS if SIZE != "test" or bug.name in _FEW]
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_every_bug_can_still_be_planted(bug: Bug) -> None:
-    """The text that it replaces stands in its file once, and what it becomes is Python."""
+    """The text that it replaces stands in its file once, and what it becomes of Python is Python."""
     text = (SOURCE / bug.file).read_text()
 
     assert text.count(bug.old) == 1
     assert bug.new != bug.old
-    compile(text.replace(bug.old, bug.new), bug.file, "exec")
+    if bug.file.endswith(".py"):
+        compile(text.replace(bug.old, bug.new), bug.file, "exec")
 
 
 @pytest.mark.parametrize("bug", _TRIED, ids=lambda bug: bug.name)

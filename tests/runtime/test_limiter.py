@@ -19,7 +19,6 @@ from ratelimit_client import (
     per_second,
 )
 from ratelimit_client.core.events import Event, Kind
-from ratelimit_client.runtime.store import BudgetStore, InProcessStore, Lease, Renewal
 from ratelimit_client.testing import ManualClock
 from tests.runtime.torture import at_rest, level, virtual
 
@@ -79,21 +78,6 @@ def test_what_cannot_be_is_refused_at_once(wrong: dict[str, Any], error: type[Ex
     """A typing error is found in the constructor."""
     with pytest.raises(error):
         Limiter(**wrong)
-
-
-def test_a_store_that_would_be_ignored_is_refused() -> None:
-    """A budget believed to be shared and not shared is worse than an error."""
-
-    class Elsewhere:
-        async def renew(self, renewal: Renewal) -> Lease:
-            return Lease(units={})
-
-        async def close(self) -> None: ...
-
-    assert isinstance(Elsewhere(), BudgetStore)
-    with pytest.raises(ConfigurationError, match="Elsewhere"):
-        Limiter(store=Elsewhere())
-    Limiter(store=InProcessStore())
 
 
 def test_max_in_flight_leaves_files_for_others() -> None:

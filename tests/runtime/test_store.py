@@ -1,20 +1,27 @@
-"""The budget of one process: what is wanted is had."""
+"""A budget for several limiters of one process."""
 
 from __future__ import annotations
 
 import asyncio
 
-from ratelimit_client.runtime.store import BudgetStore, InProcessStore, Renewal
+from ratelimit_client.core.lease import BucketId, Call, Fact, Renewal, Wish
+from ratelimit_client.runtime.store import BudgetStore, InProcessStore
 
 
-def test_the_store_of_one_process_grants_every_wish() -> None:
-    """For good, because nobody else draws on it."""
+def test_the_store_of_one_process_lends_what_is_there() -> None:
+    """To several who ask; each keeps what it was lent."""
+
+    def asking(process: str) -> Call:
+        fact = Fact(id=BucketId("requests", "requests", 60_000_000), limit=8, capacity=8, level=8)
+        wishes = (Wish(unit="requests", spent=0, wants=5),)
+        renewal = Renewal(budget="b", facts=(fact,), wishes=wishes)
+        return Call(process=process, number=1, ttl_us=10**6, renewals=(renewal,))
 
     async def main() -> None:
         store = InProcessStore()
         assert isinstance(store, BudgetStore)
-        lease = await store.renew(Renewal(budget="b", wanted={"requests": 5}, spent={"requests": 3}))
-        assert (lease.units, lease.expires_in_us) == ({"requests": 5}, None)
+        lent = [(await store.renew(asking(process)))[0].grants[0].units for process in ("a", "b")]
+        assert lent == [5, 3]
         await store.close()
         assert repr(store) == "<InProcessStore>"
 

@@ -21,7 +21,7 @@ from ..errors import ConfigurationError
 from . import outlook
 from .counter import counter_of
 from .report import lines
-from .target import base_url, job_of, known_limits, new_client
+from .target import base_url, job_of, known_limits, new_client, store_of
 from .voice import Voice
 
 _UNKNOWN = "a run reads the limits off the answers"
@@ -29,7 +29,7 @@ _UNKNOWN = "a run reads the limits off the answers"
 
 def dry_run(options: Mapping[str, Any], voice: Voice) -> int:
     """Say what a run of *options* would do; 0, or 1 when some lines of the input cannot be sent."""
-    new_client(options)
+    new_client(options, store_of(options))
     counter = counter_of(options, voice)
     source = Source.open(options["input"])
     try:

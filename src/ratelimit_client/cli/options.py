@@ -200,7 +200,7 @@ def address(value: str) -> str:
 
 # -- how values are shown -------------------------------------------------------------
 
-_USER_OF_URL: Final = re.compile(r"//[^/@]*@")
+_USER_OF_URL: Final = re.compile(r"//[^/]*@")
 
 
 def url_shown(value: str) -> str:

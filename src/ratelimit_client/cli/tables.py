@@ -109,6 +109,13 @@ RUN: Final = (
     _COUNTER,
     _STATE,
     Option(
+        flag="--store",
+        metavar="URL",
+        read=text,
+        help="share the limits with other runs through a Redis or Valkey: redis://HOST:PORT/0 (extra: redis)",
+        shown=url_shown,
+    ),
+    Option(
         flag="--shard",
         metavar="I/N",
         read=part,

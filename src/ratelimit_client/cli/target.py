@@ -8,9 +8,11 @@ one spelling that is compared.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .. import __version__
 from ..adapters.aiohttp.client import Client
@@ -22,8 +24,14 @@ from ..bulk.source import Source
 from ..bulk.state import load
 from ..core.quota import Quotas
 from ..core.retry import RetryPolicy
+from ..dialects import detect
+from ..dialects.registry import AUTO
 from ..errors import ConfigurationError
+from ..runtime.limiter import Limiter
 from .options import quotas_by_model
+
+if TYPE_CHECKING:
+    from ..adapters.redis import RedisStore
 
 
 def base_url(given: str | None) -> str:
@@ -59,7 +67,23 @@ def known_limits(options: Mapping[str, Any]) -> dict[str, Quotas]:
     return (remembered if REST not in given else {}) | given
 
 
-def new_client(options: Mapping[str, Any]) -> Client:
+def store_of(options: Mapping[str, Any]) -> RedisStore | None:
+    """
+    The store that was named; shared are the limits of one host, organization and project.
+
+    Raises:
+        ConfigurationError: its URL is none, or redis-py is not installed.
+    """
+    if not options["store"]:
+        return None
+    from ..adapters.redis import RedisStore
+
+    host = urlsplit(base_url(options["base_url"])).netloc.rpartition("@")[2]
+    whose = (host, os.environ.get("OPENAI_ORG_ID"), os.environ.get("OPENAI_PROJECT_ID"))
+    return RedisStore(options["store"], name=re.sub(r"[^A-Za-z0-9_.:-]", "-", "/".join(filter(None, whose)))[:100])
+
+
+def new_client(options: Mapping[str, Any], store: RedisStore | None = None) -> Client:
     """
     The client that makes the calls.
 
@@ -67,7 +91,7 @@ def new_client(options: Mapping[str, Any]) -> Client:
         ConfigurationError: key, base URL, dialect or limits cannot be.
     """
     try:
-        return _new_client(options)
+        return _new_client(options) if store is None else _sharing_client(options, store)
     except LookupError as error:
         raise ConfigurationError(f"--dialect: {error.args[0] if error.args else error}") from None
 
@@ -81,6 +105,27 @@ def _new_client(options: Mapping[str, Any]) -> Client:
         dialect=options["dialect"],
         max_in_flight=options["max_in_flight"],
         retry=RetryPolicy.bulk(max_attempts=options["max_attempts"]),
+        default_query=dict(options["query"] or ()),
+        allow_insecure=options["allow_insecure"],
+    )
+
+
+def _sharing_client(options: Mapping[str, Any], store: RedisStore) -> Client:
+    url, dialect = base_url(options["base_url"]), options["dialect"]
+    if dialect == AUTO and (found := detect(url=url)).is_vendors:
+        dialect = found
+    limiter = Limiter(
+        quotas_by_model(options["limit"] or ()),
+        name="bulk",
+        dialect=dialect,
+        max_in_flight=options["max_in_flight"],
+        retry=RetryPolicy.bulk(max_attempts=options["max_attempts"]),
+        store=store,
+    )
+    return Client(
+        options["base_url"],
+        api_key=options.get("api_key"),
+        limiter=limiter,
         default_query=dict(options["query"] or ()),
         allow_insecure=options["allow_insecure"],
     )

@@ -12,7 +12,7 @@ all keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 import attrs
@@ -66,6 +66,8 @@ class Budget:
         dice: numbers in [0, 1).
         counts_after: calls up to this number bear marks of another ledger.
         went: where the last reading of each name went.
+        purses: by unit, what may be spent of a budget that is shared through a store.
+        members: processes that share it.
     """
 
     profile: ServerProfile
@@ -81,6 +83,8 @@ class Budget:
     dice: Callable[[], float] = float  # float() is 0.0
     counts_after: int = -1
     went: dict[str, Line] = attrs.field(factory=dict)
+    purses: Mapping[str, Bucket] = attrs.field(factory=dict)
+    members: int = 1
 
     def set_quotas(self, quotas: Iterable[Quota], *, now_ns: int) -> None:
         """Hold these quotas of the caller and no others; what a header showed stays, and what is used stays used."""
@@ -134,8 +138,8 @@ class Budget:
         pace = self.slowdown.pace
         if pace is not None and pace.pays is not None:
             found.setdefault(pace.pays, []).append(pace)
-        for bucket in self.shared:
-            found.setdefault(bucket.name, []).append(bucket)
+        for bucket in (*self.shared, *self.purses.values()):
+            found.setdefault(bucket.pays or bucket.name, []).append(bucket)
         self.by_unit = {unit: tuple(buckets) for unit, buckets in found.items()}
         for unit in self.by_unit.keys() | self.debits.tills.keys():
             self.debits.till(unit).buckets = self.by_unit.get(unit, ())
@@ -181,7 +185,8 @@ class Budget:
         if unit not in self.profile.settles:
             for line in self.all_lines:
                 if line.series.read_ns is not None and now_ns - line.series.read_ns <= line.bucket.window_ns:
-                    read.update((id(line.bucket), id(line.lessons.slice), id(line.sharing.pace)))
+                    purse = self.purses.get(line.bucket.pays or "")
+                    read.update((id(line.bucket), id(line.lessons.slice), id(line.sharing.pace), id(purse)))
         return [bucket for bucket in self.by_unit.get(unit, ()) if id(bucket) not in read]
 
     def holds_for(self, ticket: Ticket) -> bool:

@@ -212,7 +212,8 @@ def _read(scheduler: Scheduler, state: KeyState, ticket: Ticket, line: Line, now
     had = lessons.slice
     assert line.series.server_remaining is not None, "without it nothing would have been used"
     lessons.evidence(line.series.server_remaining, order=ticket.order, now_ns=now_ns)
-    lessons.grow(now_ns=now_ns)
+    if not state.budget.purses:  # what several learnt from one is not tried out by each
+        lessons.grow(now_ns=now_ns)
     _note_slice(scheduler, state, line, had, now_ns)
 
 
@@ -227,7 +228,9 @@ def _note_slice(scheduler: Scheduler, state: KeyState, line: Line, had: Bucket |
 
 
 def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
-    """While others spend on this key, keep a fair pace in every bucket that shows its level."""
+    """While others spend on this key, keep a fair pace in every bucket that shows its level; a store has its own."""
+    if state.budget.purses:
+        return
     foreign_ppm = state.budget.foreign_ppm(now_ns=now_ns)
     changed = False
     for line in state.budget.all_lines:
@@ -255,7 +258,7 @@ def _set_gentle(state: KeyState, ticket: Ticket, now_ns: int) -> None:
     latency_ns = now_ns - ticket.granted_ns
     state.window.gentle_above = min(
         (
-            3 * latency_ns * line.bucket.limit // (line.bucket.window_ns * amount)
+            3 * latency_ns * line.bucket.limit // (line.bucket.window_ns * amount * state.budget.members)
             for line in state.budget.all_lines
             if (amount := ticket.amount(line.bucket.pays)) > 0
         ),
@@ -357,6 +360,9 @@ def _named(
     if predicted is None:
         predicted = known if known is not None else bucket.level(now_ns=now_ns)
     in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
+    if state.budget.purses:  # others of ours draw on it, too
+        predicted = predicted if known is None else min(predicted, known)
+        in_slice = None if in_slice is None else 0  # it is emptied, and not cut
     had = lessons.slice
     refused_ns = state.budget.snap_ns(ticket, signals, jitter_ns=scheduler.jitter.ns, now_ns=now_ns)
     spent = state.budget.spent_since(ticket, bucket.pays)

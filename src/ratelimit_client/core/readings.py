@@ -107,6 +107,7 @@ class Series:
         counts_after: readings of calls up to this number are not used.
         late_ppm: how late a window's step is awaited, as a part of the longest delay: many
             processes wait for the same one.
+        latest: what was left by the last reading used, when its call was granted, and when the server looked.
     """
 
     bucket: Bucket
@@ -115,6 +116,7 @@ class Series:
     late_ppm: int = 0
     counts_after: int = -1
     last_order: int = -1
+    latest: tuple[int, int, int] | None = None
     read_ns: int | None = None
     asleep: bool = False
     server_remaining: int | None = None
@@ -151,6 +153,7 @@ class Series:
         if reading.remaining is None:
             return None
         self.server_remaining = int(reading.remaining)
+        self.latest = self.server_remaining, snapshot.sent_ns, snapshot.snap_ns
         exact = self._exact(reading)
         bucket = self.bucket
         bucket.refresh(now_ns=now_ns)
@@ -205,7 +208,8 @@ class Series:
         elif self._lower is None or self._lower[0] != limit:
             self._lower = (limit, sent_ns)
 
-    def _follows(self) -> bool:
+    @property
+    def follows(self) -> bool:
         """False while the server counts against a higher limit than the caller allowed."""
         return self._seen is None or self._seen[0] <= self.bucket.limit or self.bucket.ceiling is None
 
@@ -246,7 +250,7 @@ class Series:
         residual = 0
         still = not first and exact // bucket.window_ns == self._anchor // bucket.window_ns
         # Against a limit above the caller's ceiling the server counts other credits than we do.
-        if not first and self._follows():
+        if not first and self.follows:
             predicted = self._predict(snapshot)
             if reading.remaining == 0:
                 # Nothing left is shown, however much is owed: less than nothing was predicted in vain.
@@ -265,7 +269,7 @@ class Series:
         else:
             self._anchor = self._chain = exact
             self._apart = 0
-        self._total, self._snap_ns, self._followed = snapshot.total, snapshot.snap_ns, self._follows()
+        self._total, self._snap_ns, self._followed = snapshot.total, snapshot.snap_ns, self.follows
         low = self._level_now(exact, snapshot.mark, snapshot, now_ns)
         high = self._level_now(exact + bucket.window_ns, snapshot.total, snapshot, now_ns)
         drop = bucket.credits - high
@@ -273,7 +277,7 @@ class Series:
             bucket.cap_level(low, now_ns=now_ns)
         elif first and bucket.ceiling is not None:
             pass  # of a quota that the caller typed our own account began full: who knows of more counts another
-        elif bucket.credits < low and not self.asleep and self._follows():
+        elif bucket.credits < low and not self.asleep and self.follows:
             bucket.set_level(low, now_ns=now_ns)
         return Lesson(drop, residual, self.asleep, exact, snapshot.snap_ns)
 

@@ -82,6 +82,8 @@ def _buckets(state: KeyState, now_ns: int) -> dict[str, BucketStatistics]:
     for learnt in (state.budget.learner.bucket, state.budget.slowdown.pace):
         if learnt is not None:
             found[learnt.name] = _plain(learnt, now_ns)
+    for purse in state.budget.purses.values():
+        found[purse.name] = _plain(purse, now_ns)
     for bucket in state.budget.shared:
         found[f"shared {bucket.name}"] = _plain(bucket, now_ns)
     return found

@@ -19,13 +19,13 @@ from typing import Self
 
 import attrs
 
-from .. import dialects
 from ..core import priors
 from ..core import views as core_views
 from ..core.cost import Cost
 from ..core.counts import Counts
 from ..core.events import Event
-from ..core.quota import Quota, Quotas
+from ..core.leasing import LeasingScheduler
+from ..core.quota import Quotas
 from ..core.retry import RetryPolicy
 from ..core.scheduler import Scheduler
 from ..core.scopes import Scopes, plain
@@ -34,24 +34,19 @@ from ..core.together import check_quotas, groups_of
 from ..core.units import to_s
 from ..dialects.dialect import Dialect
 from ..dialects.generic import GENERIC
-from ..dialects.registry import AUTO
-from ..errors import ConfigurationError
 from .calling import DEFAULT_KEY, Calling
-from .clock import SYSTEM_CLOCK, Clock
-from .closing import Closing
+from .clock import Clock
 from .desk import Desk
 from .dispatcher import Dispatcher
+from .given import QuotaLike as QuotaLike
+from .given import at_least, by_key, calls_at_once, clock_here, dialect_named, of_key, quotas_given
 from .instruments import FanOut, Instrument, as_instrument
+from .keeping import Closing, Keeping, checked, leasing
 from .pacing import Pacing, PacingLike
 from .scoped import Scoped
-from .store import BudgetStore, InProcessStore
+from .store import BudgetStore
 from .unread import Unread
 from .views.statistics import describe
-
-QuotaLike = Quota | str | Iterable[Quota | str]
-
-_MOST_IN_FLIGHT = 2000
-_FILES_KEPT_BACK = 128
 
 
 class Limiter(Calling):
@@ -86,7 +81,8 @@ class Limiter(Calling):
             open-file limit less 128 if that is lower.
         max_queue: calls waiting at once; one more raises ``QueueFull``.
         retry: what ``attempts`` and ``call`` outlive.
-        store: where a budget shared by several processes is kept; None: in this one.
+        store: where a budget shared by several processes is kept, such as a ``RedisStore``;
+            None: in this one. Calls never wait longer than 250 ms for it.
         pacing: starts a second, spread evenly: a number, a ``Pacing``, or an
             ``aiolimiter.AsyncLimiter``. None: no smoothing.
         on_event: a function of one event, or an ``Instrument``.
@@ -116,24 +112,20 @@ class Limiter(Calling):
         clock: Clock | None = None,
         dice: Callable[[], float] | None = None,
     ) -> None:
-        if store is not None and not isinstance(store, InProcessStore):
-            message = (
-                f"this version cannot drive {type(store).__name__}: it keeps budgets in one process only. "
-                "Leave store=None, and split the quotas between processes by hand"
-            )
-            raise ConfigurationError(message)
         self.name = name
-        self._quotas = _quotas(quotas)
+        self._store = checked(store)
+        self._keeping: Keeping | None = None
+        self._quotas = quotas_given(quotas)
         self._shared = Quotas.of(shared)
         self._groups = groups_of(groups or {})
-        check_quotas(self._groups, _by_key(self._quotas))
+        check_quotas(self._groups, by_key(self._quotas))
         self._scopes = Scopes()
-        self._max_in_flight = _in_flight(max_in_flight)
-        self._max_queue = _at_least("max_queue", max_queue, 0)
-        self._dialect = _dialect(dialect)
+        self._max_in_flight = calls_at_once(max_in_flight)
+        self._max_queue = at_least("max_queue", max_queue, 0)
+        self._dialect = dialect_named(dialect)
         self._retry = RetryPolicy() if retry is None else retry
         self._pacing = Pacing.of(pacing)
-        self._clock = _clock_here() if clock is None else clock
+        self._clock = clock_here() if clock is None else clock
         self._dice = random.random if dice is None else dice
         self._instruments = FanOut()
         self._written_told = False
@@ -150,7 +142,8 @@ class Limiter(Calling):
 
     def _new_desk(self) -> Desk:
         """A scheduler that has seen nothing, and what belongs to it."""
-        scheduler = Scheduler(
+        kind = Scheduler if self._store is None else leasing(self._store, self._dice)
+        scheduler = kind(
             quotas=self._quotas,
             shared=self._shared,
             profile=(self._dialect or GENERIC).profile,
@@ -165,6 +158,8 @@ class Limiter(Calling):
             self._counts.clear()
             scheduler.counts = self._counts
         dispatcher = Dispatcher(scheduler, self._clock, name=self.name, instruments=self._instruments)
+        if self._store is not None and isinstance(scheduler, LeasingScheduler):
+            self._keeping = Keeping(self._store, scheduler, dispatcher, self._clock, name=self.name)
         desk = Desk(
             dispatcher=dispatcher,
             clock=self._clock,
@@ -208,6 +203,11 @@ class Limiter(Calling):
     def counts_on_written(self) -> bool:
         """Somebody has said ``reports_written()``, so whoever makes calls should."""
         return self._written_told
+
+    @property
+    def sharing(self) -> Keeping | None:
+        """What asks the store of its budgets; None: they are this process's own."""
+        return self._keeping
 
     @property
     def retry(self) -> RetryPolicy:
@@ -329,11 +329,11 @@ class Limiter(Calling):
         """
         dispatcher = self._desk.dispatcher
         dispatcher.claim()
-        given = None if quotas is None else _quotas(quotas)
+        given = None if quotas is None else quotas_given(quotas)
         over_all = None if shared is None else Quotas.of(shared)
-        check_quotas(self._groups, [key] if key is not None else _by_key(given or {}))
+        check_quotas(self._groups, [key] if key is not None else by_key(given or {}))
         if given is not None:
-            self._quotas = given if key is None else {**_by_key(self._quotas), key: _of_key(given, key)}
+            self._quotas = given if key is None else {**by_key(self._quotas), key: of_key(given, key)}
         if over_all is not None:
             self._shared = over_all
         dispatcher.scheduler.set_quotas(given, key=key, shared=over_all, now_ns=self._clock.monotonic_ns())
@@ -402,6 +402,8 @@ class Limiter(Calling):
             if not limit.expired():
                 raise
             return False
+        if self._keeping is not None:
+            await self._keeping.leave()
         return True
 
     def close(self) -> Closing:
@@ -414,7 +416,7 @@ class Limiter(Calling):
             WrongLoop: calls are under way on another event loop.
         """
         self._desk.dispatcher.close()
-        return Closing()
+        return Closing(self._keeping)
 
     async def __aenter__(self) -> Self:
         self._desk.dispatcher.reopen()
@@ -427,7 +429,7 @@ class Limiter(Calling):
         if error is None:
             await self.drain()
         else:
-            self.close()
+            await self.close()
 
     def _begin_again(self) -> None:
         """In a forked child: at rest, with empty counters, and nothing to do with the parent's loop."""
@@ -445,55 +447,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _quotas(value: QuotaLike | Mapping[str, QuotaLike]) -> Quotas | dict[str, Quotas]:
-    """Quotas as the scheduler takes them: for all keys, or by key."""
-    if isinstance(value, Mapping):
-        return {key: Quotas.of(each) for key, each in value.items()}
-    return Quotas.of(value)
-
-
-def _by_key(quotas: Quotas | dict[str, Quotas]) -> dict[str, Quotas]:
-    return quotas if isinstance(quotas, dict) else {"*": quotas}
-
-
-def _of_key(quotas: Quotas | dict[str, Quotas], key: str) -> Quotas:
-    by_key = _by_key(quotas)
-    return by_key.get(key, by_key.get("*", Quotas()))
-
-
-def _dialect(given: str | Dialect) -> Dialect | None:
-    """The table of a name; None for "auto", which the answers tell."""
-    if isinstance(given, Dialect):
-        return given
-    return None if given == AUTO else dialects.lookup(given)
-
-
-def _in_flight(given: int | None) -> int:
-    """Calls at once: what was given, else what files allow. A socket is a file, and others need some too."""
-    if given is not None:
-        return _at_least("max_in_flight", given, 1)
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return _MOST_IN_FLIGHT
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return _MOST_IN_FLIGHT
-    return max(1, min(_MOST_IN_FLIGHT, soft - _FILES_KEPT_BACK))
-
-
-def _at_least(name: str, value: int, least: int) -> int:
-    if type(value) is not int or value < least:
-        raise ConfigurationError(f"{name} is a whole number of {least} or more, such as 64; got {value!r}")
-    return value
-
-
-def _clock_here() -> Clock:
-    """A virtual loop brings its own time; everywhere else it is the machine's."""
-    try:
-        clock = getattr(asyncio.get_running_loop(), "clock", None)
-    except RuntimeError:
-        clock = None
-    return clock if isinstance(clock, Clock) else SYSTEM_CLOCK

@@ -1,88 +1,79 @@
 """
 Where a budget is kept when more than one process spends it.
 
-Law of this file: the scheduler never waits for a store. A process holds a *lease*
-(an amount it may spend until an instant) and renews it in the background, about
-once a second, whatever its request rate; what a store needs for that is one
-round trip, so that is all the protocol asks for.
+Law of this file: the scheduler never waits for a store. A process holds *leases* (amounts it
+may spend until an instant) and renews them in the background, about once a second, whatever
+its request rate; all that a store needs for that is one round trip, so that is all the
+protocol asks for.
 
-Theory. A renewal says three things at once: what was spent of the last lease, what
-is wanted next, and the newest reading seen. The answer is the next lease. Numbers
-are whole units and whole microseconds, so they survive any store's number type.
-The sum of all live leases never exceeds the bucket; a lease that is not renewed
-comes back by expiry, so a process that died holds nothing for long.
-
-:class:`InProcessStore` is the budget of one process: every wish is granted, because
-nobody else draws on it. It is the default, and costs nothing: no limiter calls it.
+What a renewal says and what a store does with it is written down in ``core.lease`` and
+``core.pool``. :class:`InProcessStore` carries it out in memory, for several limiters of one
+process; without any store a limiter has its budgets for itself, and nothing here runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-import attrs
-
-
-@attrs.frozen(kw_only=True)
-class Renewal:
-    """
-    What a process tells the store.
-
-    Args:
-        budget: name of the budget, the same in all processes that share it; never a key.
-        spent: units by unit drawn from the last lease, not yet reported.
-        wanted: units by unit it would like to hold.
-        remaining: units by unit of the newest reading, less what was spent after it.
-    """
-
-    budget: str
-    spent: Mapping[str, int] = attrs.field(factory=dict)
-    wanted: Mapping[str, int] = attrs.field(factory=dict)
-    remaining: Mapping[str, int] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
-class Lease:
-    """
-    What a process may spend.
-
-    Args:
-        units: units by unit.
-        expires_in_us: microseconds from the request for it, or None: never.
-    """
-
-    units: Mapping[str, int]
-    expires_in_us: int | None = None
+from ..core.lease import Call, Lease
+from ..core.pool import Store
 
 
 @runtime_checkable
 class BudgetStore(Protocol):
-    """A place that several processes can reach."""
+    """
+    A place that several processes can reach.
 
-    async def renew(self, renewal: Renewal) -> Lease:
+    Attributes:
+        on_store_failure: "share": a process that cannot reach it goes on with its part; "stop": it sends nothing.
+        workers: how many processes share a budget, as long as the store has not told.
+    """
+
+    on_store_failure: str
+    workers: int
+
+    async def renew(self, call: Call) -> Sequence[Lease]:
         """
-        Report and lease in one round trip.
+        Report and lease, all budgets in one round trip; one lease for each renewal, in their order.
 
         Raises:
-            StoreUnavailable: it could not be reached; the caller goes on with less.
+            StoreUnavailable: it could not be reached, or answered nonsense; the caller goes on with less.
+            ConfigurationError: it can never be reached this way.
         """
         ...
 
     async def close(self) -> None:
-        """Give everything back and let go of the connection."""
+        """Let go of the connection. What is leased is given back by the limiters, before."""
         ...
 
 
 class InProcessStore:
-    """The budget of this process alone: what is wanted is had."""
+    """
+    A budget for several limiters of this process.
 
-    async def renew(self, renewal: Renewal) -> Lease:
-        """Everything that is wanted, for good."""
-        return Lease(units=dict(renewal.wanted))
+    Args:
+        now_us: microseconds of a clock that does not step; the machine's own by default.
+    """
+
+    on_store_failure = "share"
+    workers = 1
+
+    def __init__(self, *, now_us: Callable[[], int] | None = None) -> None:
+        self._store = Store()
+        self._now_us = now_us or _monotonic_us
+
+    async def renew(self, call: Call) -> Sequence[Lease]:
+        """What is fair, at once."""
+        return self._store.renew(call, now_us=self._now_us())
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """There is no connection."""
 
     def __repr__(self) -> str:
         return "<InProcessStore>"
+
+
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1000

@@ -21,11 +21,7 @@ from ratelimit_client import (
     per_minute,
 )
 from ratelimit_client.adapters.prometheus import Collector, gauge, watch
-from ratelimit_client.adapters.prometheus.watching import collector_of
-from ratelimit_client.errors import StoreUnavailable
-from ratelimit_client.runtime.measured import MeasuredStore
-from ratelimit_client.runtime.store import InProcessStore, Lease, Renewal
-from ratelimit_client.testing import Faults, ManualClock, run_virtual, serve_model
+from ratelimit_client.testing import Faults, run_virtual, serve_model
 from tests.adapters.prometheus.scraping import scraped
 from tests.canary import KEY, shows
 from tests.sizes import SCALE
@@ -375,36 +371,6 @@ def test_a_hook_that_raises_costs_no_call_and_no_count():
     assert scraped(registry)["attempts_total", "default", "200", "gpt-4o"] == 5
 
 
-def test_the_store_of_a_shared_budget():
-    """
-    Round trips, those that failed, and whether the budget is spent without it.
-    """
-    registry = CollectorRegistry()
-
-    async def story() -> None:
-        clock = ManualClock()
-        store = MeasuredStore(Gone(), monotonic_ns=clock.monotonic_ns)
-        for _ in range(2):
-            collector_of(registry).watch_store(store, "mine")
-        await MeasuredStore(InProcessStore(), monotonic_ns=clock.monotonic_ns).renew(Renewal(budget="b"))
-        with pytest.raises(StoreUnavailable):
-            await store.renew(Renewal(budget="b"))
-
-    asyncio.run(story())
-    found = scraped(registry)
-    assert found["shared_budget_errors_total", "mine", "b", "renew"] == 1
-    assert found["shared_budget_fallback", "mine", "b", "renew"] == 1
-    assert found["shared_budget_latency_seconds_count", "mine", "renew"] == 1
-    assert ("shared_budget_latency_seconds_count", "mine", "close") not in found
-
-
-class Gone(InProcessStore):
-    async def renew(self, renewal: Renewal) -> Lease:
-        raise StoreUnavailable("gone")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
 def test_a_forked_child_counts_from_zero():
     """
     What the parent counted is the parent's: nothing is counted twice where pages of both are added up.

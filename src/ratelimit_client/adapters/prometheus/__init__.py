@@ -11,19 +11,9 @@ until it is asked for.
 
 from __future__ import annotations
 
-from ...runtime.measured import MeasuredStore
 from .apps import make_metrics_app
 from .collector import Collector
 from .page import MetricsPage, address_of
-from .watching import gauge, watch, watch_store
+from .watching import gauge, watch
 
-__all__ = [
-    "Collector",
-    "MeasuredStore",
-    "MetricsPage",
-    "address_of",
-    "gauge",
-    "make_metrics_app",
-    "watch",
-    "watch_store",
-]
+__all__ = ["Collector", "MetricsPage", "address_of", "gauge", "make_metrics_app", "watch"]

@@ -22,14 +22,14 @@ from prometheus_client.core import InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from ... import __version__
-from ...core.counts import HELD_NS, PPM, Amounts, Counts, Names, as_label
+from ...core.counts import PPM, Amounts, Counts, Names, as_label
 from ...core.scopes import plain
 from ...core.units import NS
 from ...runtime.limiter import Limiter
-from ...runtime.measured import MeasuredStore
 from .exemplars import Marks, counted, of_request
 from .families import FAMILIES, PREFIX
 from .gauges import Gauges
+from .leases import LEASE, shared_families
 from .meter import Kept
 from .sums import Spread, Sums
 
@@ -75,7 +75,6 @@ class Collector:
         self._limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
         self._counts: dict[str, Kept[Counts]] = {}
         self._tallies: dict[str, Kept[Counted]] = {}
-        self._stores: dict[str, list[MeasuredStore]] = {}
         self._others: dict[str, dict[tuple[str, ...], _Told]] = {}
         self._complained: set[tuple[str, ...]] = set()
         if registry is not None:
@@ -100,12 +99,6 @@ class Collector:
                 kept = self._tallies[limiter.name] = Kept(type(tally))
             kept.add(what, tally)
 
-    def watch_store(self, store: MeasuredStore, client: str) -> None:
-        """Show how the round trips to a store of budgets go."""
-        stores = self._stores.setdefault(client, [])
-        if store not in stores:
-            stores.append(store)
-
     def gauge(self, name: str, labels: Mapping[str, str], read: _Told) -> None:
         """Show what *read* says at each scrape; the same name and labels again replace it."""
         about = FAMILIES[name]
@@ -126,10 +119,11 @@ class Collector:
         yield from self._counters()
         yield from self._gauges()
         yield from self._histograms()
+        yield from shared_families(self._limiters)
 
     def _counters(self) -> Iterator[Metric]:
         requests, retries, tokens = Sums("requests"), Sums("retries"), Sums("tokens")
-        attempts, refused, errors = Sums("attempts"), Sums("rate_limited"), Sums("shared_budget_errors")
+        attempts, refused = Sums("attempts"), Sums("rate_limited")
         for client, all_counts in self._counts.items():
             for counts in all_counts.all():
                 self._add_attempts(attempts, client, counts)
@@ -140,10 +134,7 @@ class Collector:
                 retries.add(client, self._capped(tally.retries))
                 tokens.add(client, self._capped(tally.tokens))
                 refused.add(client, self._capped({(key, "quota"): n for key, n in list(tally.exhausted.items())}))
-        for client, stores in self._stores.items():
-            for store in stores:
-                errors.add(client, self._capped(store.errors))
-        for sums in (requests, attempts, retries, refused, tokens, errors):
+        for sums in (requests, attempts, retries, refused, tokens):
             yield from sums.family()
 
     def _add_attempts(self, attempts: Sums, client: str, counts: Counts) -> None:
@@ -175,11 +166,8 @@ class Collector:
                     gauges.add_band(whose, priority, band)
                 if models.shows(key):  # levels of different models are no sum
                     for bucket in statistics.buckets.values():
-                        gauges.add_bucket(whose, bucket)
-        for client, stores in self._stores.items():
-            for store in stores:
-                for budget, down in list(store.fallback.items()):
-                    gauges.most("shared_budget_fallback", (client, models.of(budget), "renew"), float(down))
+                        if bucket.source != LEASE:  # it is filled from the others
+                            gauges.add_bucket(whose, bucket)
         self._read_others(gauges)
         yield from gauges.families()
 
@@ -196,7 +184,7 @@ class Collector:
     def _histograms(self) -> Iterator[Metric]:
         queue, held = Spread("queue_wait_seconds"), Spread("attempt_duration_seconds")
         estimates, requests = Spread("token_estimate_ratio"), Spread(_REQUESTS)
-        first, latency = Spread("time_to_first_token_seconds"), Spread("shared_budget_latency_seconds")
+        first = Spread("time_to_first_token_seconds")
         for client, all_counts in self._counts.items():
             counts = _sum(all_counts.all(), Counts())
             waits = counts.waits.counts
@@ -209,13 +197,7 @@ class Collector:
             whole = _sum(each, type(each[0])())
             requests.add((client,), whole.seconds, whole.total_s, _examples(each))
             first.add((client,), whole.first.counts, whole.first.total / NS)
-        for client, stores in self._stores.items():
-            for op in ("renew", "close"):
-                took = Amounts(HELD_NS)
-                for store in stores:
-                    took.merge(store.latency[op])
-                latency.add((client, op), took.counts, took.total / NS)
-        for spread in (queue, held, requests, first, estimates, latency):
+        for spread in (queue, held, requests, first, estimates):
             yield from spread.family()
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from ...core.counts import HELD_NS, MODELS_MAX, PPM, QUEUE_NS, RATIO_PPM
 from ...core.units import to_s
+from ...runtime.keeping import LATENCY_S
 
 PREFIX: Final = "ratelimit_client_"
 
@@ -127,14 +128,9 @@ _LIST = (
         tuple(ppm / PPM for ppm in RATIO_PPM),
         "Tokens charged over tokens estimated, where answers show what was charged.",
     ),
-    _counter("shared_budget_errors", "op", "Round trips to the store of a shared budget that failed."),
-    _histogram("shared_budget_latency_seconds", _SECONDS, "Time of a round trip to the store.", "op"),
-    _gauge(
-        "shared_budget_fallback",
-        (*_WHOLE, "op"),
-        "1 while the store cannot be reached and the budget is spent at the last rate.",
-        "livemax",
-    ),
+    Family("shared_budget_errors", "counter", ("client", "op"), "Questions that the store of a budget did not answer."),
+    _histogram("shared_budget_latency_seconds", LATENCY_S, "Time of a round trip to the store.", "op"),
+    _gauge("shared_budget_fallback", ("client", "op"), "Limiters that go on without their store.", "livesum"),
     _gauge("bulk_rows", ("job", "state"), "Rows of a bulk job by what has become of them.", "livesum"),
     _gauge("bulk_last_progress_timestamp_seconds", ("job",), "When a bulk job last finished a row.", "livemax"),
 )

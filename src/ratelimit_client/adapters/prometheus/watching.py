@@ -14,7 +14,6 @@ from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from ...runtime.measured import MeasuredStore
 from .collector import Collector
 from .processes import are_several, exporter
 
@@ -34,11 +33,6 @@ def watch(what: Any, registry: CollectorRegistry | None = None) -> None:
         exporter().watch(what)
     else:
         collector_of(registry).watch(what)
-
-
-def watch_store(store: MeasuredStore, client: str, registry: CollectorRegistry | None = None) -> None:
-    """Show how the round trips of *client* to a store of budgets go."""
-    collector_of(registry).watch_store(store, client)
 
 
 def gauge(

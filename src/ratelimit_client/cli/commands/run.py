@@ -16,7 +16,7 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -31,21 +31,26 @@ from ...bulk.state import State, load, save
 from ...bulk.stops import Stop, Why
 from ...bulk.summary import Summary, summarise, write_facts
 from ...bulk.walk import Walk
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, StoreUnavailable
 from ..args import Request
 from ..counter import counter_of
 from ..metrics import page
-from ..options import pair_shown
+from ..options import pair_shown, url_shown
 from ..progress import display_for, keep_showing
-from ..target import base_url, job_of, new_client, with_shard
+from ..target import base_url, job_of, new_client, store_of, with_shard
 from ..view import Watch
 from ..voice import PROGRAM, Voice, logging_to
+
+if TYPE_CHECKING:
+    from ...adapters.redis import RedisStore
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # New objects, of those that may be in cycles, after which they are looked for: all that hundreds of rows bring.
 _YOUNG = 10_000
 # Must not be in the command that resumes: it would throw away what is there.
 _ONCE = "--overwrite"
+# What may hold a key or a password, and how it is shown.
+_MASKED: Final[Mapping[str, Callable[[str], str]]] = {"--query": pair_shown, "--store": url_shown}
 
 # How a command finds its files and its rows: options, input, lines of it -> output, walk, what to say at the start.
 Plan = Callable[[Mapping[str, Any], Source, int | None, Voice], tuple[Output, Walk, str | None]]
@@ -75,7 +80,8 @@ def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
     source = Source.open(input_)
     try:
-        client = new_client(options)
+        store = store_of(options)
+        client = new_client(options, store)
         client.counter = counter_of(options, voice)
         rows = source.count() if options["shard"] is None else None
         output, walk, words = plan(options, source, rows, voice)
@@ -84,7 +90,7 @@ def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
         if words:
             voice.say(words)
         with _collected_seldom():
-            summary = asyncio.run(_run(job, client, resume_command(request), voice, options))
+            summary = asyncio.run(_run_shared(job, client, resume_command(request), voice, options, store))
     finally:
         source.close()
     if options["state"]:
@@ -132,17 +138,18 @@ def open_run(
 
 
 def resume_command(request: Request) -> list[str]:
-    """What to type to go on; values of --query may be keys and are masked."""
+    """What to type to go on; values of --query and --store may hold keys and are masked."""
     words = [PROGRAM]
-    hide = False
+    hide: Callable[[str], str] | None = None
     for word in request.argv:
         if word == _ONCE:
             continue
-        if word.startswith("--query="):
-            words.append("--query=" + pair_shown(word.removeprefix("--query=")))
+        flag, sign, value = word.partition("=")
+        if sign and flag in _MASKED:
+            words.append(f"{flag}={_MASKED[flag](value)}")
         else:
-            words.append(pair_shown(word) if hide else word)
-        hide = word == "--query"
+            words.append(hide(word) if hide else word)
+        hide = _MASKED.get(word)
     return words
 
 
@@ -194,6 +201,23 @@ def _job(
 
 
 # -- the run --------------------------------------------------------------------------
+
+
+async def _run_shared(
+    job: Job, client: Client, command: Sequence[str], voice: Voice, options: Mapping[str, Any], store: RedisStore | None
+) -> Summary:
+    """The run, and around it the store, if it shares its limits through one."""
+    if store is None:
+        return await _run(job, client, command, voice, options)
+    try:
+        try:
+            await store.check()
+        except StoreUnavailable as error:  # what only a person can mend goes on up
+            voice.say(f"{error}; this run goes on with its part of the limits until it is there", level="warning")
+        return await _run(job, client, command, voice, options)
+    finally:
+        await client.limiter.close()
+        await store.close()
 
 
 async def _run(
