@@ -15,14 +15,17 @@ from typing import Any
 from .. import __version__
 from ..adapters.aiohttp.client import Client
 from ..adapters.aiohttp.url import OPENAI
+from ..bulk.engines.recipe import Recipe
 from ..bulk.forecast import REST
 from ..bulk.manifest import Manifest, masked
+from ..bulk.sharded import number_of
 from ..bulk.shards import check_division
 from ..bulk.source import Source
 from ..bulk.state import load
 from ..core.quota import Quotas
 from ..core.retry import RetryPolicy
 from ..errors import ConfigurationError
+from .counter import TIKTOKEN
 from .options import quotas_by_model
 
 
@@ -39,11 +42,46 @@ def with_shard(options: Mapping[str, Any]) -> Mapping[str, Any]:
         ConfigurationError: the output was begun whole, or in another number of shards.
     """
     out, shard = options["out_path"], options["shard"]
+    if options["engine"] == "ray":
+        _check_cluster(options)
+        return options
     if out == "-":
         return options
     if shard is not None or not options["overwrite"]:
         check_division(out, shard)
     return options if shard is None else {**options, "out_path": shard.path(out)}
+
+
+def _check_cluster(options: Mapping[str, Any]) -> None:
+    """What can be refused before a cluster is looked for."""
+    if options["shard"] is not None:
+        raise ConfigurationError("--shard is for a job scheduler: with --engine ray leave it out, Ray divides the rows")
+    if options["input"] == "-":
+        raise ConfigurationError("--engine ray reads files: save what comes through the pipe first")
+    if options["out_path"] != "-":
+        if "://" in options["out_path"]:
+            raise ConfigurationError(
+                f"{options['out_path']} is no file of this machine: answers are appended and synced one by one, which "
+                "an object store cannot do; give a path, and copy the shards when the job is done"
+            )
+        number_of(options["out_path"], 1)
+
+
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
+    """How the workers of a cluster make their clients."""
+    return Recipe(
+        base_url=base_url(options["base_url"]),
+        quotas=quotas_by_model(options["limit"] or ()),
+        dialect=options["dialect"],
+        max_in_flight=options["max_in_flight"],
+        max_attempts=options["max_attempts"],
+        query=dict(options["query"] or ()),
+        allow_insecure=options["allow_insecure"],
+        priority=options["priority"],
+        deadline_s=options["deadline"],
+        counts_tokens=options["counter"] == TIKTOKEN,
+        store=options["store"],
+    )
 
 
 def known_limits(options: Mapping[str, Any]) -> dict[str, Quotas]:
@@ -89,7 +127,7 @@ def _new_client(options: Mapping[str, Any]) -> Client:
 def job_of(options: Mapping[str, Any], source: Source) -> Manifest:
     """What makes this job the one it is."""
     return Manifest(
-        input=source.path if source.path == "-" else os.path.abspath(source.path),
+        input=source.path if source.path == "-" or "://" in source.path else os.path.abspath(source.path),
         base_url=base_url(options["base_url"]),
         query=masked(dict(options["query"] or ())),
         library=__version__,

@@ -8,8 +8,9 @@ client's business.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -17,9 +18,14 @@ from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.payload import JSON, Content
 from ...adapters.aiohttp.reply import Reply
 from ...core.quota import Quotas
-from ...core.statistics import LimiterStatistics
+from ...core.statistics import Explanation, LimiterStatistics
 from ...runtime.calling import DEFAULT_KEY
 from ..row import Row, counted
+
+# Models that are asked what they wait for; of more than a few, some say enough.
+_ASKED: Final = 16
+# What is asked is when the next call goes, so no call may be ahead of it: a better priority than any that there is.
+_FIRST: Final = -3
 
 
 @attrs.define(eq=False)
@@ -36,6 +42,7 @@ class LocalEngine:
     priority: int = 0
     deadline_s: float | None = None
     priors: dict[str, Quotas] = attrs.field(factory=dict)
+    workers: ClassVar[int] = 1
 
     def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
         """
@@ -88,6 +95,30 @@ class LocalEngine:
         """What waits comes back with ``Closed``, unsent; what is out may finish."""
         self.client.limiter.close()
 
+    def retries(self) -> Counter[str]:
+        """Attempts that were made again, by what made them necessary."""
+        found: Counter[str] = Counter()
+        for (_, why), count in self.client.tally.retries.items():
+            found[why] += count
+        return found
+
+    def waits(self, tokens: int | None = None) -> dict[str, Explanation]:
+        """What the next calls of the models that wait are waiting for; *tokens* is what one costs."""
+        limiter = self.client.limiter
+        queued = [name for name, key in limiter.statistics().keys.items() if key.queued][:_ASKED]
+        return {name: limiter.explain(name, tokens=tokens, priority=_FIRST) for name in queued}
+
     def statistics(self) -> LimiterStatistics:
         """What the limiter knows."""
         return self.client.limiter.statistics()
+
+    async def open(self) -> None:
+        """It is ready as it was made."""
+
+    async def close(self) -> None:
+        """Let go of the connections; what is under way is broken off."""
+        await self.client.close()
+
+    def facts(self) -> dict[str, int]:
+        """What the summary tells of it beside what it tells of every run: nothing."""
+        return {}

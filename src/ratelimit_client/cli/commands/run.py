@@ -20,9 +20,11 @@ from typing import Any
 
 import attrs
 
-from ...adapters.aiohttp.client import Client
 from ...bulk.disk import DISK, Disk
+from ...bulk.engines import Engine
+from ...bulk.engines.crew import Crew
 from ...bulk.engines.local import LocalEngine
+from ...bulk.engines.recipe import engine_of
 from ...bulk.job import Bounds, Job
 from ...bulk.output import Output, open_output, to_stdout
 from ...bulk.shards import ShardWalk
@@ -31,19 +33,20 @@ from ...bulk.state import State, load, save
 from ...bulk.stops import Stop, Why
 from ...bulk.summary import Summary, summarise, write_facts
 from ...bulk.walk import Walk
-from ...errors import ConfigurationError
 from ..args import Request
+from ..cluster import with_cluster
 from ..counter import counter_of
 from ..metrics import page
-from ..options import pair_shown
+from ..options import pair_shown, url_shown
 from ..progress import display_for, keep_showing
-from ..target import base_url, job_of, new_client, with_shard
+from ..target import base_url, job_of, new_client, recipe_of, with_shard
 from ..view import Watch
 from ..voice import PROGRAM, Voice, logging_to
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # New objects, of those that may be in cycles, after which they are looked for: all that hundreds of rows bring.
 _YOUNG = 10_000
+_MASKED: Mapping[str, Callable[[str], str]] = {"--query": pair_shown, "--store": url_shown}
 # Must not be in the command that resumes: it would throw away what is there.
 _ONCE = "--overwrite"
 
@@ -63,9 +66,6 @@ def main(request: Request, voice: Voice) -> int:
 
 def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     """Open what *plan* says, run the job, say how it went."""
-    options = request.options
-    if options["engine"] == "ray":
-        raise ConfigurationError("--engine ray is not available yet: leave it out, and this process makes the calls")
     with logging_to(voice):
         return _carry_out(request, voice, input_, plan)
 
@@ -73,24 +73,37 @@ def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
 def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
-    source = Source.open(input_)
-    try:
-        client = new_client(options)
-        client.counter = counter_of(options, voice)
+    set_up = with_cluster if options["engine"] == "ray" else _here
+    with set_up(options, input_, voice) as (options, source, engine):
         rows = source.count() if options["shard"] is None else None
         output, walk, words = plan(options, source, rows, voice)
-        job = _job(options, source, output, client, walk, rows)
+        job = _job(options, source, output, engine, walk, rows)
         job.engine.priors = learnt.of(base_url(options["base_url"]))
         if words:
             voice.say(words)
         with _collected_seldom():
-            summary = asyncio.run(_run(job, client, resume_command(request), voice, options))
-    finally:
-        source.close()
+            summary = asyncio.run(_run(job, resume_command(request), voice, options))
     if options["state"]:
         _save_state(options, learnt, job, voice)
     _say_summary(summary, options, voice)
     return summary.exit_code
+
+
+@contextlib.contextmanager
+def _here(options: Mapping[str, Any], input_: str, voice: Voice) -> Iterator[tuple[Mapping[str, Any], Source, Engine]]:
+    """The input, and an engine of this process."""
+    source = Source.open(input_)
+    try:
+        client = new_client(options)
+        client.counter = counter_of(options, voice)
+        if options["store"]:
+            engine = engine_of(recipe_of(options), None)
+            engine.client.counter = client.counter
+        else:
+            engine = LocalEngine(client, priority=options["priority"], deadline_s=options["deadline"])
+        yield options, source, engine
+    finally:
+        source.close()
 
 
 @contextlib.contextmanager
@@ -132,17 +145,18 @@ def open_run(
 
 
 def resume_command(request: Request) -> list[str]:
-    """What to type to go on; values of --query may be keys and are masked."""
+    """What to type to go on; values of --query may be keys, the URL of --store may hold a password: they are masked."""
     words = [PROGRAM]
-    hide = False
+    before = ""
     for word in request.argv:
-        if word == _ONCE:
-            continue
-        if word.startswith("--query="):
-            words.append("--query=" + pair_shown(word.removeprefix("--query=")))
-        else:
-            words.append(pair_shown(word) if hide else word)
-        hide = word == "--query"
+        flag, sign, value = word.partition("=")
+        if before in _MASKED:
+            words.append(_MASKED[before](word))
+        elif sign and flag in _MASKED:
+            words.append(f"{flag}={_MASKED[flag](value)}")
+        elif word != _ONCE:
+            words.append(word)
+        before = word
     return words
 
 
@@ -155,14 +169,12 @@ def open_files(
     """OUT and what belongs to it, mended; lines that cannot be read are told."""
     if options["out_path"] == "-":
         return to_stdout()
-    output = open_output(
-        options["out_path"],
-        source,
-        job_of(options, source),
-        overwrite=options["overwrite"],
-        rerun_edited=rerun_edited,
-        disk=disk,
-    )
+    out, job = options["out_path"], job_of(options, source)
+    how: dict[str, Any] = {"overwrite": options["overwrite"], "rerun_edited": rerun_edited, "disk": disk}
+    if options["engine"] == "ray":
+        output: Output = open_sharded(out, number_of(out, options["ray_workers"]), source, job, **how)
+    else:
+        output = open_output(out, source, job, **how)
     for path, number in output.ledger.bad:
         voice.say(f"{path}: line {number} cannot be read and is ignored; its row runs again", level="warning")
     more = output.ledger.bad_count - len(output.ledger.bad)
@@ -172,7 +184,7 @@ def open_files(
 
 
 def _job(
-    options: Mapping[str, Any], source: Source, output: Output, client: Client, walk: Walk, rows: int | None
+    options: Mapping[str, Any], source: Source, output: Output, engine: Engine, walk: Walk, rows: int | None
 ) -> Job:
     bounds = Bounds(
         grace_s=options["grace"],
@@ -180,10 +192,10 @@ def _job(
         max_rows=options["max_rows"],
         max_outage_s=options["max_outage"],
     )
-    return Job(
+    job = Job(
         source,
         output,
-        LocalEngine(client, priority=options["priority"], deadline_s=options["deadline"]),
+        engine,
         walk,
         bounds=bounds,
         monotonic_ns=time.monotonic_ns,
@@ -191,20 +203,22 @@ def _job(
         rows_expected=rows,
         is_retry=not walk.skips_failed,
     )
+    if isinstance(engine, Crew):
+        engine.on_stop = job.end
+    return job
 
 
 # -- the run --------------------------------------------------------------------------
 
 
-async def _run(
-    job: Job, client: Client, command: Sequence[str], voice: Voice, options: Mapping[str, Any]
-) -> Summary:
+async def _run(job: Job, command: Sequence[str], voice: Voice, options: Mapping[str, Any]) -> Summary:
     display = display_for(options["progress"], voice, os.environ, out=options["out_path"])
     watch = Watch(job)
     showing = asyncio.create_task(keep_showing(display, watch.look), name="progress")
     try:
         with _signals(job, command, voice):
-            async with page(options["metrics"], job, client, os.path.basename(options["out_path"]), voice):
+            async with page(options["metrics"], job, os.path.basename(options["out_path"]), voice):
+                await job.engine.open()
                 await job.run()
     finally:
         showing.cancel()
@@ -213,7 +227,7 @@ async def _run(
         display.close(watch.look())
         job.close_output()
         summary = summarise(job, command)
-        await client.close()
+        await job.engine.close()
     return summary
 
 
