@@ -1,0 +1,107 @@
+"""
+A job on a cluster: nothing is lost and nothing is twice, whoever is killed.
+
+Starting a cluster takes longer than all tests of a module elsewhere, so there is one,
+and none at all at the size of `make test`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from tests import canary
+from tests.jobs import lines, names, row, rows, serving, wait_for, write
+from tests.ray.clusters import Cluster, cluster
+from tests.sizes import SIZE
+
+ROWS = 1200
+
+
+def answered(folder: Path, of: int) -> list[str]:
+    return [name for number in range(1, of + 1) for name in names(folder / f"out.{number}-of-{of}")]
+
+
+def killed_again_and_again(ray: Cluster, folder: Path) -> None:
+    """
+    Two workers, then the run itself; the same command goes on, and each row has one answer.
+    """
+    write(folder / "in", *rows(ROWS), "no row", row("unknown", model="nobody-knows-it"))
+    job = ("in", "-o", "out", "--ray-workers", "3", "--summary-file", "summary.json")
+    with serving(models=["gpt-4o-mini"], latency=0.3) as server:
+        first = ray.start(*job, folder=folder)
+        wait_for(folder / "out.1-of-3", 60, within_s=120)
+        ray.kill_a_worker()
+        wait_for(folder / "out.1-of-3", 150, within_s=120)
+        ray.kill_a_worker()
+        wait_for(folder / "out.1-of-3", 220, within_s=120)
+        first.kill()
+        first.communicate()
+        before = len(answered(folder, 3))
+
+        last = ray.start(*job, folder=folder)
+        out, err = last.communicate(timeout=240)
+
+    assert last.returncode == 1, err.decode()
+    assert sorted(answered(folder, 3)) == sorted(f"row-{number}" for number in range(ROWS))
+    errors = [line for number in (1, 2, 3) for line in lines(folder / f"out.{number}-of-3.errors.jsonl")]
+    assert sorted(line["error"]["code"] for line in errors) == ["invalid_line", "model_not_found"]
+    assert out == b""
+    assert f"{before} of {ROWS + 2} already done".encode() in err or b"already done" in err
+    facts = json.loads((folder / "summary.json").read_text())
+    assert (facts["rows"], facts["ok"] + facts["skipped"], facts["workers"]) == (ROWS + 2, ROWS, 3)
+    # What was under way when its worker was killed is paid for twice, and nothing else is.
+    assert server.tally.calls <= ROWS + 700
+
+
+def reads_what_ray_reads(ray: Cluster, folder: Path) -> None:
+    """
+    A folder of files, one of them compressed, one without a last newline; the shards are as many as the workers.
+    """
+    (folder / "in").mkdir()
+    write(folder / "in" / "a.jsonl", *rows(20))
+    (folder / "in" / "b.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(row("second")).encode())
+    with gzip.open(folder / "in" / "c.jsonl.gz", "wb") as file:
+        file.write(json.dumps(row("third")).encode() + b"\r\n" + json.dumps(row("row-3")).encode() + b"\n")
+    with serving() as server:
+        done = ray.start("in", "-o", "out", folder=folder)
+        _, err = done.communicate(timeout=240)
+        again = ray.start("in", "-o", "out", folder=folder)
+        again.communicate(timeout=240)
+
+    assert (done.returncode, again.returncode) == (1, 1), err.decode()
+    assert server.tally.calls == 22
+    assert sorted(answered(folder, 2)) == sorted([*(f"row-{number}" for number in range(20)), "second", "third"])
+    (error,) = [line for number in (1, 2) for line in lines(folder / f"out.{number}-of-2.errors.jsonl")]
+    assert (error["error"]["code"], error["error"]["line"], error["error"]["first_line"]) == (
+        "duplicate_custom_id",
+        23,
+        4,
+    )
+
+
+def stays_within_the_limit(ray: Cluster, folder: Path) -> None:
+    """
+    A limit that was typed is divided: two workers together are refused no more than one would be.
+    """
+    write(folder / "in", *rows(240))
+    with serving("600 requests/min", latency=0.1) as server:
+        done = ray.start("in", "-o", "out", "--limit", "600 requests/min", folder=folder)
+        _, err = done.communicate(timeout=240)
+    assert done.returncode == 0, err.decode()
+    assert (server.tally.calls, server.tally.refusals) == (240, 0)
+
+
+if SIZE != "test":
+
+    def test_jobs_on_a_cluster(tmp_path: Path) -> None:
+        """
+        The scenes above, one after the other; nothing that Ray wrote down holds the key.
+        """
+        with cluster() as ray:
+            for scene in (killed_again_and_again, reads_what_ray_reads, stays_within_the_limit):
+                folder = tmp_path / scene.__name__
+                folder.mkdir()
+                scene(ray, folder)
+            assert not any(canary.KEY.encode() in text for text in ray.written())
