@@ -46,6 +46,9 @@ class RaySource(Source):
     def size(self) -> int | None:
         return super().size() if self.regular else self.found.size
 
+    def count(self) -> int | None:
+        return super().count() if self.regular else None
+
     def is_file(self, other: os.stat_result) -> bool:
         return self.regular and super().is_file(other)
 

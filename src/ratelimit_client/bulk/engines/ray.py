@@ -19,7 +19,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import attrs
 
@@ -148,7 +148,7 @@ def connected(address: str | None, environment: Mapping[str, str] | None = None)
     except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise _unreachable(asked, str(error)) from None
     try:
-        with contextlib.redirect_stdout(_Aside(sys.stdout)):
+        with contextlib.redirect_stdout(aside(sys.stdout)):
             yield _cluster(ray)
     finally:
         ray.shutdown()
@@ -176,6 +176,11 @@ class _Aside(io.TextIOBase):
 
     def isatty(self) -> bool:
         return bool(self._stdout.isatty())
+
+
+def aside(stdout: TextIO) -> TextIO:
+    """What stands for *stdout* while a cluster is connected."""
+    return cast(TextIO, _Aside(stdout))
 
 
 def check_address(address: str | None) -> None:
