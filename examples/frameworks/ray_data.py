@@ -28,8 +28,8 @@ def ask(row: dict) -> dict:
 
 def main() -> None:
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 4
-    questions = ray.data.range(calls, override_num_blocks=2)
-    answered = questions.map_batches(Answers, fn_constructor_args=(make, ask), concurrency=2, num_cpus=0.1, batch_size=32)
+    how = {"fn_constructor_args": (make, ask), "concurrency": 2, "num_cpus": 0.1, "batch_size": 32}
+    answered = ray.data.range(calls, override_num_blocks=2).map_batches(Answers, **how)
     print(f"{sum(row['error'] is None for row in answered.take_all())} answers")
 
 

@@ -22,6 +22,9 @@ from tests.bulk.workers import Direct, crew_of
 from tests.jobs import row as row_of
 from tests.jobs import serving
 
+PATIENCE_S = 20.0
+"""After which a row is waited for that nobody has."""
+
 Scene = Callable[[Crew, list[Direct]], Awaitable[None]]
 
 
@@ -39,8 +42,9 @@ def play(
         recipe = Recipe(**{"base_url": os.environ["OPENAI_BASE_URL"]} | more.pop("recipe", {}))
         crew, hands = crew_of(recipe, count, **more)
         try:
-            await crew.open()
-            await scene(crew, hands)
+            async with asyncio.timeout(PATIENCE_S):
+                await crew.open()
+                await scene(crew, hands)
         finally:
             await crew.close()
 
@@ -140,10 +144,9 @@ def test_news_that_were_lost_are_told_again() -> None:
     async def scene(crew: Crew, hands: list[Direct]) -> None:
         calls = [asyncio.create_task(crew.call(row)) for row in rows(20)]
         await told(lambda: crew.in_flight() > 0)
-        hands[0].is_away = True
-        await asyncio.sleep(0.3)
-        hands[0].is_away = False
+        hands[0].drops = 2
         assert answers(await asyncio.gather(*calls)) == 20
+        assert hands[0].drops == 0
         assert (crew.lost, crew.again) == (0, 0)
 
     assert play(scene, 1, server={"latency": 0.1}).tally.calls == 20

@@ -23,14 +23,14 @@ class Direct:
     """
     A hand on a worker.
 
-    Args:
-        before: awaited before each call; may raise.
+    ``is_away``: nothing comes through; ``drops``: so many answers with news in them do not arrive.
     """
 
     def __init__(self) -> None:
         self.worker = Worker(look_s=0.0)
         self.is_lost = asyncio.Event()
         self.is_away = False
+        self.drops = 0
         self.taken: list[int] = []
         self.recipes: list[Recipe] = []
         self.after_collect: Callable[[], Awaitable[None]] | None = None
@@ -49,6 +49,9 @@ class Direct:
 
     async def collect(self, after: int) -> News:
         news = await self._ask(self.worker.collect(after))
+        if self.drops and news.ended:
+            self.drops -= 1
+            raise Away
         if self.after_collect is not None:
             await self.after_collect()
         return news
