@@ -26,6 +26,7 @@ from ..row import Row, counted
 _ASKED: Final = 16
 # What is asked is when the next call goes, so no call may be ahead of it: a better priority than any that there is.
 _FIRST: Final = -3
+_GIVE_BACK_S: Final = 2.0
 
 
 @attrs.define(eq=False)
@@ -36,12 +37,14 @@ class LocalEngine:
         priority: of all rows.
         deadline_s: seconds for each row from when it is begun, or None.
         priors: limits of models as an earlier run saw them; each is told once, before the model's first row.
+        shares: its budget is in a store, and it is the only one to use its limiter.
     """
 
     client: Client
     priority: int = 0
     deadline_s: float | None = None
     priors: dict[str, Quotas] = attrs.field(factory=dict)
+    shares: bool = False
     workers: ClassVar[int] = 1
 
     def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
@@ -116,8 +119,10 @@ class LocalEngine:
         """It is ready as it was made."""
 
     async def close(self) -> None:
-        """Let go of the connections; what is under way is broken off."""
+        """Let go of the connections; what is under way is broken off, and what is left of a lease is given back."""
         await self.client.close()
+        if self.shares:
+            await self.client.limiter.drain(_GIVE_BACK_S)
 
     def facts(self) -> dict[str, int]:
         """What the summary tells of it beside what it tells of every run: nothing."""

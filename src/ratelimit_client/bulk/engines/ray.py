@@ -11,6 +11,7 @@ wanted. An actor takes no processor while it runs: it waits for a network.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import logging
@@ -34,6 +35,7 @@ _STEERING: Final = re.compile(r"\x1b\[[0-9;]*m")
 # We say of a lost worker what became of its rows, and that is enough.
 _OF_A_LOSS: Final = "A worker died or was killed"
 _CONNECT_S: Final = 5.0
+_LEAVE_S: Final = 5.0
 # Several even on one machine: a process that makes thousands of calls a second has no second processor.
 _LEAST: Final = 2
 _CLIENT: Final = "ray://"
@@ -85,8 +87,14 @@ class RayHand:
         await self._ask("refuse_queued")
 
     async def close(self) -> None:
-        """The actor ends, and is not started again."""
-        self.ray.kill(self.actor, no_restart=True)
+        """The actor gives back what it holds and ends, and is not started again."""
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await self._ask("close")
+        except (Lost, Away, TimeoutError):
+            pass
+        finally:
+            self.ray.kill(self.actor, no_restart=True)
 
     async def _ask(self, name: str, *arguments: Any) -> Any:
         errors = self.ray.exceptions

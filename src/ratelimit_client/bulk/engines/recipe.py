@@ -28,6 +28,8 @@ from ...runtime.limiter import Limiter
 from .local import LocalEngine
 
 _NAME = "bulk"
+# That of a RedisStore that nobody named: a program and a service on one store share without more ado.
+_BUDGET = "default"
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +61,7 @@ class Recipe:
     deadline_s: float | None = None
     counts_tokens: bool = False
     store: str | None = attrs.field(default=None, repr=False)
-    budget: str = _NAME
+    budget: str = _BUDGET
     priors: Mapping[str, Quotas] = attrs.field(factory=dict)
 
 
@@ -82,7 +84,8 @@ def engine_of(recipe: Recipe, key: str | None) -> LocalEngine:
     )
     del key
     client.counter = _counter() if recipe.counts_tokens else None
-    return LocalEngine(client, recipe.priority, recipe.deadline_s, dict(recipe.priors))
+    shares = recipe.store is not None
+    return LocalEngine(client, recipe.priority, recipe.deadline_s, dict(recipe.priors), shares)
 
 
 def _limits(recipe: Recipe) -> dict[str, Any]:
