@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from ratelimit_client.bulk.retry import RetryWalk
+from ratelimit_client.bulk.row import mark_of
+from ratelimit_client.bulk.source import Source
 from ratelimit_client.cli import main
-from ratelimit_client.cli.args import Request
+from ratelimit_client.cli.args import Request, read_arguments
+from ratelimit_client.cli.commands.retry import open_retry
 from ratelimit_client.cli.commands.run import resume_command
+from ratelimit_client.cli.voice import Voice
 from tests import canary
-from tests.jobs import rows, run, serving, write
+from tests.jobs import row, rows, run, serving, write
 
 
 @pytest.mark.parametrize(
@@ -77,3 +82,27 @@ def test_the_password_of_a_store_is_shown_nowhere() -> None:
         assert canary.KEY not in " ".join(shown)
         assert "redis://***@host" in " ".join(shown)
         assert main(["run", "--show-config", *words]) == 0
+
+
+def test_failed_rows_of_all_shards_are_chosen_again(tmp_path: Path) -> None:
+    """
+    Those of each shard, and the errors file of each is put aside.
+    """
+    write(tmp_path / "in", *rows(5), *(row(f"bad-{number}", model="nobody-knows-it") for number in range(6)))
+    words = ["-o", str(tmp_path / "out"), "--engine", "ray"]
+    with serving(models=["gpt-4o-mini"]):
+        for shard in ("1/2", "2/2"):
+            assert run(tmp_path / "in", "-o", tmp_path / "out", "--shard", shard) == 1
+        options = {**read_arguments(["retry", *words]).options, "overwrite": False, "ray_workers": 7}
+        source = Source.open(str(tmp_path / "in"))
+        output, walk, says = open_retry(options, source, None, Voice())
+        output.close()
+        source.close()
+
+    assert isinstance(walk, RetryWalk)
+    assert walk.chosen.marks == {mark_of(f"bad-{number}") for number in range(6)}
+    assert says == "6 failed rows are run again"
+    assert sorted(path.name for path in tmp_path.glob("*.errors.*")) == [
+        "out.1-of-2.errors.1.jsonl",
+        "out.2-of-2.errors.1.jsonl",
+    ]

@@ -33,9 +33,9 @@ class Cluster:
     address: str
     folder: Path
 
-    def start(self, *arguments: str | Path, folder: Path) -> canary.Process:
+    def start(self, *arguments: str | Path, folder: Path, command: str = "run") -> canary.Process:
         """Start a run on the cluster."""
-        words = [str(self.python), "-m", "ratelimit_client", "run", *map(str, arguments)]
+        words = [str(self.python), "-m", "ratelimit_client", command, *map(str, arguments)]
         words += ["--engine", "ray", "--ray-address", self.address, "--progress", "none"]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return canary.Process(words, cwd=folder, env=environment(), **streams)

@@ -25,7 +25,7 @@ def answered(folder: Path, of: int) -> list[str]:
 
 def killed_again_and_again(ray: Cluster, folder: Path) -> None:
     """
-    Two workers, then the run itself; the same command goes on, and each row has one answer.
+    Two workers, then the run itself; the same command goes on, and each row has one answer. What failed is retried.
     """
     write(folder / "in", *rows(ROWS), "no row", row("unknown", model="nobody-knows-it"))
     job = ("in", "-o", "out", "--ray-workers", "3", "--summary-file", "summary.json")
@@ -41,11 +41,18 @@ def killed_again_and_again(ray: Cluster, folder: Path) -> None:
 
         last = ray.start(*job, folder=folder)
         out, err = last.communicate(timeout=240)
+        server.models, before = None, server.tally.calls
+        again = ray.start(*job[1:3], folder=folder, command="retry")
+        again.communicate(timeout=240)
+        assert server.tally.calls == before + 1
 
     assert last.returncode == 1, err.decode()
-    assert sorted(answered(folder, 3)) == sorted(f"row-{number}" for number in range(ROWS))
+    assert sorted(answered(folder, 3)) == sorted(["unknown", *(f"row-{number}" for number in range(ROWS))])
     errors = [line for number in (1, 2, 3) for line in lines(folder / f"out.{number}-of-3.errors.jsonl")]
-    assert sorted(line["error"]["code"] for line in errors) == ["invalid_line", "model_not_found"]
+    assert [line["error"]["code"] for line in errors] == ["invalid_line"]
+    aside = [line for path in folder.glob("out.*.errors.1.jsonl") for line in lines(path)]
+    assert sorted(line["error"]["code"] for line in aside) == ["invalid_line", "model_not_found"]
+    assert again.returncode == 1
     assert out == b""
     assert f" of {ROWS + 2} already done".encode() in err
     facts = json.loads((folder / "summary.json").read_text())
