@@ -24,6 +24,7 @@ from ratelimit_client.bulk.sharded import ShardedOutput, number_of, open_sharded
 from ratelimit_client.bulk.shards import remainder
 from ratelimit_client.bulk.source import Source
 from ratelimit_client.bulk.standing import look
+from ratelimit_client.cli import main
 from ratelimit_client.errors import ConfigurationError
 from tests.jobs import lines, row, write
 
@@ -223,6 +224,17 @@ def test_the_rows_of_all_shards_are_noted_once(tmp_path: Path) -> None:
     output.close()
     (tmp_path / "in").unlink()
     assert look(str(tmp_path / "out")).left == 9
+
+
+def test_status_tells_the_command_that_goes_on_with_all_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Not with one shard after the other.
+    """
+    fill(tmp_path, 30)
+    assert main(["status", str(tmp_path / "out")]) == 1
+    assert "--engine ray" in capsys.readouterr().out
 
 
 class FullDisk(Disk):

@@ -84,7 +84,7 @@ class Manifest:
         query: parameters of every request, as ``masked`` shows them.
         library: version of the library that wrote it.
         rows: lines of the input that are not blank; None until it was read to its end.
-        of_all: *rows* is of all shards together, which were written by one run.
+        of_all: it is a shard of those that one run wrote together, and *rows* is of all of them.
         checked: the input as it was when no edited row was found in it.
     """
 

@@ -99,8 +99,6 @@ class ShardedOutput(Output):
 
     def note_rows(self, rows: int) -> None:
         for part in self.parts:
-            if part.manifest is not None:
-                part.manifest = attrs.evolve(part.manifest, of_all=True)
             part.note_rows(rows)
 
     def close(self) -> None:
@@ -147,6 +145,7 @@ def open_sharded(
     """
     if not os.path.isdir(os.path.dirname(out) or "."):
         raise ConfigurationError(f"{out} cannot be written: there is no folder {os.path.dirname(out)}")
+    job = attrs.evolve(job, of_all=True)
     ledger, paths = Ledger(), Paths(f"{out}.*-of-{of}")  # as people are told of them
     with contextlib.ExitStack() as undo:
         parts = [
