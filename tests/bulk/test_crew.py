@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ratelimit_client import per_hour
 from ratelimit_client.bulk.engines.crew import Crew
 from ratelimit_client.bulk.engines.recipe import Recipe
 from ratelimit_client.bulk.engines.worker import Answer
@@ -17,7 +18,7 @@ from ratelimit_client.bulk.jsonl import Line
 from ratelimit_client.bulk.row import Row, read_row
 from ratelimit_client.bulk.stops import Stop, Why
 from ratelimit_client.errors import Closed, ConfigurationError, ModelNotFound
-from ratelimit_client.testing import ModelServer
+from ratelimit_client.testing import Faults, ModelServer
 from tests.bulk.workers import Direct, crew_of
 from tests.jobs import row as row_of
 from tests.jobs import serving
@@ -245,3 +246,69 @@ def test_a_bug_in_a_worker_ends_the_run() -> None:
             await crew.call(rows(1)[0])
 
     play(scene, 1)
+
+
+def test_rows_that_did_not_arrive_are_given_again() -> None:
+    """
+    Whoever did not get them does not have them.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        hands[0].misses = 2
+        assert answers(await asyncio.gather(*map(crew.call, rows(10)))) == 10
+        assert len(hands[0].taken) == 30
+
+    assert play(scene, 1).tally.calls == 10
+
+
+def test_what_the_next_call_waits_for_is_known_here() -> None:
+    """
+    That of the worker where it takes the least time; nothing is idle while a call is out.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        assert (crew.idle_for_s(), crew.waits_for()) == (0.0, "the workers wait")
+        calls = [asyncio.create_task(crew.call(row)) for row in rows(8)]
+        await told(lambda: crew.idle_for_s() > 1)
+        (wait,) = crew.waits().values()
+        assert wait.ready_in_s is not None
+        assert wait.binding == "requests"
+        assert crew.waits_for() == str(wait)
+        crew.refuse_queued()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    play(scene, recipe={"quotas": {"*": per_hour(requests=2)}})
+
+
+def test_attempts_made_again_are_counted_for_those_who_are_gone_as_well() -> None:
+    """
+    By what made them necessary.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        await asyncio.gather(*map(crew.call, rows(12)))
+        await told(lambda: crew.retries()["server_error"] > 0)
+        again = crew.retries()["server_error"]
+        assert again == granted(crew) - 12
+        await hands[0].kill()
+        await told(lambda: crew.lost == 1)
+        assert crew.retries()["server_error"] == again
+
+    play(scene, 1, server={"faults": Faults(server_error=0.3), "seed": 1})
+
+
+def test_a_row_that_nobody_waits_for_is_given_to_nobody() -> None:
+    """
+    An aborted run sends nothing more.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        await hands[0].kill()
+        await told(lambda: crew.lost == 1)
+        call = asyncio.create_task(crew.call(rows(1)[0]))
+        await asyncio.sleep(0)
+        call.cancel()
+        await told(lambda: crew.seats[0].born is not None)
+        assert hands[0].taken == []
+
+    assert play(scene, 1).tally.calls == 0

@@ -105,6 +105,7 @@ def test_what_was_finished_is_known_again_from_all_shards(tmp_path: Path) -> Non
             file.write(b'{"id": "rlc_0')
 
     output = opened(tmp_path)
+    assert len(set(output.readable())) == 6
     output.close()
 
     assert (output.ledger.done, output.ledger.failed) == (30, 1)
@@ -267,6 +268,7 @@ def test_a_shard_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         assert len(told) == 1
         assert output.failed is told[0] is output.answers.failed
         assert output.answers.name == str(tmp_path / "out.2-of-3")
+        assert output.errors.name == str(tmp_path / "out.1-of-3.errors.jsonl")
         assert (output.answers.unwritten, output.errors.unwritten) == (mine, 0)
         disk.fd = None
         output.close()
@@ -274,3 +276,41 @@ def test_a_shard_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         assert len(lines(tmp_path / "out.2-of-3")) == mine
 
     asyncio.run(work())
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """
+    Before a file is made.
+    """
+    source = Source.open(str(write(tmp_path / "in", row("row-0"))))
+    with closing(source), pytest.raises(ConfigurationError, match="there is no folder"):
+        open_sharded(str(tmp_path / "nowhere" / "out"), 2, source, JOB)
+
+
+def test_a_disk_without_room_is_no_refusal(tmp_path: Path) -> None:
+    """
+    The same command works when there is some.
+    """
+
+    class NoRoom(Disk):
+        def rename(self, path: str, other: str) -> None:
+            raise OSError(errno.ENOSPC, "no room", path)
+
+    with pytest.raises(OSError, match="no room"):
+        opened(tmp_path, disk=NoRoom())
+    opened(tmp_path).close()
+
+
+def test_an_input_that_was_looked_at_is_not_looked_at_again(tmp_path: Path) -> None:
+    """
+    Nor is one whose edited rows are to run again, nor one that cannot be looked at.
+    """
+    fill(tmp_path, 30)
+    with closing(Source.open(str(write(tmp_path / "in", row("row-0"))))) as source:
+        found = []
+        for how in ({}, {}, {"rerun_edited": True}):
+            open_sharded(str(tmp_path / "out"), 3, source, JOB, **how).close()
+            found.append([json.loads(path.read_text())["checked"] for path in sorted(tmp_path.glob("*.job.json"))])
+    assert found[0] == found[1]
+    assert all(found[0])
+    assert found[2] == [None] * 3

@@ -23,7 +23,8 @@ class Direct:
     """
     A hand on a worker.
 
-    ``is_away``: nothing comes through; ``drops``: so many answers with news in them do not arrive.
+    ``is_away``: nothing comes through; ``drops``: so many answers with news in them do not arrive;
+    ``misses``: nor do so many hands full of rows.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Direct:
         self.is_lost = asyncio.Event()
         self.is_away = False
         self.drops = 0
+        self.misses = 0
         self.taken: list[int] = []
         self.recipes: list[Recipe] = []
         self.after_collect: Callable[[], Awaitable[None]] | None = None
@@ -45,6 +47,9 @@ class Direct:
 
     async def take(self, tasks: Sequence[Task]) -> None:
         self.taken += [task.number for task in tasks]
+        if self.misses:
+            self.misses -= 1
+            raise Away
         await self._ask(self.worker.take(tasks))
 
     async def collect(self, after: int) -> News:

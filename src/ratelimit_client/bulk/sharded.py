@@ -148,9 +148,7 @@ def open_sharded(
     job = attrs.evolve(job, of_all=True)
     ledger, paths = Ledger(), Paths(f"{out}.*-of-{of}")  # as people are told of them
     with contextlib.ExitStack() as undo:
-        parts = [
-            _open(Paths(Shard(number, of).path(out)), source, ledger, disk, undo) for number in range(1, of + 1)
-        ]
+        parts = [_open(Paths(Shard(number, of).path(out)), source, ledger, disk, undo) for number in range(1, of + 1)]
         try:
             if overwrite:
                 for part in parts:
