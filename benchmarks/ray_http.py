@@ -1,7 +1,7 @@
 """
 ``run --engine ray`` beside Ray's own HTTP processor, one server, one run.
 
-    python -m benchmarks.ray_http PYTHON
+    python -m benchmarks.ray_http PYTHON [ENTRANT ...]
 
 PYTHON is an interpreter that has this package, Ray Data and pydantic: ``tests/ray/environment.py`` makes one
 but for the last. JSON on stdout.
@@ -106,6 +106,8 @@ def main() -> None:
         (folder / "in.jsonl").write_text("".join(lines), encoding="utf-8")
         found = {}
         for who, command in entrants(sys.argv[1], folder).items():
+            if sys.argv[2:] and who not in sys.argv[2:]:
+                continue
             found[who] = asyncio.run(measured(command))
             print(who, found[who], file=sys.stderr, flush=True)
     print(json.dumps({"rows": ROWS, "limit": LIMIT, "latency_s": LATENCY_S, "ideal_s": IDEAL_S, "by": found}, indent=1))

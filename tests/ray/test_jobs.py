@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 from tests import canary
@@ -37,7 +38,7 @@ def killed_again_and_again(ray: Cluster, folder: Path) -> None:
         ray.kill_a_worker()
         wait_for(folder / "out.1-of-3", 220, within_s=120)
         first.kill()
-        first.communicate()
+        said, _ = first.communicate()
 
         last = ray.start(*job, folder=folder)
         out, err = last.communicate(timeout=240)
@@ -53,7 +54,8 @@ def killed_again_and_again(ray: Cluster, folder: Path) -> None:
     aside = [line for path in folder.glob("out.*.errors.1.jsonl") for line in lines(path)]
     assert sorted(line["error"]["code"] for line in aside) == ["invalid_line", "model_not_found"]
     assert again.returncode == 1
-    assert out == b""
+    assert said == b""
+    assert out == b""  # of what Ray says of its workers, nothing is where rows could be
     assert f" of {ROWS + 2} already done".encode() in err
     facts = json.loads((folder / "summary.json").read_text())
     assert (facts["rows"], facts["ok"] + facts["skipped"], facts["workers"]) == (ROWS + 2, ROWS, 3)
@@ -99,6 +101,43 @@ def stays_within_the_limit(ray: Cluster, folder: Path) -> None:
     assert (server.tally.calls, server.tally.refusals) == (240, 0)
 
 
+def rows_to_stdout(ray: Cluster, folder: Path) -> None:
+    """
+    Rows only, though Ray prints there that a worker died.
+    """
+    write(folder / "in", *rows(300))
+    with serving(latency=0.5):
+        done = ray.start("in", "-o", "-", folder=folder)
+        assert done.stdout is not None
+        first = os.read(done.stdout.fileno(), 1)  # what a reader of lines would have ahead, communicate would not see
+        ray.kill_a_worker()
+        out, err = done.communicate(timeout=240)
+    assert done.returncode == 0, err.decode()
+    found = [json.loads(line)["custom_id"] for line in (first + out).splitlines()]
+    assert sorted(found) == sorted(f"row-{number}" for number in range(300))
+    assert b"a worker was lost" in err
+
+
+def is_refused_in_a_sentence(ray: Cluster, folder: Path) -> None:
+    """
+    An input that is not there; no shard is made for it.
+    """
+    with serving():
+        done = ray.start("in", "-o", "out", folder=folder)
+        _, err = done.communicate(timeout=240)
+    assert (done.returncode, list(folder.iterdir())) == (2, [])
+    assert b"in cannot be read: there is no such file or folder" in err
+
+
+SCENES = (
+    killed_again_and_again,
+    reads_what_ray_reads,
+    stays_within_the_limit,
+    rows_to_stdout,
+    is_refused_in_a_sentence,
+)
+
+
 if SIZE != "test":
 
     def test_jobs_on_a_cluster(tmp_path: Path) -> None:
@@ -106,7 +145,7 @@ if SIZE != "test":
         The scenes above, one after the other; nothing that Ray wrote down holds the key.
         """
         with cluster() as ray:
-            for scene in (killed_again_and_again, reads_what_ray_reads, stays_within_the_limit):
+            for scene in SCENES:
                 folder = tmp_path / scene.__name__
                 folder.mkdir()
                 scene(ray, folder)

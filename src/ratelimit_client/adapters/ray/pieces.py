@@ -133,5 +133,7 @@ def _datasource(here: bool) -> Any:
 
 
 def _line(error: Exception) -> str:
-    """The last line of what an error says, where Ray puts the reason."""
+    """The last line of what an error says, where Ray puts the reason; a file that is not there is no more than that."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file or folder"
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

@@ -155,11 +155,12 @@ def connected(address: str | None, environment: Mapping[str, str] | None = None)
         )
     except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise _unreachable(asked, str(error)) from None
-    try:
-        with contextlib.redirect_stdout(aside(sys.stdout)):
+    # Also while it lets go: what Ray has not said by then it says then.
+    with contextlib.redirect_stdout(aside(sys.stdout)):
+        try:
             yield _cluster(ray)
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 class _Aside(io.TextIOBase):
