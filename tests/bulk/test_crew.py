@@ -175,7 +175,7 @@ def test_with_nobody_there_the_run_ends_and_can_go_on() -> None:
 
     async def scene(crew: Crew, hands: list[Direct]) -> None:
         stops: list[Stop] = []
-        crew.on_stop = stops.append
+        crew.on_stop(stops.append)
         hands[0].is_away = True
         call = asyncio.create_task(crew.call(rows(1)[0]))
         await told(lambda: bool(stops))

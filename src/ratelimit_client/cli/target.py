@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..adapters.aiohttp.client import Client
 from ..adapters.aiohttp.url import OPENAI
-from ..bulk.engines.recipe import Recipe
 from ..bulk.forecast import REST
 from ..bulk.manifest import Manifest, masked
-from ..bulk.sharded import number_of
 from ..bulk.shards import check_division
 from ..bulk.source import Source
 from ..bulk.state import load
@@ -27,6 +25,9 @@ from ..core.retry import RetryPolicy
 from ..errors import ConfigurationError
 from .counter import TIKTOKEN
 from .options import quotas_by_model
+
+if TYPE_CHECKING:
+    from ..bulk.engines.recipe import Recipe
 
 
 def base_url(given: str | None) -> str:
@@ -64,11 +65,15 @@ def _check_cluster(options: Mapping[str, Any]) -> None:
                 f"{options['out_path']} is no file of this machine: answers are appended and synced one by one, which "
                 "an object store cannot do; give a path, and copy the shards when the job is done"
             )
+        from ..bulk.sharded import number_of
+
         number_of(options["out_path"], 1)
 
 
 def recipe_of(options: Mapping[str, Any]) -> Recipe:
-    """How the workers of a cluster make their clients."""
+    """How one of several workers makes its client."""
+    from ..bulk.engines.recipe import Recipe
+
     return Recipe(
         base_url=base_url(options["base_url"]),
         quotas=quotas_by_model(options["limit"] or ()),

@@ -77,7 +77,6 @@ class Crew:
         in_parts: of a limit that was typed each has its part.
         deadline_s: seconds for each row from when a worker has it, or None.
         priors: limits of models as an earlier run saw them.
-        on_stop: told when the run cannot go on.
         lost: workers that were lost; *again*: rows that were given to another one for it.
     """
 
@@ -88,10 +87,10 @@ class Crew:
     priors: dict[str, Quotas] = attrs.field(factory=dict)
     away_s: float = _AWAY_S
     nobody_s: float = _NOBODY_S
-    on_stop: Callable[[Stop], None] = attrs.field(default=lambda stop: None)
     lost: int = 0
     again: int = 0
     _tell_room: Callable[[], None] = attrs.field(init=False, default=lambda: None)
+    _tell_stop: Callable[[Stop], None] = attrs.field(init=False, default=lambda stop: None)
     _numbers: itertools.count[int] = attrs.field(init=False, factory=itertools.count)
     _calls: dict[int, asyncio.Future[Ended]] = attrs.field(init=False, factory=dict)
     _waiting: deque[Task] = attrs.field(init=False, factory=deque)
@@ -181,6 +180,10 @@ class Crew:
     def on_room(self, tell: Callable[[], None]) -> None:
         """Call *tell* whenever calls were let out."""
         self._tell_room = tell
+
+    def on_stop(self, tell: Callable[[Stop], None]) -> None:
+        """Call *tell* when the run cannot go on."""
+        self._tell_stop = tell
 
     def end_of_input(self) -> None:
         """No more rows come: what was kept back for them may be spent."""
@@ -276,7 +279,7 @@ class Crew:
                 if not ready.done():
                     ready.set_exception(error)
                 else:
-                    self.on_stop(Stop(Why.CONFIGURATION, str(error)))
+                    self._tell_stop(Stop(Why.CONFIGURATION, str(error)))
                 return
             self._watch()
             await asyncio.sleep(_AGAIN_S)
@@ -344,7 +347,7 @@ class Crew:
         elif self._nobody_since_s is None:
             self._nobody_since_s = now_s
         elif now_s - self._nobody_since_s >= self.nobody_s:
-            self.on_stop(Stop(Why.MAX_OUTAGE, f"no worker of the cluster has been there for {self.nobody_s:g} s"))
+            self._tell_stop(Stop(Why.MAX_OUTAGE, f"no worker of the cluster has been there for {self.nobody_s:g} s"))
 
     def _present(self) -> list[Seat]:
         return [seat for seat in self.seats if seat.born is not None and seat.away_since_s is None]

@@ -21,6 +21,7 @@ from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...runtime.calling import DEFAULT_KEY
 from ..row import Row, counted
+from ..stops import Stop
 
 # Models that are asked what they wait for; of more than a few, some say enough.
 _ASKED: Final = 16
@@ -89,6 +90,9 @@ class LocalEngine:
     def on_room(self, tell: Callable[[], None]) -> None:
         """Call *tell* whenever a call was let out."""
         self.client.limiter.on_room(tell)
+
+    def on_stop(self, tell: Callable[[Stop], None]) -> None:
+        """It is this process, and is there as long as the job."""
 
     def end_of_input(self) -> None:
         """No more rows come: what was kept back for them may be spent."""

@@ -19,7 +19,6 @@ from typing import Any
 import attrs
 
 from ...adapters.aiohttp.client import Client
-from ...adapters.tiktoken import counting
 from ...core.quota import Quota, Quotas
 from ...core.retry import RetryPolicy
 from ...dialects.registry import AUTO, detect
@@ -114,6 +113,8 @@ def _store(url: str, name: str) -> Any:
 
 def _counter() -> Callable[[str, str], int]:
     """Counts by tiktoken; a model whose own encoding cannot be had is counted by the newest."""
+    from ...adapters.tiktoken import counting  # for whoever asks for it
+
     count = counting()
 
     def steady(text: str, model: str) -> int:

@@ -22,9 +22,7 @@ import attrs
 
 from ...bulk.disk import DISK, Disk
 from ...bulk.engines import Engine
-from ...bulk.engines.crew import Crew
 from ...bulk.engines.local import LocalEngine
-from ...bulk.engines.recipe import engine_of
 from ...bulk.job import Bounds, Job
 from ...bulk.output import Output, open_output, to_stdout
 from ...bulk.shards import ShardWalk
@@ -34,7 +32,6 @@ from ...bulk.stops import Stop, Why
 from ...bulk.summary import Summary, summarise, write_facts
 from ...bulk.walk import Walk
 from ..args import Request
-from ..cluster import with_cluster
 from ..counter import counter_of
 from ..metrics import page
 from ..options import pair_shown, url_shown
@@ -51,6 +48,11 @@ _MASKED: Mapping[str, Callable[[str], str]] = {"--query": pair_shown, "--store":
 _ONCE = "--overwrite"
 
 # How a command finds its files and its rows: options, input, lines of it -> output, walk, what to say at the start.
+SetUp = Callable[
+    [Mapping[str, Any], str, Voice], contextlib.AbstractContextManager[tuple[Mapping[str, Any], Source, Engine]]
+]
+"""Options, input -> the options as they are then, the input opened, and who makes the calls."""
+
 Plan = Callable[[Mapping[str, Any], Source, int | None, Voice], tuple[Output, Walk, str | None]]
 
 
@@ -73,8 +75,7 @@ def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
 def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
-    set_up = with_cluster if options["engine"] == "ray" else _here
-    with set_up(options, input_, voice) as (options, source, engine):
+    with _set_up(options)(options, input_, voice) as (options, source, engine):
         rows = source.count() if options["shard"] is None else None
         output, walk, words = plan(options, source, rows, voice)
         job = _job(options, source, output, engine, walk, rows)
@@ -89,6 +90,15 @@ def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     return summary.exit_code
 
 
+def _set_up(options: Mapping[str, Any]) -> SetUp:
+    """Where a run gets its input and its engine."""
+    if options["engine"] != "ray":
+        return _here
+    from ..cluster import with_cluster  # and what only workers need
+
+    return with_cluster
+
+
 @contextlib.contextmanager
 def _here(options: Mapping[str, Any], input_: str, voice: Voice) -> Iterator[tuple[Mapping[str, Any], Source, Engine]]:
     """The input, and an engine of this process."""
@@ -97,6 +107,8 @@ def _here(options: Mapping[str, Any], input_: str, voice: Voice) -> Iterator[tup
         client = new_client(options)
         client.counter = counter_of(options, voice)
         if options["store"]:
+            from ...bulk.engines.recipe import engine_of  # as a worker's, for it is one of several
+
             engine = engine_of(recipe_of(options), None)
             engine.client.counter = client.counter
         else:
@@ -172,6 +184,8 @@ def open_files(
     out, job = options["out_path"], job_of(options, source)
     how: dict[str, Any] = {"overwrite": options["overwrite"], "rerun_edited": rerun_edited, "disk": disk}
     if options["engine"] == "ray":
+        from ...bulk.sharded import number_of, open_sharded  # what only a cluster needs
+
         output: Output = open_sharded(out, number_of(out, options["ray_workers"]), source, job, **how)
     else:
         output = open_output(out, source, job, **how)
@@ -203,8 +217,7 @@ def _job(
         rows_expected=rows,
         is_retry=not walk.skips_failed,
     )
-    if isinstance(engine, Crew):
-        engine.on_stop = job.end
+    engine.on_stop(job.end)
     return job
 
 
