@@ -12,7 +12,7 @@ SUPPLY_STAMP := .venv-supply/.made
 
 # What reads and writes the files of a bulk job. `make coverage` wants them there: none drops out by another name.
 JOURNAL := $(patsubst %,src/ratelimit_client/bulk/%.py, \
-	disk fingerprints journal jsonl ledger lines manifest mended output scan skim)
+	disk fingerprints journal jsonl ledger lines manifest mended output scan sharded skim)
 
 # $(call whole,TESTS,WHAT): all branches of WHAT are met by TESTS, which run in several processes.
 define whole

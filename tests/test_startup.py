@@ -55,10 +55,11 @@ def test_a_client_loads_what_its_calls_need() -> None:
 
 
 def test_a_run_loads_nothing_of_other_commands() -> None:
-    """Neither plans nor retries nor reports."""
+    """Neither plans nor retries nor reports, and what several workers need least of all."""
     found = loaded("import ratelimit_client.cli.commands.run")
     assert "ratelimit_client.bulk.job" in found
     others = ("bulk.preview", "bulk.retry", "bulk.standing", "cli.dry_run", "cli.outlook", "adapters.tiktoken")
+    others += ("adapters.ray", "bulk.engines.crew", "bulk.engines.recipe", "bulk.sharded", "cli.cluster")
     assert not found & {f"ratelimit_client.{name}" for name in others}
 
 

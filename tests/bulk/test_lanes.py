@@ -28,6 +28,7 @@ class Engine:
     """Lets calls out when the test says so."""
 
     deadline_s: float | None = None
+    workers = 1
 
     def __init__(self) -> None:
         self.out: Counter[str] = Counter()

@@ -33,7 +33,7 @@ def test_help_lists_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
 
     assert main(["run", "--help"]) == 0
     shown = capfd.readouterr().out
-    for flag in ("--base-url", "--limit", "--max-in-flight", "--overwrite", "--rerun-edited", "--grace", "--metrics"):
+    for flag in ("--base-url", "--limit", "--max-in-flight", "--overwrite", "--store", "--ray-address", "--metrics"):
         assert flag in shown
     assert "--store" in shown
 

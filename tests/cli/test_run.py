@@ -303,7 +303,7 @@ def usage_slips(folder: Path) -> list[tuple[list[Any], str]]:
         ([good, *out, "--progress", "loud"], "is none of auto, live, plain, json, none"),
         ([good, *out, "--metrics", "here"], "--metrics"),
         ([good, *out, "--dialect", "klingon"], "klingon"),
-        ([good, *out, "--engine", "ray"], "not available yet"),
+        ([good, *out, "--engine", "ray", "--shard", "1/2"], "leave it out"),
         ([good, *out, "--base-url", "http://example.com/v1"], "plain http"),
         ([good, *out, "--base-url", "https://u:p@example.com"], "user name"),
         ([good, *out, "--base-url", "nonsense"], "base URL"),

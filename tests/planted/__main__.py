@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.planted.bugs import BUGS, Bug
+from tests.planted.bugs import Bug
+from tests.planted.every import EVERY
 from tests.planted.plant import find, live, plant
 
 
@@ -18,7 +19,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, help="let the simulation look for them, for so many days")
     arguments = parser.parse_args()
     missed = 0
-    for bug in BUGS:
+    for bug in EVERY:
         if arguments.names and bug.name not in arguments.names:
             continue
         with tempfile.TemporaryDirectory() as name:

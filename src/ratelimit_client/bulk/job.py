@@ -25,11 +25,10 @@ from typing import Final
 
 import attrs
 
-from ..adapters.aiohttp.reply import Reply
 from ..core.statistics import Mode
 from ..core.units import to_ns, to_s
 from ..errors import RateLimitClientError
-from .engines.local import LocalEngine
+from .engines import Answered, Engine
 from .feeder import Feeder
 from .lanes import Lanes
 from .lines import answer_line
@@ -82,7 +81,7 @@ class Job:
 
     source: Source
     output: Output
-    engine: LocalEngine
+    engine: Engine
     walk: Walk
     bounds: Bounds = attrs.field(kw_only=True)
     monotonic_ns: Callable[[], int] = attrs.field(kw_only=True)
@@ -233,7 +232,7 @@ class Job:
         else:
             self._answered(row, reply)
 
-    def _answered(self, row: Row, reply: Reply) -> None:
+    def _answered(self, row: Row, reply: Answered) -> None:
         line = answer_line(row, reply.status, reply.request_id, reply.content, is_json=reply.data is not None)
         self.output.answers.append(line)
         self.tally.answered(row.custom_id, row.model, reply.data, reply.attempts, reply.queue_s)

@@ -1,8 +1,8 @@
 """
 Rows on their way to the limiter: a few of each model, no more.
 
-Law of this file: bounded look-ahead. Of each model at most 64 rows are begun
-beyond those that are out, so that the limiter can choose and memory stays flat;
+Law of this file: bounded look-ahead. Of each model at most 64 rows for each worker are
+begun beyond those that are out, so that the limiter can choose and memory stays flat;
 one model that has to wait holds up no other.
 
 A row whose model has enough begun is parked. A parked row costs its body and
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import attrs
 
-from .engines.local import LocalEngine
+from .engines import Engine
 from .row import Row
 from .tally import Tally
 
@@ -55,7 +55,7 @@ class Lanes:
         pauses: while above zero no row is begun.
     """
 
-    engine: LocalEngine
+    engine: Engine
     tally: Tally
     send: Callable[[Row], Coroutine[Any, Any, None]] = attrs.field(init=False)
     on_empty: Callable[[], None] = attrs.field(init=False)
@@ -145,10 +145,11 @@ class Lanes:
         ahead = lane.begun - engine.in_flight(lane.model)
         if self.pauses:
             return 0, ahead
-        most = AHEAD if engine.deadline_s is None else AHEAD_OF_DEADLINE
+        most = engine.workers * (AHEAD if engine.deadline_s is None else AHEAD_OF_DEADLINE)
         if ahead >= most:
             return 0, ahead
-        return min(most - ahead, AHEAD_IN_ALL + engine.in_flight() - len(self.tasks)), ahead
+        most_in_all = engine.workers * AHEAD_IN_ALL
+        return min(most - ahead, most_in_all + engine.in_flight() - len(self.tasks)), ahead
 
     def _has_bytes(self, ahead: int) -> bool:
         return self._bytes < AHEAD_BYTES or ahead <= 0

@@ -84,6 +84,7 @@ class Manifest:
         query: parameters of every request, as ``masked`` shows them.
         library: version of the library that wrote it.
         rows: lines of the input that are not blank; None until it was read to its end.
+        of_all: it is a shard of those that one run wrote together, and *rows* is of all of them.
         checked: the input as it was when no edited row was found in it.
     """
 
@@ -93,6 +94,7 @@ class Manifest:
     library: str = ""
     rows: int | None = None
     checked: InputState | None = None
+    of_all: bool = False
 
     def disagreement(self, other: Manifest) -> str | None:
         """Why *other*, the job at hand, is not this one; None when it is."""
@@ -147,6 +149,7 @@ def _from_json(found: Any) -> Manifest:
         query={str(key): str(value) for key, value in found["query"].items()},
         library=str(found.get("library", "")),
         rows=found.get("rows"),
+        of_all=bool(found.get("of_all", False)),
         checked=None if checked is None else InputState(checked["inode"], checked["size"], checked["mtime_ns"]),
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -106,7 +106,7 @@ def open_output(
         OSError: there is no room for them.
     """
     paths = Paths(out)
-    _refuse_input_as_output(paths, source)
+    refuse_input_as_output(paths, source)
     journal.check_kind(paths.manifest)
     if not os.path.isdir(os.path.dirname(out) or "."):
         raise ConfigurationError(f"{out} cannot be written: there is no folder {os.path.dirname(out)}")
@@ -119,7 +119,7 @@ def open_output(
         answers, errors = Journal(answers_fd, out, disk=disk), Journal(errors_fd, paths.errors, disk=disk)
         try:
             if overwrite:
-                ledger = _empty(paths, answers, errors)
+                ledger = empty(paths, answers, errors)
             else:
                 ledger, job = _continue(paths, source, job, answers, errors, rerun_edited)
             manifest.save(paths.manifest, job, disk)
@@ -129,7 +129,8 @@ def open_output(
     return Output(answers, errors, ledger, paths, job)
 
 
-def _refuse_input_as_output(paths: Paths, source: Source) -> None:
+def refuse_input_as_output(paths: Paths, source: Source) -> None:
+    """No file of an output may be the input."""
     for path in (paths.out, paths.errors, paths.manifest, paths.torn):
         try:
             found = os.stat(path)
@@ -139,7 +140,8 @@ def _refuse_input_as_output(paths: Paths, source: Source) -> None:
             raise ConfigurationError(f"the input {source.path} would be written to as {path}: give another output")
 
 
-def _empty(paths: Paths, answers: Journal, errors: Journal) -> Ledger:
+def empty(paths: Paths, answers: Journal, errors: Journal) -> Ledger:
+    """Begin anew: what the files hold goes."""
     for journal_ in (answers, errors):
         journal_.disk.truncate(journal_.fd, 0)
     with contextlib.suppress(FileNotFoundError):
@@ -164,21 +166,41 @@ def _continue(
 def _same_job(
     paths: Paths, source: Source, job: Manifest, ledger: Ledger, fds: tuple[int, int], rerun_edited: bool
 ) -> Manifest:
-    known = manifest.load(paths.manifest)
-    if known is not None:
-        different = known.disagreement(job)
-        if different is not None:
-            raise ConfigurationError(
-                f"{paths.out} belongs to another job: {different}; give another output, or --overwrite to replace it"
-            )
+    known = known_job(paths, job)
     if rerun_edited or not source.regular:
         return job
     state = InputState.of(source.fd)
     if known is None or known.checked != state:
-        edited = edited_rows(source, ledger.table, fds)
-        if edited:
-            raise ConfigurationError(edited_sentence(edited, paths.out))
+        refuse_edited(paths.out, source, ledger, fds)
     return attrs.evolve(job, checked=state)
+
+
+def known_job(paths: Paths, job: Manifest) -> Manifest | None:
+    """
+    What ``OUT.job.json`` says, None when there is none.
+
+    Raises:
+        ConfigurationError: it is another job.
+    """
+    known = manifest.load(paths.manifest)
+    different = None if known is None else known.disagreement(job)
+    if different is not None:
+        raise ConfigurationError(
+            f"{paths.out} belongs to another job: {different}; give another output, or --overwrite to replace it"
+        )
+    return known
+
+
+def refuse_edited(out: str, source: Source, ledger: Ledger, fds: Iterable[int]) -> None:
+    """
+    See that no finished row of *source* was edited since.
+
+    Raises:
+        ConfigurationError: some were; says which.
+    """
+    edited = edited_rows(source, ledger.table, fds)
+    if edited:
+        raise ConfigurationError(edited_sentence(edited, out))
 
 
 def edited_sentence(edited: list[Edited], out: str) -> str:

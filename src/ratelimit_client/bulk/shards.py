@@ -99,7 +99,8 @@ def check_division(out: str, shard: Shard | None) -> None:
     if shard is None:
         if begun:
             raise ConfigurationError(
-                f"{out} was begun in {_listed(begun)} shards: give --shard I/{min(begun)}, or another output"
+                f"{out} was begun in {_listed(begun)} shards: give --shard I/{min(begun)} or --engine ray, or another "
+                "output"
             )
         return
     if begun - {shard.of}:

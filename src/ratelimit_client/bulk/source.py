@@ -109,7 +109,7 @@ class Source:
                 first_size, place = os.fstat(self.fd).st_size, self.start
                 while True:
                     for region in regions_of(self.fd, start=place):
-                        for part in (region,) if skip is None else _unfinished(region, splitter, skip):
+                        for part in (region,) if skip is None else unfinished(region, splitter, skip):
                             yield splitter.feed(part)
                         place += len(region)
                         await asyncio.sleep(0)
@@ -214,7 +214,7 @@ def _unreadable(path: str, what: str | None) -> ConfigurationError:
     return ConfigurationError(f"{'stdin' if path == '-' else path} cannot be read: {what}")
 
 
-def _unfinished(region: bytes, splitter: Splitter, skip: Callable[[Piece], Passed]) -> Iterator[bytes]:
+def unfinished(region: bytes, splitter: Splitter, skip: Callable[[Piece], Passed]) -> Iterator[bytes]:
     """
     What *skip* leaves of *region*, in parts to be fed before the next is asked for.
 

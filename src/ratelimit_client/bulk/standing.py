@@ -216,6 +216,9 @@ def _rows(parts: list[Standing], missing: list[Shard]) -> int | None:
     inputs = {part.manifest.input for part in parts if part.manifest is not None}
     if len(inputs) == 1 and (counted := _hold_against(inputs.pop(), parts)) is not None:
         return counted
+    for part in parts:
+        if part.manifest is not None and part.manifest.of_all and part.manifest.rows is not None:
+            return part.manifest.rows
     noted = [None if part.manifest is None else part.manifest.rows for part in parts]
     known = [rows for rows in noted if rows is not None]
     return sum(known) if len(known) == len(noted) and not missing else None

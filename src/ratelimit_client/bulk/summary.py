@@ -90,6 +90,7 @@ def _facts(job: Job, exit_code: int) -> dict[str, Any]:
         "resumed": job.output.ledger.resumes,
         "stopped": None if job.stop is None or not job.rows_left else job.stop.why.value,
         "exit_code": exit_code,
+        **job.engine.facts(),
     }
 
 

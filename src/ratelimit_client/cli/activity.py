@@ -21,10 +21,6 @@ from ..bulk.words import number
 from ..core.statistics import Explanation, KeyStatistics, Mode
 from .cells import span
 
-# Models that are asked what they wait for; of more than a few, some say enough.
-_ASKED: Final = 16
-# What is asked is when the next call goes, so no call may be ahead of it: a better priority than any that there is.
-_FIRST: Final = -3
 # Fewer in a minute than these, and than one for so many rows, are everyday life.
 _RETRIES: Final = 3
 _ROWS_A_RETRY: Final = 50
@@ -81,7 +77,7 @@ def state_of(job: Job, keys: Mapping[str, KeyStatistics], recent: Recent) -> Sta
     if job.stop is not None:
         return _stopping(job, job.stop.why)
     busy = {name: key for name, key in keys.items() if key.queued or key.in_flight}
-    waits = _waits(job, busy)
+    waits = job.engine.waits(_tokens(job))
     away = [name for name, key in busy.items() if key.mode is Mode.OUTAGE]
     if away:
         return outage(job.outage_s, waits, recent.retries, len(away), len(busy))
@@ -154,12 +150,6 @@ def waiting(waits: Mapping[str, Explanation], busy: Mapping[str, KeyStatistics])
     if binding == "hint":
         return State(f"waiting {span(soonest_s)}: the server asked for it", Tone.WAITING)
     return State(f"waiting {span(soonest_s)}: the limit is used up", Tone.WAITING)
-
-
-def _waits(job: Job, busy: Mapping[str, KeyStatistics]) -> dict[str, Explanation]:
-    limiter = job.engine.client.limiter
-    queued = [name for name, key in busy.items() if key.queued][:_ASKED]
-    return {name: limiter.explain(name, tokens=_tokens(job), priority=_FIRST) for name in queued}
 
 
 def _tokens(job: Job) -> int | None:

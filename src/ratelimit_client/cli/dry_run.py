@@ -14,7 +14,7 @@ from typing import Any
 from ..bulk.fingerprints import Fingerprints
 from ..bulk.forecast import Forecast
 from ..bulk.preview import preview
-from ..bulk.shards import ShardWalk
+from ..bulk.shards import ShardWalk, parts_of
 from ..bulk.source import Source
 from ..bulk.walk import Walk
 from ..errors import ConfigurationError
@@ -55,5 +55,12 @@ def _walk(options: Mapping[str, Any], source: Source) -> Walk:
     rerun_edited = options["rerun_edited"]
     if options["overwrite"] or options["out_path"] == "-":
         return ShardWalk(Fingerprints(), rerun_edited, shard=options["shard"])
-    ledger = preview(options["out_path"], source, job_of(options, source), rerun_edited=rerun_edited)
+    ledger = preview(_outs(options), source, job_of(options, source), rerun_edited=rerun_edited)
     return ShardWalk(ledger.table, rerun_edited, ledger.resumes, shard=options["shard"])
+
+
+def _outs(options: Mapping[str, Any]) -> list[str]:
+    """The output, or the shards of it that were begun."""
+    out = options["out_path"]
+    begun = list(parts_of(out).values()) if options["engine"] == "ray" else []
+    return begun or [out]

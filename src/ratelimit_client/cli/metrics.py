@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-from ..adapters.aiohttp.client import Client
+from ..bulk.engines.local import LocalEngine
 from ..bulk.job import Job
 from .voice import Voice
 
@@ -18,9 +18,9 @@ _STATES: Final = ("pending", "running", "done", "failed")
 
 
 @contextlib.asynccontextmanager
-async def page(address: str | None, job: Job, client: Client, name: str, voice: Voice) -> AsyncIterator[None]:
+async def page(address: str | None, job: Job, name: str, voice: Voice) -> AsyncIterator[None]:
     """
-    Serve what *job* and *client* know, while the block runs.
+    Serve what *job* and its client know, while the block runs; of workers elsewhere the rows alone are shown.
 
     Args:
         address: [HOST:]PORT, or None for no page. A port that is taken is a warning.
@@ -34,7 +34,8 @@ async def page(address: str | None, job: Job, client: Client, name: str, voice: 
     from ..adapters.prometheus import MetricsPage, gauge, watch
 
     registry = CollectorRegistry()
-    watch(client, registry)
+    if isinstance(job.engine, LocalEngine):
+        watch(job.engine.client, registry)
     for state in _STATES:
         gauge("bulk_rows", {"job": name, "state": state}, lambda state=state: rows(job, state), registry)  # type: ignore[misc]
     gauge("bulk_last_progress_timestamp_seconds", {"job": name}, lambda: job.progressed_s, registry)

@@ -126,8 +126,15 @@ RUN: Final = (
         metavar="local|ray",
         read=one_of("local", "ray"),
         default="local",
-        help="who makes the calls: local is this process, the only one yet",
+        help="who makes the calls: this process, or workers of a Ray cluster, whose answers are in shards of OUT",
     ),
+    Option(
+        flag="--ray-address",
+        metavar="HOST:PORT",
+        read=text,
+        help="the head of the cluster (RAY_ADDRESS, the cluster this machine is in, one of this machine alone)",
+    ),
+    Option(flag="--ray-workers", metavar="N", read=whole(1, 10_000), help="how many (one a node, two at least)"),
     Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
     Option(
         flag="--progress",

@@ -28,10 +28,12 @@ from ..dialects import detect
 from ..dialects.registry import AUTO
 from ..errors import ConfigurationError
 from ..runtime.limiter import Limiter
+from .counter import TIKTOKEN
 from .options import quotas_by_model
 
 if TYPE_CHECKING:
     from ..adapters.redis import RedisStore
+    from ..bulk.engines.recipe import Recipe
 
 
 def base_url(given: str | None) -> str:
@@ -47,11 +49,51 @@ def with_shard(options: Mapping[str, Any]) -> Mapping[str, Any]:
         ConfigurationError: the output was begun whole, or in another number of shards.
     """
     out, shard = options["out_path"], options["shard"]
+    if options["engine"] == "ray":
+        _check_cluster(options)
+        return options
     if out == "-":
         return options
     if shard is not None or not options["overwrite"]:
         check_division(out, shard)
     return options if shard is None else {**options, "out_path": shard.path(out)}
+
+
+def _check_cluster(options: Mapping[str, Any]) -> None:
+    """What can be refused before a cluster is looked for."""
+    if options["shard"] is not None:
+        raise ConfigurationError("--shard is for a job scheduler: with --engine ray leave it out, Ray divides the rows")
+    if options["input"] == "-":
+        raise ConfigurationError("--engine ray reads files: save what comes through the pipe first")
+    if options["out_path"] != "-":
+        if "://" in options["out_path"]:
+            raise ConfigurationError(
+                f"{options['out_path']} is no file of this machine: answers are appended and synced one by one, which "
+                "an object store cannot do; give a path, and copy the shards when the job is done"
+            )
+        from ..bulk.sharded import number_of
+
+        number_of(options["out_path"], 1)
+
+
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
+    """How one of several workers makes its client."""
+    from ..bulk.engines.recipe import Recipe
+
+    return Recipe(
+        base_url=base_url(options["base_url"]),
+        quotas=quotas_by_model(options["limit"] or ()),
+        dialect=options["dialect"],
+        max_in_flight=options["max_in_flight"],
+        max_attempts=options["max_attempts"],
+        query=dict(options["query"] or ()),
+        allow_insecure=options["allow_insecure"],
+        priority=options["priority"],
+        deadline_s=options["deadline"],
+        counts_tokens=options["counter"] == TIKTOKEN,
+        store=options["store"],
+        budget="default" if (store := store_of(options)) is None else store.name,
+    )
 
 
 def known_limits(options: Mapping[str, Any]) -> dict[str, Quotas]:
@@ -134,7 +176,7 @@ def _sharing_client(options: Mapping[str, Any], store: RedisStore) -> Client:
 def job_of(options: Mapping[str, Any], source: Source) -> Manifest:
     """What makes this job the one it is."""
     return Manifest(
-        input=source.path if source.path == "-" else os.path.abspath(source.path),
+        input=source.path if source.path == "-" or "://" in source.path else os.path.abspath(source.path),
         base_url=base_url(options["base_url"]),
         query=masked(dict(options["query"] or ())),
         library=__version__,

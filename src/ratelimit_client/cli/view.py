@@ -136,7 +136,7 @@ class Watch:
         total = job.total
         left = None if total is None else max(0, total - job.finished)
         found = _limit(job, left)
-        recent = self._past.see(ended=job.tally.ok + job.tally.failed, retries=_retries(job), now_s=job.seconds)
+        recent = self._past.see(ended=job.tally.ok + job.tally.failed, retries=job.engine.retries(), now_s=job.seconds)
         state = state_of(job, keys, recent)
         return View(
             total=total,
@@ -181,13 +181,6 @@ def time_left_s(
     if rate > 0 and seconds >= _UNSURE_S and state.tone is not Tone.WAITING:
         times.append(left / rate)
     return max(times, default=None)
-
-
-def _retries(job: Job) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for (_, why), count in job.engine.client.tally.retries.items():
-        found[why] += count
-    return found
 
 
 def _limit(job: Job, left: int | None) -> Binding | None:

@@ -8,8 +8,10 @@ client's business.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
@@ -17,9 +19,21 @@ from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.payload import JSON, Content
 from ...adapters.aiohttp.reply import Reply
 from ...core.quota import Quotas
-from ...core.statistics import LimiterStatistics
+from ...core.statistics import Explanation, LimiterStatistics
+from ...errors import StoreUnavailable
 from ...runtime.calling import DEFAULT_KEY
 from ..row import Row, counted
+from ..stops import Stop
+
+if TYPE_CHECKING:
+    from ...adapters.redis import RedisStore
+
+_log: Final = logging.getLogger(__name__)
+
+# Models that are asked what they wait for; of more than a few, some say enough.
+_ASKED: Final = 16
+# What is asked is when the next call goes, so no call may be ahead of it: a better priority than any that there is.
+_FIRST: Final = -3
 
 
 @attrs.define(eq=False)
@@ -30,12 +44,15 @@ class LocalEngine:
         priority: of all rows.
         deadline_s: seconds for each row from when it is begun, or None.
         priors: limits of models as an earlier run saw them; each is told once, before the model's first row.
+        store: where its budget is shared, or None; closed with it, and its limiter is then the engine's own.
     """
 
     client: Client
     priority: int = 0
     deadline_s: float | None = None
     priors: dict[str, Quotas] = attrs.field(factory=dict)
+    store: RedisStore | None = None
+    workers: ClassVar[int] = 1
 
     def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
         """
@@ -80,6 +97,9 @@ class LocalEngine:
         """Call *tell* whenever a call was let out."""
         self.client.limiter.on_room(tell)
 
+    def on_stop(self, tell: Callable[[Stop], None]) -> None:
+        """It is this process, and is there as long as the job."""
+
     def end_of_input(self) -> None:
         """No more rows come: what was kept back for them may be spent."""
         self.client.limiter.end_of_input()
@@ -88,6 +108,44 @@ class LocalEngine:
         """What waits comes back with ``Closed``, unsent; what is out may finish."""
         self.client.limiter.close()
 
+    def retries(self) -> Counter[str]:
+        """Attempts that were made again, by what made them necessary."""
+        found: Counter[str] = Counter()
+        for (_, why), count in self.client.tally.retries.items():
+            found[why] += count
+        return found
+
+    def waits(self, tokens: int | None = None) -> dict[str, Explanation]:
+        """What the next calls of the models that wait are waiting for; *tokens* is what one costs."""
+        limiter = self.client.limiter
+        queued = [name for name, key in limiter.statistics().keys.items() if key.queued][:_ASKED]
+        return {name: limiter.explain(name, tokens=tokens, priority=_FIRST) for name in queued}
+
     def statistics(self) -> LimiterStatistics:
         """What the limiter knows."""
         return self.client.limiter.statistics()
+
+    async def open(self) -> None:
+        """
+        See whether the store can be used, if there is one.
+
+        Raises:
+            ConfigurationError: it never can be; one that cannot be reached is told and waited for beside the calls.
+        """
+        if self.store is None:
+            return
+        try:
+            await self.store.check()
+        except StoreUnavailable as error:
+            _log.warning("%s; this run goes on with its part of the limits until it is there", error)
+
+    async def close(self) -> None:
+        """Let go of the connections; what is under way is broken off, and what is left of a lease is given back."""
+        await self.client.close()
+        if self.store is not None:
+            await self.client.limiter.close()
+            await self.store.close()
+
+    def facts(self) -> dict[str, int]:
+        """What the summary tells of it beside what it tells of every run: nothing."""
+        return {}

@@ -15,7 +15,9 @@ from ...bulk.disk import DISK, Disk
 from ...bulk.journal import refused
 from ...bulk.manifest import Paths
 from ...bulk.output import Output
-from ...bulk.retry import Codes, RetryWalk, set_aside
+from ...bulk.retry import Chosen, Codes, RetryWalk, set_aside
+from ...bulk.sharded import ShardedOutput
+from ...bulk.shards import parts_of
 from ...bulk.source import Source
 from ...bulk.walk import Walk
 from ...errors import ConfigurationError
@@ -30,9 +32,24 @@ def main(request: Request, voice: Voice) -> int:
     options = with_shard({**request.options, "overwrite": False})
     if options["out_path"] == "-":
         raise ConfigurationError("retry needs the output of a run: rows on stdout leave nothing to retry")
-    paths = Paths(options["out_path"])
+    paths = _paths(options)
     input_ = options["input"] or _input_of(paths)
     return run.carry_out(Request(request.command, options, request.argv), voice, input_, open_retry)
+
+
+def _paths(options: Mapping[str, Any]) -> Paths:
+    """The files of the output; of one in shards those of the first that was begun."""
+    out = options["out_path"]
+    begun = parts_of(out).values() if options["engine"] == "ray" else ()
+    return Paths(next(iter(begun), out))
+
+
+def _set_aside(output: Output, codes: Codes) -> Chosen:
+    """The same for an output and for each of its shards."""
+    parts = output.parts if isinstance(output, ShardedOutput) else [output]
+    found = [set_aside(part, codes) for part in parts]
+    marks = frozenset(mark for chosen in found for mark in chosen.marks)
+    return Chosen(marks, frozenset(line for chosen in found for line in chosen.lines))
 
 
 def _input_of(paths: Paths) -> str:
@@ -49,13 +66,13 @@ def open_retry(
     options: Mapping[str, Any], source: Source, rows: int | None, voice: Voice, *, disk: Disk = DISK
 ) -> tuple[Output, Walk, str | None]:
     """The plan of ``retry``: what failed, mended or not."""
-    paths = Paths(options["out_path"])
+    paths = _paths(options)
     if manifest.load(paths.manifest) is None:
         raise ConfigurationError(f"{paths.out} is the output of no run: there is nothing to retry")
     # Rows that were mended run as they are now; which rows run at all is chosen by name.
     output = run.open_files(options, source, voice, rerun_edited=True, disk=disk)
     try:
-        chosen = set_aside(output, options["codes"] or Codes())
+        chosen = _set_aside(output, options["codes"] or Codes())
     except OSError as error:
         output.close()
         raise refused(paths.errors, error) from None

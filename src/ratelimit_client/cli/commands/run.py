@@ -16,12 +16,12 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
-from ...adapters.aiohttp.client import Client
 from ...bulk.disk import DISK, Disk
+from ...bulk.engines import Engine
 from ...bulk.engines.local import LocalEngine
 from ...bulk.job import Bounds, Job
 from ...bulk.output import Output, open_output, to_stdout
@@ -31,7 +31,6 @@ from ...bulk.state import State, load, save
 from ...bulk.stops import Stop, Why
 from ...bulk.summary import Summary, summarise, write_facts
 from ...bulk.walk import Walk
-from ...errors import ConfigurationError, StoreUnavailable
 from ..args import Request
 from ..counter import counter_of
 from ..metrics import page
@@ -40,9 +39,6 @@ from ..progress import display_for, keep_showing
 from ..target import base_url, job_of, new_client, store_of, with_shard
 from ..view import Watch
 from ..voice import PROGRAM, Voice, logging_to
-
-if TYPE_CHECKING:
-    from ...adapters.redis import RedisStore
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # New objects, of those that may be in cycles, after which they are looked for: all that hundreds of rows bring.
@@ -53,6 +49,11 @@ _ONCE = "--overwrite"
 _MASKED: Final[Mapping[str, Callable[[str], str]]] = {"--query": pair_shown, "--store": url_shown}
 
 # How a command finds its files and its rows: options, input, lines of it -> output, walk, what to say at the start.
+SetUp = Callable[
+    [Mapping[str, Any], str, Voice], contextlib.AbstractContextManager[tuple[Mapping[str, Any], Source, Engine]]
+]
+"""Options, input -> the options as they are then, the input opened, and who makes the calls."""
+
 Plan = Callable[[Mapping[str, Any], Source, int | None, Voice], tuple[Output, Walk, str | None]]
 
 
@@ -68,9 +69,6 @@ def main(request: Request, voice: Voice) -> int:
 
 def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     """Open what *plan* says, run the job, say how it went."""
-    options = request.options
-    if options["engine"] == "ray":
-        raise ConfigurationError("--engine ray is not available yet: leave it out, and this process makes the calls")
     with logging_to(voice):
         return _carry_out(request, voice, input_, plan)
 
@@ -78,25 +76,41 @@ def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
 def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
+    with _set_up(options)(options, input_, voice) as (options, source, engine):
+        rows = source.count() if options["shard"] is None else None
+        output, walk, words = plan(options, source, rows, voice)
+        job = _job(options, source, output, engine, walk, rows)
+        job.engine.priors = learnt.of(base_url(options["base_url"]))
+        if words:
+            voice.say(words)
+        with _collected_seldom():
+            summary = asyncio.run(_run(job, resume_command(request), voice, options))
+    if options["state"]:
+        _save_state(options, learnt, job, voice)
+    _say_summary(summary, options, voice)
+    return summary.exit_code
+
+
+def _set_up(options: Mapping[str, Any]) -> SetUp:
+    """Where a run gets its input and its engine."""
+    if options["engine"] != "ray":
+        return _here
+    from ..cluster import with_cluster  # and what only workers need
+
+    return with_cluster
+
+
+@contextlib.contextmanager
+def _here(options: Mapping[str, Any], input_: str, voice: Voice) -> Iterator[tuple[Mapping[str, Any], Source, Engine]]:
+    """The input, and an engine of this process."""
     source = Source.open(input_)
     try:
         store = store_of(options)
         client = new_client(options, store)
         client.counter = counter_of(options, voice)
-        rows = source.count() if options["shard"] is None else None
-        output, walk, words = plan(options, source, rows, voice)
-        job = _job(options, source, output, client, walk, rows)
-        job.engine.priors = learnt.of(base_url(options["base_url"]))
-        if words:
-            voice.say(words)
-        with _collected_seldom():
-            summary = asyncio.run(_run_shared(job, client, resume_command(request), voice, options, store))
+        yield options, source, LocalEngine(client, options["priority"], options["deadline"], store=store)
     finally:
         source.close()
-    if options["state"]:
-        _save_state(options, learnt, job, voice)
-    _say_summary(summary, options, voice)
-    return summary.exit_code
 
 
 @contextlib.contextmanager
@@ -162,14 +176,14 @@ def open_files(
     """OUT and what belongs to it, mended; lines that cannot be read are told."""
     if options["out_path"] == "-":
         return to_stdout()
-    output = open_output(
-        options["out_path"],
-        source,
-        job_of(options, source),
-        overwrite=options["overwrite"],
-        rerun_edited=rerun_edited,
-        disk=disk,
-    )
+    out, job = options["out_path"], job_of(options, source)
+    how: dict[str, Any] = {"overwrite": options["overwrite"], "rerun_edited": rerun_edited, "disk": disk}
+    if options["engine"] == "ray":
+        from ...bulk.sharded import number_of, open_sharded  # what only a cluster needs
+
+        output: Output = open_sharded(out, number_of(out, options["ray_workers"]), source, job, **how)
+    else:
+        output = open_output(out, source, job, **how)
     for path, number in output.ledger.bad:
         voice.say(f"{path}: line {number} cannot be read and is ignored; its row runs again", level="warning")
     more = output.ledger.bad_count - len(output.ledger.bad)
@@ -179,7 +193,7 @@ def open_files(
 
 
 def _job(
-    options: Mapping[str, Any], source: Source, output: Output, client: Client, walk: Walk, rows: int | None
+    options: Mapping[str, Any], source: Source, output: Output, engine: Engine, walk: Walk, rows: int | None
 ) -> Job:
     bounds = Bounds(
         grace_s=options["grace"],
@@ -187,10 +201,10 @@ def _job(
         max_rows=options["max_rows"],
         max_outage_s=options["max_outage"],
     )
-    return Job(
+    job = Job(
         source,
         output,
-        LocalEngine(client, priority=options["priority"], deadline_s=options["deadline"]),
+        engine,
         walk,
         bounds=bounds,
         monotonic_ns=time.monotonic_ns,
@@ -198,37 +212,21 @@ def _job(
         rows_expected=rows,
         is_retry=not walk.skips_failed,
     )
+    engine.on_stop(job.end)
+    return job
 
 
 # -- the run --------------------------------------------------------------------------
 
 
-async def _run_shared(
-    job: Job, client: Client, command: Sequence[str], voice: Voice, options: Mapping[str, Any], store: RedisStore | None
-) -> Summary:
-    """The run, and around it the store, if it shares its limits through one."""
-    if store is None:
-        return await _run(job, client, command, voice, options)
-    try:
-        try:
-            await store.check()
-        except StoreUnavailable as error:  # what only a person can mend goes on up
-            voice.say(f"{error}; this run goes on with its part of the limits until it is there", level="warning")
-        return await _run(job, client, command, voice, options)
-    finally:
-        await client.limiter.close()
-        await store.close()
-
-
-async def _run(
-    job: Job, client: Client, command: Sequence[str], voice: Voice, options: Mapping[str, Any]
-) -> Summary:
+async def _run(job: Job, command: Sequence[str], voice: Voice, options: Mapping[str, Any]) -> Summary:
     display = display_for(options["progress"], voice, os.environ, out=options["out_path"])
     watch = Watch(job)
     showing = asyncio.create_task(keep_showing(display, watch.look), name="progress")
     try:
         with _signals(job, command, voice):
-            async with page(options["metrics"], job, client, os.path.basename(options["out_path"]), voice):
+            async with page(options["metrics"], job, os.path.basename(options["out_path"]), voice):
+                await job.engine.open()
                 await job.run()
     finally:
         showing.cancel()
@@ -237,7 +235,7 @@ async def _run(
         display.close(watch.look())
         job.close_output()
         summary = summarise(job, command)
-        await client.close()
+        await job.engine.close()
     return summary
 
 

@@ -126,6 +126,8 @@ def _command(report: Report, command: str, words: list[str], out: str) -> str:
     typed = [PROGRAM, command, *words, "-o", out]
     if part.manifest is not None and part.manifest.base_url != base_url(None):
         typed += ["--base-url", part.manifest.base_url]
-    if part.shard is not None:
+    if part.manifest is not None and part.manifest.of_all:
+        typed += ["--engine", "ray"]
+    elif part.shard is not None:
         typed += ["--shard", f"I/{part.shard.of}"]
     return shlex.join(typed)
