@@ -64,7 +64,6 @@ CANCELLED_IN = {
     "Lanes.moved": "job-parked",
     "Limiter.__aexit__": "limiter_life",
     "Limiter.drain": "limiter_drained",
-    "LocalEngine.call": "job-small",
     "MetricsPage.__aenter__": "page on sockets",
     "MetricsPage.__aexit__": "page",
     "MetricsPage.close": "page_by_hand",
@@ -109,6 +108,11 @@ NEVER_STANDS_STILL = {
 
 NOT_HERE = {
     "adapters/prometheus/apps.py": "it waits for nothing but the server that it is a part of",
+    "adapters/ray/": "it runs in processes of Ray, which are killed in tests of its own",
+    "bulk/engines/crew.py": "its workers are other processes: they are killed, and it is closed, in tests of its own",
+    "bulk/engines/ray.py": "the same",
+    "bulk/engines/worker.py": "the same",
+    "bulk/ray_source.py": "a thread of Ray Data's hands it pieces, and it is closed in tests of its own",
     "adapters/redis/": "real sockets to a real server: its questions are cancelled in tests of its own",
     "runtime/keeping.py": "a task of its own that no call waits for: it is cancelled in tests of its own",
     "adapters/httpx/sync.py": "for threads, which are interrupted and not cancelled, in tests of its own",
@@ -127,6 +131,7 @@ _FULL = "it takes a thousand parked rows; the wait is the one that Feeder.run ha
 _LONG = "a turn of the loop for others, after more lines than a scene has"
 _PROGRAM = "a program, as the command line is"
 _NO_STORE = "no scene has a store; what waits for one is cancelled in tests of its own"
+_ENDED = "a program closes it after its job, and to that signals are sent, in tests of its own"
 _SMALL = "an answer of this size is written at once"
 
 STANDS_NOWHERE = {
@@ -155,6 +160,10 @@ STANDS_NOWHERE = {
     "self.fd)": _INLINE,
     "Limiter.__aexit__: await self.close()": _NO_STORE,
     "Limiter.drain: await self._keeping.leave()": _NO_STORE,
+    "LocalEngine.close: await self.client.close()": _ENDED,
+    "LocalEngine.close: await self.client.limiter.close()": _NO_STORE,
+    "LocalEngine.close: await self.store.close()": _NO_STORE,
+    "LocalEngine.open: await self.store.check()": _NO_STORE,
     "MetricsPage._answer: await response.prepare(request)": _SMALL,
     "MetricsPage._answer: await response.write_eof()": _SMALL,
     "MetricsPage._listen: await runner.setup()": "it sets up and waits for nothing",
@@ -172,6 +181,7 @@ STANDS_NOWHERE = {
     "Requests.of: content = as_json(json) if alone else await prepare(json, data, files)": _INLINE,
     "Results.__anext__: await rows.close()": "at the end nothing is under way",
     "Rows.close: await self._close_source()": "the feeder has closed it, or nothing has begun",
+    "ShardedOutput.sync: await part.sync()": _INLINE,
     "Source.batches: while chunk := await _read_when_ready(self.fd):": _PIPE,
     "Stream.__aenter__: call = await prepare": _INLINE,
     "Speaker._do: await self._socket.close(code=step.close, drain=False)": _SMALL,
