@@ -23,7 +23,7 @@ from ratelimit_client.adapters.prometheus import MetricsPage, gauge, watch
 from ratelimit_client.testing import Faults, serve_model, sliced
 from tests.canary import KEY
 from tests.deploying import PROMETHEUS, ROOT, program
-from tests.sizes import SCALE
+from tests.sizes import SCALE, SIZE
 from tests.test_deploy import filled
 
 ROUNDS = 2
@@ -109,38 +109,41 @@ async def prometheus(folder: Path, target: str) -> AsyncIterator[Monitor]:
         await process.wait()
 
 
-def test_a_real_prometheus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    What it answers is what the client counted and the server saw; rules record, an alert is pending, panels have data,
-    and an example names a request that the server answered.
-    """
-    program("prometheus")
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    dashboard = import_module("dashboard")
+if SIZE != "test":  # it takes its time
 
-    async def story() -> None:
-        registry = CollectorRegistry()
-        gauge("bulk_rows", {"job": "out.jsonl", "state": "pending"}, lambda: 7.0, registry)
-        gauge("bulk_last_progress_timestamp_seconds", {"job": "out.jsonl"}, lambda: time.time() - 3600, registry)
-        # A minute is enforced as its seconds, which the headers do not show: some calls are refused.
-        options: dict[str, Any] = {"latency": 0.2, "faults": Faults(server_error=0.1), "enforcement": sliced(1)}
-        async with (
-            serve_model(per_minute(requests=300), seed=3, **options) as url,
-            MetricsPage("0", registry) as page,
-        ):
-            assert page.url is not None
-            async with prometheus(tmp_path, page.url.split("/")[2]) as monitor:
-                clients = []
-                for done in range(ROUNDS):
-                    clients.append(await a_round(url, registry))
-                    await monitor.until(SUCCEEDED, lambda found, calls=CALLS * (done + 1): found == {(): calls})
-                await look(monitor, {str(code): count for code, count in url.tally.statuses.items()})
-                rules = (await monitor.get("rules"))["groups"]
-                assert [rule["lastError"] for group in rules for rule in group["rules"] if rule.get("lastError")] == []
-                answered = [await monitor.query(filled(each)) for each in dashboard.expressions()]
-                assert sum(map(bool, answered)) > len(answered) / 2
+    def test_a_real_prometheus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        What it answers is what the client counted and the server saw; rules record, an alert is pending, panels
+        have data, and an example names a request that the server answered.
+        """
+        program("prometheus")
+        monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+        dashboard = import_module("dashboard")
 
-    asyncio.run(asyncio.wait_for(story(), 200))
+        async def story() -> None:
+            registry = CollectorRegistry()
+            gauge("bulk_rows", {"job": "out.jsonl", "state": "pending"}, lambda: 7.0, registry)
+            gauge("bulk_last_progress_timestamp_seconds", {"job": "out.jsonl"}, lambda: time.time() - 3600, registry)
+            # A minute is enforced as its seconds, which the headers do not show: some calls are refused.
+            options: dict[str, Any] = {"latency": 0.2, "faults": Faults(server_error=0.1), "enforcement": sliced(1)}
+            async with (
+                serve_model(per_minute(requests=300), seed=3, **options) as url,
+                MetricsPage("0", registry) as page,
+            ):
+                assert page.url is not None
+                async with prometheus(tmp_path, page.url.split("/")[2]) as monitor:
+                    clients = []
+                    for done in range(ROUNDS):
+                        clients.append(await a_round(url, registry))
+                        await monitor.until(SUCCEEDED, lambda found, calls=CALLS * (done + 1): found == {(): calls})
+                    await look(monitor, {str(code): count for code, count in url.tally.statuses.items()})
+                    rules = (await monitor.get("rules"))["groups"]
+                    failed = [rule["lastError"] for group in rules for rule in group["rules"] if rule.get("lastError")]
+                    assert failed == []
+                    answered = [await monitor.query(filled(each)) for each in dashboard.expressions()]
+                    assert sum(map(bool, answered)) > len(answered) / 2
+
+        asyncio.run(asyncio.wait_for(story(), 200))
 
 
 async def a_round(url: str, registry: CollectorRegistry) -> Client:

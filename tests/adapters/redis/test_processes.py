@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.redis_server import RedisServer, running
+from tests.sizes import SIZE
 
 WORKER = """
 import asyncio, sys
@@ -55,27 +56,29 @@ class Worker:
         self.process.communicate()
 
 
-@pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
-def test_what_becomes_of_one_is_none_of_the_other(tmp_path: Path, fate: signal.Signals) -> None:
-    """
-    One that is stopped past the end of its lease asks before it sends again; the share of one that is
-    killed is the other's within a lease and a turn.
-    """
-    with running(tmp_path) as server:
-        one, other = Worker(server), Worker(server)
-        try:
-            first, _ = one.call()
-            other.call()
-            before = one.calls_until(first + 1.0)
-            os.kill(one.process.pid, fate)
-            calls = other.calls_until(before[-1][0] + 5.0)
-            late = [at_s for at_s, _ in calls if at_s >= before[-1][0] + 3.5]
-            assert late, "the other one goes on"
-            if fate is signal.SIGSTOP:
-                os.kill(one.process.pid, signal.SIGCONT)
-                while (call := one.call())[0] < before[-1][0] + 3.5:
-                    before.append(call)
-                assert call[1] > before[-1][1], "it sent before it had asked"
-        finally:
-            one.end()
-            other.end()
+if SIZE != "test":  # it takes its time
+
+    @pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
+    def test_what_becomes_of_one_is_none_of_the_other(tmp_path: Path, fate: signal.Signals) -> None:
+        """
+        One that is stopped past the end of its lease asks before it sends again; the share of one that is
+        killed is the other's within a lease and a turn.
+        """
+        with running(tmp_path) as server:
+            one, other = Worker(server), Worker(server)
+            try:
+                first, _ = one.call()
+                other.call()
+                before = one.calls_until(first + 1.0)
+                os.kill(one.process.pid, fate)
+                calls = other.calls_until(before[-1][0] + 5.0)
+                late = [at_s for at_s, _ in calls if at_s >= before[-1][0] + 3.5]
+                assert late, "the other one goes on"
+                if fate is signal.SIGSTOP:
+                    os.kill(one.process.pid, signal.SIGCONT)
+                    while (call := one.call())[0] < before[-1][0] + 3.5:
+                        before.append(call)
+                    assert call[1] > before[-1][1], "it sent before it had asked"
+            finally:
+                one.end()
+                other.end()
