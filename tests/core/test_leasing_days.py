@@ -56,7 +56,7 @@ def misfortune(world: World) -> None:
     world.after(0.2 + 3 * dice.random(), lambda: misfortune(world))
 
 
-@pytest.mark.parametrize("seed", range(SCALE))
+@pytest.mark.parametrize("seed", range(3 * SCALE))
 def test_whatever_befalls_them_nothing_is_lent_twice(seed: int) -> None:
     """
     Processes come, go, crash, stall and are cut off, questions and answers are lost, late or doubled,

@@ -201,6 +201,18 @@ def test_another_kind_of_server_may_turn_out() -> None:
     assert [state.budget.profile for state in drive.machine.keys.values()] == [profile, profile]
 
 
+def test_closing_keeps_nothing_for_those_who_waited() -> None:
+    """What was set aside for a call that is too large for now is everyone's again."""
+    drive = Drive(scheduler(per_hour(requests=10)), hold=True)
+    drive.ask(requests=8)
+    large, small = drive.ask(requests=9), drive.ask(requests=3, tenant="other")
+    (bucket,) = drive.machine.keys["m"].budget.by_unit["requests"]
+    assert bucket.holds_for(large)
+    assert repr(large) == f"<Ticket {large.seq} of 'm': Cost(requests=9), queued>"
+    assert drive.machine.close(now_ns=0) == [large, small]
+    assert bucket.escrow is None
+
+
 def test_closing_ends_what_waits_and_lets_the_rest_finish() -> None:
     """Each that waited gets its error; those under way are released as ever; nobody comes in any more."""
     drive = Drive(scheduler(slots=1), hold=True)

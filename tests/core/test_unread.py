@@ -7,14 +7,15 @@ from typing import Any
 import attrs
 import pytest
 
+from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.events import Kind
 from ratelimit_client.core.failure import FailureKind, TransportFailure
 from ratelimit_client.core.outage import FAILURES_TO_CLOSE
 from ratelimit_client.core.scheduler import Scheduler
-from ratelimit_client.core.signals import Reading, Signals
+from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.ticket import State, Ticket
 from ratelimit_client.core.units import NS as S
-from tests.core.driving import Drive, scheduler
+from tests.core.driving import OPENAI, Drive, scheduler
 
 LOST = TransportFailure(kind=FailureKind.TIMEOUT)
 
@@ -101,3 +102,17 @@ def test_while_there_is_plenty_the_next_reading_waits(windows: list[float], rema
     drive.machine.observe(ticket, Signals(200, readings=readings), now_ns=0)
     due = [ms for ms in range(300) if drive.machine.reading_due(ticket, now_ns=ms * S // 1000)]
     assert due[0] == wait_ms + (wait_ms == 78)  # 78.125 ms
+
+
+def test_keys_of_one_budget_are_looked_at_together() -> None:
+    """What one of them hears may let the calls of the other go."""
+    drive = Drive(scheduler(profile=attrs.evolve(OPENAI, groups_share=True)), hold=True)
+    no = Signals(429, Reason.RATE_LIMITED, True, unit="requests", readings=shown(9).readings, limit_group="ab")
+    for name in ("a", "b"):
+        drive.end(drive.ask(name), no, Ending.IGNORED)
+    drive.to(60)
+    one = drive.ask("a")
+    assert {state.name for state in drive.machine.keys["a"].kin} == {"b"}
+    assert not drive.machine.agenda._all
+    drive.machine.observe_unread(one, 200, now_ns=drive.now_ns)
+    assert drive.machine.agenda._all
