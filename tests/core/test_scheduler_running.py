@@ -203,7 +203,7 @@ def test_another_kind_of_server_may_turn_out() -> None:
 
 def test_closing_keeps_nothing_for_those_who_waited() -> None:
     """What was set aside for a call that is too large for now is everyone's again."""
-    drive = Drive(scheduler(per_hour(requests=10)), hold=True)
+    drive = Drive(scheduler(per_hour(requests=10, tokens=1000)), hold=True)
     drive.ask(requests=8)
     large, small = drive.ask(requests=9), drive.ask(requests=3, tenant="other")
     (bucket,) = drive.machine.keys["m"].budget.by_unit["requests"]

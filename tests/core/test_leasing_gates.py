@@ -1,0 +1,28 @@
+"""How long the calls of a new key wait for what a store knows of it."""
+
+from __future__ import annotations
+
+from ratelimit_client.core.scopes import Scope, ScopedKey
+from ratelimit_client.core.units import NS
+from tests.core.test_leasing import Bench
+
+
+def test_a_key_by_another_name_waits_for_the_store_once() -> None:
+    """The scope turned out to be the first: the key begins once, and its gate is one."""
+    bench = Bench()
+    home = Scope(1, "o")
+    bench.submit(ScopedKey("m", Scope(2, "o", into=home)))
+    assert bench.machine.keys["m @2"] is bench.machine.keys["m"]
+    assert list(bench.machine._gates) == [bench.machine.keys["m"]]
+
+
+def test_what_a_server_closed_stays_closed_when_the_store_answers() -> None:
+    """Only the wait for the store is over."""
+    bench = Bench()
+    bench.submit()
+    state = bench.machine.keys["m"]
+    state.gate_ns += NS
+    closed_ns = state.gate_ns
+    bench.renew()
+    assert state.gate_ns == closed_ns
+    assert not bench.machine._gates
