@@ -76,7 +76,9 @@ class RedisServer:
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:
             assert self.process.poll() is None, "redis-server ended by itself"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0) as asking:
+                asking.sendall(b"PING\r\n")
+                asking.recv(64)  # whatever it is: it does not answer before it is ready on every socket
                 return
             time.sleep(0.01)  # nothing tells when another program listens
         raise AssertionError(f"redis-server did not listen within {_PATIENCE_S:.0f} s")
