@@ -153,7 +153,7 @@ def test_an_outage_begins_the_patience_of_those_who_wait() -> None:
 # -- which readings are used ---------------------------------------------------
 
 
-@pytest.mark.parametrize(("left", "good_for_s"), [(440, 0.005), (599, 0.25)])
+@pytest.mark.parametrize(("left", "good_for_s"), [(440, 0.005), (599, 0.05)])
 def test_of_two_successes_in_a_row_one_is_read(left: int, good_for_s: float) -> None:
     """The second tells nothing that the first did not, and less so of a full bucket; an error is always read."""
     drive = drive_of()

@@ -26,7 +26,7 @@ from .units import NS
 
 _READ_EACH_NS = NS // 200
 # Of buckets that nobody comes near to emptying: a part of the shortest window, and no longer than this.
-_READ_SELDOM_NS = NS // 4
+_READ_SELDOM_NS = NS // 20
 _READ_PARTS = 128
 
 
