@@ -34,7 +34,7 @@ MISTAKES = [
     ("alerts.yml", "_count[1h])) > 20", "_count[1h])) > 2"),
     ("alerts.yml", "mean1h < 0.7", "mean1h < 0.1"),
     ("alerts.yml", "foreign_usage_ratio) > 0.1", "foreign_usage_ratio) > 0.01"),
-    ("alerts.yml", "fallback) == 1", "fallback) == 0"),
+    ("alerts.yml", "fallback) > 0", "fallback) == 0"),
     ("alerts.yml", "bulk_rows_left:sum > 0", "bulk_rows_left:sum >= 0"),
 ]
 """File, what stands in it once, and what somebody might write instead."""
