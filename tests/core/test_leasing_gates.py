@@ -11,7 +11,10 @@ def test_a_key_by_another_name_waits_for_the_store_once() -> None:
     """The scope turned out to be the first: the key begins once, and its gate is one."""
     bench = Bench()
     home = Scope(1, "o")
-    bench.submit(ScopedKey("m", Scope(2, "o", into=home)))
+    woken: list[int] = []
+    bench.machine.wake = lambda: woken.append(bench.now_ns)
+    bench.machine.open_key(ScopedKey("m", Scope(2, "o", into=home)), now_ns=bench.now_ns)
+    assert len(woken) == 1, "the store is asked once"
     assert bench.machine.keys["m @2"] is bench.machine.keys["m"]
     assert list(bench.machine._gates) == [bench.machine.keys["m"]]
 

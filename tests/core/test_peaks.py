@@ -143,3 +143,16 @@ def test_a_bound_in_the_past_is_never_too_low(gaps: list[tuple[int, int]], rate:
     found = peaks.bound(BRIM, spent, rate, since_ns=since, at_ns=at)
 
     assert brute_force(until, rate, BRIM, since, at) <= found <= BRIM
+
+
+def test_a_lower_moment_takes_the_place_of_those_before_it() -> None:
+    """
+    Full at 10 and at 40, and 300 go out at each: what a snapshot of 20 can still hold is bounded by the later one.
+    """
+    peaks, total = noted((10, 300), (30, 0), (40, 300))
+
+    assert peaks.bound(BRIM, total, RATE, since_ns=35, at_ns=50) == 800
+    assert peaks.bound(BRIM, total, RATE, since_ns=41, at_ns=50) == BRIM
+
+    peaks, total = noted((10, 0), (40, 300))
+    assert peaks.bound(BRIM, total, RATE, since_ns=20, at_ns=50) == 800
