@@ -165,3 +165,22 @@ def test_a_wait_may_be_collected_on_any_thread() -> None:
         at_rest(limiter)
 
     asyncio.run(main())
+
+
+def test_each_loop_wakes_its_own() -> None:
+    """One limiter, one loop after the other: waiting calls are let in, and cancelled, on the second as on the first."""
+    limiter = Limiter(per_hour(requests=60), max_in_flight=1)
+
+    async def main() -> None:
+        permit = await limiter.permit()
+        waits, leaves = (asyncio.ensure_future(limiter.permit().__aenter__()) for _ in range(2))
+        await asyncio.sleep(0)
+        leaves.cancel()
+        await asyncio.wait([leaves], timeout=10)
+        assert leaves.cancelled()
+        permit.finish()
+        (await asyncio.wait_for(waits, 10)).finish()
+        at_rest(limiter)
+
+    for _ in range(2):
+        asyncio.run(main())

@@ -121,3 +121,20 @@ def test_an_empty_account_is_counted():
             assert dict(client.tally.exhausted) == {"m": 1}
 
     in_virtual_time(story)
+
+
+def test_names_from_outside_have_a_bound():
+    """
+    A thousand and twenty-four are told apart; tokens, retries and empty accounts of all later ones are "other".
+    """
+    tally = Tally()
+    for number in range(1200):
+        tally.used(f"m{number}", {"prompt_tokens": 1})
+        tally.tried_again(f"m{number}", "timeout")
+        tally.ran_out(f"m{number}")
+    for counts, other in (
+        (tally.tokens, ("other", "input")),
+        (tally.retries, ("other", "timeout")),
+        (tally.exhausted, "other"),
+    ):
+        assert (len(counts), counts[other]) == (1025, 176)
