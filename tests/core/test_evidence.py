@@ -13,6 +13,7 @@ from ratelimit_client.core.profile import Refill
 from ratelimit_client.core.readings import Lesson
 from ratelimit_client.core.ticket import Ticket
 from ratelimit_client.core.units import NS as S
+from tests.core.driving import Drive, scheduler
 
 LIMIT, WINDOW = 6000, 60 * S  # a hundred a second
 JITTER = S // 10
@@ -38,6 +39,8 @@ class Noted(Estimator):
 class Pad:
     """One key with one bucket of tokens, full at zero."""
 
+    order: int = 0
+    in_flight: int = 1
     evidence: ChargeEvidence = attrs.field(factory=ChargeEvidence)
     estimator: Noted = attrs.field(factory=Noted)
     bucket: Bucket = attrs.field(
@@ -46,14 +49,24 @@ class Pad:
 
     def call(self, at_s: float, chars: int = 400, max_output: int = 0, endpoint: str = "chat") -> Ticket:
         features = Features(chars, max_output, endpoint=endpoint)
+        return self.asks(features, at_s)
+
+    def asks(self, features: Features, at_s: float) -> Ticket:
+        """A call of these is let out."""
         ticket = Ticket(0, "m", "", 0, Cost(), features, None, 0)
-        ticket.evidence = self.evidence.granted(features, jitter_ns=JITTER, now_ns=round(at_s * S))
+        ticket.order = self.grant(features, at_s)
         return ticket
+
+    def grant(self, what: Features | int, at_s: float) -> int:
+        """The number of a grant."""
+        self.order += 1
+        self.evidence.granted(self.order, what, self.in_flight, round(at_s * S))
+        return self.order
 
     def reads(self, ticket: Ticket, left: float, at_s: float, *, asleep: bool = False, trusted: bool = True) -> None:
         """The server had *left* units when it looked, at that second, with this call charged."""
         lesson = Lesson(0, 0, asleep, int(left * WINDOW), round(at_s * S))
-        self.evidence.read(ticket, self.bucket, lesson, self.estimator, trusted=trusted)
+        self.evidence.read(ticket, self.bucket, lesson, self.estimator, trusted=trusted, jitter_ns=JITTER)
 
     def taught(self) -> list[tuple[int, int]]:
         """(calls, charged) of every lesson so far."""
@@ -147,7 +160,7 @@ def test_what_was_stated_is_taken_off() -> None:
     """Calls with a cost of their own pay from the same bucket; only the rest is the estimate's."""
     pad = Pad()
     pad.reads(pad.call(0), LIMIT - 1000, 0)
-    pad.evidence.stated(300, now_ns=S // 5)
+    pad.grant(300, 0.2)
     pad.reads(pad.call(0.5), LIMIT - 1350, 0.5)
 
     assert pad.estimator.lessons[1] == (400, 0, 300, "chat", 1, 400)
@@ -176,8 +189,7 @@ def test_every_term_of_a_price_is_summed_up() -> None:
         (0.3, Features(300, 1000, fixed=7, endpoint="chat", aside=8)),
         (0.6, Features(400, 0, fixed=5, endpoint="chat", aside=9)),
     ]:
-        ticket = Ticket(0, "m", "", 0, Cost(), features, None, 0)
-        ticket.evidence = pad.evidence.granted(features, jitter_ns=JITTER, now_ns=round(at_s * S))
+        ticket = pad.asks(features, at_s)
         if at_s != 0.3:
             pad.reads(ticket, LIMIT - 1000 * (1 + at_s), at_s)
 
@@ -199,7 +211,7 @@ def test_beside_a_stated_call_a_full_bucket_tells_nothing() -> None:
     """A stated call may have left just before the estimated one: whose charge is missing cannot be told."""
     pad = Pad()
     pad.reads(pad.call(0), LIMIT - 50, 0)
-    pad.evidence.stated(500, now_ns=10 * S)
+    pad.grant(500, 10)
     pad.reads(pad.call(100), LIMIT - 100, 100)
 
     assert pad.taught() == [(1, 50)]
@@ -212,7 +224,7 @@ def test_a_stated_call_under_way_weighs_what_it_pays(chars: int, counts: bool) -
     """A thousand tokens are four thousand characters: with them on the way the span has to be of 32 000."""
     pad = Pad()
     pad.reads(pad.call(0), LIMIT - 1000, 0)
-    pad.evidence.stated(1000, now_ns=59 * S // 100)
+    pad.grant(1000, 0.59)
     pad.reads(pad.call(0.6, chars=chars), LIMIT - 5000, 0.6)
 
     assert len(pad.taught()) == 1 + counts
@@ -232,9 +244,41 @@ def test_a_call_without_a_text_weighs_a_little_by_itself(chars: int, counts: boo
 def test_what_is_as_old_as_the_jitter_has_arrived() -> None:
     """A tenth of a second after it the next call is sure of it; a nanosecond before that it is not."""
     for early_ns, unsure in [(0, 0), (1, 32)]:
-        evidence = ChargeEvidence()
-        evidence.granted(Features(0), jitter_ns=JITTER, now_ns=0)
-        assert evidence.granted(Features(0), jitter_ns=JITTER, now_ns=JITTER - early_ns).unsure == unsure
+        pad = Pad()
+        pad.asks(Features(0), 0)
+        pad.evidence.granted(2, Features(0), 1, JITTER - early_ns)
+        last = Ticket(0, "m", "", 0, Cost(), Features(0), None, 0)
+        last.order = 2
+        mark = pad.evidence.mark(last, jitter_ns=JITTER)
+        assert mark is not None
+        assert mark.unsure == unsure
+
+
+def test_as_many_calls_are_kept_as_may_be_under_way_and_the_sum_of_all() -> None:
+    """An answer to one of long ago teaches nothing; one of which it is not sure what had arrived does neither."""
+    pad = Pad()
+    tickets = [pad.call(number) for number in range(1000)]
+    assert 128 <= len(pad.evidence.calls) < 256
+
+    assert pad.evidence.mark(tickets[0], jitter_ns=JITTER) is None
+    last = pad.evidence.mark(tickets[-1], jitter_ns=JITTER)
+    assert last is not None
+    assert (last.total.calls, last.before.calls, last.arrived.calls) == (1000, 999, 999)
+    first = tickets[-len(pad.evidence.calls)]
+    assert pad.evidence.mark(first, jitter_ns=S) is not None
+    assert pad.evidence.mark(first, jitter_ns=S + 1) is None
+
+
+def test_the_more_are_under_way_the_more_are_kept() -> None:
+    """Four times as many; and all of the last second, which may overtake each other."""
+    many = Pad(in_flight=1000)
+    tickets = [many.call(number) for number in range(10_000)]
+    assert many.evidence.mark(tickets[-4000], jitter_ns=JITTER) is not None
+
+    quick = Pad()
+    tickets = [quick.call(number / 5000) for number in range(10_000)]
+    assert quick.evidence.mark(tickets[-4990], jitter_ns=0) is not None
+    assert len(quick.evidence.calls) <= 10_000
 
 
 @pytest.mark.parametrize(("at_s", "charged"), [(0.99, 49), (1.0, 50), (1.5, 50)])
@@ -263,3 +307,15 @@ def test_the_sum_over_several_calls_is_that_of_each_of_their_parts() -> None:
 
     assert total == Sum(600, 2000, 14, 2 * features.excess, 2, 1, "chat", 0, 16, 170)
     assert total.size - Sum().plus(features).size == Sum().plus(features).size
+
+
+def test_a_stated_cost_is_noted_among_estimated_ones_and_nowhere_else() -> None:
+    """Where nothing is estimated nobody asks what an estimate is worth."""
+    drive = Drive(scheduler(slots=64), hold=True)
+    calls = drive.machine.open_key("m", now_ns=0).evidence.calls
+    drive.ask(tokens=70)
+    assert calls == []
+
+    one = drive.ask(features=Features(400))
+    other = drive.ask(tokens=70)
+    assert calls == [(one.order, 0, one.features), (other.order, 0, 70)]

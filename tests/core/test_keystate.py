@@ -100,17 +100,6 @@ def test_what_blocks_is_named_the_key_first() -> None:
     assert state.blocked_until(ticket, now_ns=0) == (3 * S, "hint")
 
 
-def test_stated_costs_among_estimated_ones_are_noted() -> None:
-    """What they pay is no doing of the estimate."""
-    state = key()
-    estimated, stated = call(features=Features(400)), call(tokens=70)
-    state.note_price(estimated, jitter_ns=0, now_ns=0)
-    state.note_price(stated, jitter_ns=0, now_ns=0)
-
-    assert (estimated.evidence is not None, stated.evidence) == (True, None)
-    assert (state.evidence.total.calls, state.evidence.total.fixed) == (1, 70)
-
-
 def test_the_reserve_is_for_the_last_calls_only() -> None:
     """All tenants have ended, somebody waits, and all that waits costs no more than it in every bucket."""
     state, ranks = key(), itertools.count()

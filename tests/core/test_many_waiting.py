@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 from ratelimit_client.core.ends import Ends
-from ratelimit_client.core.evidence import ChargeEvidence
 from ratelimit_client.core.queue import Line
 from ratelimit_client.core.ticket import State
 from tests.core.queueing import call, cancel, grant, queue_of
@@ -65,10 +64,3 @@ def test_ends_come_in_their_order_however_many_there_are() -> None:
     assert [instant for instant, _ in seen] == sorted(instant for instant, _ in seen)
     assert {number for _, number in seen} == set(range(0, 41_000, 10))
     assert len(ends) == 0
-
-
-def test_a_stated_cost_may_be_the_first_that_is_noted() -> None:
-    """Before any estimate."""
-    evidence = ChargeEvidence()
-    evidence.stated(70, now_ns=0)
-    assert (evidence.total.fixed, evidence.total.stated, evidence.total.calls) == (70, 1, 0)

@@ -79,13 +79,6 @@ class KeyState:
         tokens = self.estimator.price(features)
         return Cost(tokens=tokens, images=features.images) if features.images else Cost.of_call(tokens)
 
-    def note_price(self, ticket: Ticket, *, jitter_ns: int, now_ns: int) -> None:
-        """A call was let out at an estimated price, or at a stated one among estimated ones."""
-        if ticket.features is not None:
-            ticket.evidence = self.evidence.granted(ticket.features, jitter_ns=jitter_ns, now_ns=now_ns)
-        else:
-            self.evidence.stated(ticket.amount("tokens"), now_ns=now_ns)
-
     def reading_due(self, *, now_ns: int) -> bool:
         """
         Whether the readings of one more success are worth a look.

@@ -55,7 +55,7 @@ def learn_from_answer(scheduler: Scheduler, state: KeyState, ticket: Ticket, sig
     _heed(scheduler, state, ticket, signals, used, now_ns)
     if ticket.features is not None and (used or signals.requested is not None):
         had = state.estimator.evidences
-        _estimate(state, ticket, signals, used, now_ns)
+        _estimate(state, ticket, signals, used, scheduler.jitter.ns, now_ns)
         _tell_estimate(scheduler, state, had, now_ns)
     if scheduler.counts is not None:
         scheduler.counts.answered(state.name, signals.status, signals.request_id)
@@ -396,7 +396,14 @@ def _too_large(state: KeyState, signals: Signals, now_ns: int) -> None:
         line.bucket.firm = True
 
 
-def _estimate(state: KeyState, ticket: Ticket, signals: Signals, used: list[tuple[Line, Lesson]], now_ns: int) -> None:
+def _estimate(
+    state: KeyState,
+    ticket: Ticket,
+    signals: Signals,
+    used: list[tuple[Line, Lesson]],
+    jitter_ns: int,
+    now_ns: int,
+) -> None:
     """What the server charged, as far as this answer shows it."""
     assert ticket.features is not None
     if signals.requested is not None and signals.unit == "tokens":
@@ -413,4 +420,4 @@ def _estimate(state: KeyState, ticket: Ticket, signals: Signals, used: list[tupl
         bucket = line.bucket
         if bucket.name == "tokens":
             calm = trusted and bucket.gate_ns <= now_ns
-            state.evidence.read(ticket, bucket, lesson, state.estimator, trusted=calm)
+            state.evidence.read(ticket, bucket, lesson, state.estimator, trusted=calm, jitter_ns=jitter_ns)

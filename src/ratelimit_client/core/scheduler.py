@@ -245,9 +245,12 @@ class Scheduler(Telling):
         if state.breaker.since_ns is not None:
             ticket.probe = True
             state.breaker.probe_granted(now_ns=now_ns)
-        if ticket.features is not None or state.evidence.total.calls:
-            state.note_price(ticket, jitter_ns=self.jitter.ns, now_ns=now_ns)
-        state.window.granted(now_ns)
+        window = state.window
+        if ticket.features is not None:
+            state.evidence.granted(self.order, ticket.features, window.in_flight, now_ns)
+        elif state.evidence.calls:  # what states its cost matters only among those that do not
+            state.evidence.granted(self.order, ticket.amount("tokens"), window.in_flight, now_ns)
+        window.granted(now_ns)
         state.granted += 1
         # A key that was away or is new begins where service stands now, or it would take every free slot.
         if state.service > self._served:

@@ -58,11 +58,10 @@ ENDLESS = Patience()
 class Seldom:
     """What most tickets never have."""
 
-    __slots__ = ("error", "evidence", "priced", "probe", "settled")
+    __slots__ = ("error", "priced", "probe", "settled")
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self.evidence: object = None
         self.priced = -1
         self.probe = False
         self.settled: Mapping[str, int] | None = None
@@ -180,14 +179,6 @@ class Ticket:
     @error.setter
     def error(self, value: Exception | None) -> None:
         self._rare().error = value
-
-    @property
-    def evidence(self) -> object:
-        return self._seldom.evidence
-
-    @evidence.setter
-    def evidence(self, value: object) -> None:
-        self._rare().evidence = value
 
     @property
     def priced(self) -> int:
