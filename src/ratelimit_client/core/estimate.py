@@ -152,11 +152,6 @@ class Estimator:
     _rules: dict[str | None, _Rule] = attrs.field(factory=dict, init=False)
     _recent: list[tuple[int, int]] = attrs.field(factory=list, init=False)
 
-    def price(self, features: Features) -> int:
-        """Units a call of these features is expected to be charged."""
-        units = self._expected(features, 1)
-        return units if units > 1 else 1
-
     def learn(self, features: Features, calls: int, charged: int, *, stated: bool = False) -> bool:
         """
         So many calls, of these features together, were charged so much.
@@ -192,7 +187,7 @@ class Estimator:
             rule = self._rules[features.endpoint] = _Rule()
 
         self.evidences += 1
-        self._recent.append((charged, self._expected(features, calls)))
+        self._recent.append((charged, self.price(features, calls)))
         del self._recent[:-MEMORY]
         learnable = max(0, _QUARTERS * (charged - features.fixed))
         before = rule.now
@@ -218,8 +213,8 @@ class Estimator:
         ratio = self.ratio
         return PPM if ratio is None else round(ratio * PPM)
 
-    def _expected(self, features: Features, calls: int) -> int:
-        """The price of so many calls together, rounded up."""
+    def price(self, features: Features, calls: int = 1) -> int:
+        """Units that so many calls, of these features together, are expected to be charged; rounded up."""
         rule = self._rules.get(features.endpoint)
         b, e, t, p, a, c = rule.now if rule is not None else _START
         quarters = a * features.chars + e * features.excess + _QUARTERS * (b * features.max_output + c * calls)
@@ -227,7 +222,8 @@ class Estimator:
             quarters += t * features.aside
         if features.flat:
             quarters += _QUARTERS * p * features.flat
-        return features.fixed - (-quarters // (_QUARTERS * PPM))
+        units = features.fixed - (-quarters // (_QUARTERS * PPM))
+        return units if units > 1 else 1
 
     def __repr__(self) -> str:
         rules = ", ".join(

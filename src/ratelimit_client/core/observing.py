@@ -59,7 +59,8 @@ def learn_from_answer(scheduler: Scheduler, state: KeyState, ticket: Ticket, sig
         _tell_estimate(scheduler, state, had, now_ns)
     if scheduler.counts is not None:
         scheduler.counts.answered(state.name, signals.status, signals.request_id)
-    _tell_answered(scheduler, state, ticket, signals.status, now_ns)
+    if scheduler.wants(Kind.ANSWERED):
+        _tell_answered(scheduler, state, ticket, signals.status, now_ns)
 
 
 def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, *, now_ns: int) -> None:
@@ -67,16 +68,18 @@ def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, sta
     state.window.answered(now_ns=now_ns)
     if state.breaker.succeeded(now_ns=now_ns):
         _recovered(scheduler, state, now_ns)
-    _admitted(state, ticket, now_ns)
+    budget = state.budget
+    if not budget.has_readings or budget.learner.bucket is not None:  # else there is nothing for it to learn
+        _admitted(state, ticket, now_ns)
     if scheduler.counts is not None:
         scheduler.counts.answered(state.name, status, None)
-    _tell_answered(scheduler, state, ticket, status, now_ns)
+    if scheduler.wants(Kind.ANSWERED):
+        _tell_answered(scheduler, state, ticket, status, now_ns)
 
 
 def _tell_answered(scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, now_ns: int) -> None:
-    if scheduler.wants(Kind.ANSWERED):
-        latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
-        scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=status, latency_ns=latency_ns)
+    latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
+    scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=status, latency_ns=latency_ns)
 
 
 def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:

@@ -94,7 +94,7 @@ class OutageBreaker:
         """A call succeeded. True when that ended an outage: begin again with the ramp."""
         self.last_success_ns = now_ns
         self.failures_in_row = 0
-        return self._reopen()
+        return self.since_ns is not None and self._reopen()
 
     def answered(self, *, now_ns: int) -> bool:
         """
@@ -119,10 +119,9 @@ class OutageBreaker:
         return True
 
     def _reopen(self) -> bool:
-        was_open = self.since_ns is not None
         self.since_ns = None
         self.probes = 0
-        return was_open
+        return True
 
     def __repr__(self) -> str:
         if self.since_ns is None:

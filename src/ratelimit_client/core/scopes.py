@@ -120,7 +120,10 @@ class Caller:
 
     def key(self, plain: str) -> str:
         """What the key *plain* is called in its scope."""
-        return self.scope.key(plain)
+        scope = self._scope
+        if scope.into is not None:
+            scope = self.scope
+        return plain if scope.number == 1 else scope.key(plain)
 
     def go(self, scope: Scope) -> None:
         """Answers say it belongs to *scope*; one that was there before stays where it is."""

@@ -139,7 +139,7 @@ class Attempt(Permit):
     async def __aexit__(  # type: ignore[override]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        timed_out = self._timed_out()
+        timed_out = self._guard is not None and self._timed_out()
         call = self._call
         if self._place is Place.OVER:  # finish() was called inside: there is nothing left to judge
             call.over()
@@ -329,9 +329,8 @@ class Attempts:
 
     def held(self) -> None:
         """It succeeded, and whoever has it keeps it: it is free when he drops it."""
-        self.over()
+        self._next = self._error = self._current = None
         self._held = True
-        self._current = None
 
     def taken_back(self, ticket: Ask) -> None:
         """It was nothing: once more, at once."""

@@ -291,7 +291,7 @@ class Permit:
 
     def counts_use(self, unit: str = "tokens") -> bool:
         """Whether ``settle`` would make a difference now; for those to whom it is work to find the amount."""
-        return self._desk.dispatcher.counts_use(self.ticket, unit)
+        return self._desk.dispatcher.counts_use(self._ticket or self.ticket, unit)
 
     def settle(self, *, tokens: int | None = None, **units: int) -> None:
         """
@@ -327,7 +327,11 @@ class Permit:
         Inside ``async with`` it gives the place back before the body has ended.
         """
         if _OUTSIDE < self._place < _OVER:
-            self._leave(error)
+            signals = self._signals
+            if error is None and (signals is None or signals.reason is _OK):
+                self._release(_SUCCEEDED)
+            else:
+                self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
         """Release the place; the lesson is in what was observed and what was raised."""

@@ -25,21 +25,19 @@ class Scoped:
         desk: where its calls queue now; after a fork another than before.
     """
 
-    __slots__ = ("_caller", "_desk", "_scopes")
+    __slots__ = ("_caller", "_desk", "_scopes", "key")
 
     def __init__(self, scopes: Scopes, caller: Caller, desk: Callable[[], Desk]) -> None:
         self._scopes = scopes
         self._caller = caller
+        self.key = caller.key
+        """What a key is called in its scope."""
         self._desk = desk
 
     @property
     def number(self) -> int:
         """Of its scope; 1 for the limiter's own, in which keys are called what they are called."""
         return self._caller.scope.number
-
-    def key(self, key: str) -> str:
-        """What *key* is called in its scope."""
-        return self._caller.key(key)
 
     def heard(self, signals: Signals, sent_ns: int) -> None:
         """

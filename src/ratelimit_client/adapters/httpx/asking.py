@@ -72,19 +72,15 @@ def asked_of(request: Any, whole: type, said: CallOptions) -> Asked:
         content = b"".join(stream)  # not request.content, which a request made of a redirect does not have
         if not content:
             return Asked(said.key, None, True)
-        body = _json(content) if content[:1] in b"{[ \n\r\t" else None
+        try:
+            body = _loads(content) if content[:1] in b"{[ \n\r\t" else None
+        except (ValueError, RecursionError):
+            body = None
         features = features_of(body, path) if said.cost is None else None
         return Asked(said.key or model_of(body), features, True)
     fields, files = _parts(stream)
     features = features_of_form(fields, _size(request), path, files) if said.cost is None and fields else None
     return Asked(said.key or model_of(fields), features, False)
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return _loads(content)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _parts(stream: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:

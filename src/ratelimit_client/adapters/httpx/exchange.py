@@ -31,7 +31,7 @@ from ...runtime.attempts import Attempt
 from ...runtime.limiter import Limiter
 from ...runtime.options import CallOptions
 from ...runtime.scoped import Scoped
-from .asking import Asked, asked_of
+from .asking import asked_of
 from .head import Head
 from .sdk import Sdk
 from .whose import Whose
@@ -94,7 +94,15 @@ class Way:
         try:
             asked = asked_of(request, self.httpx.ByteStream, said)
             scoped = self._whose.of(request)
-            async for attempt in self._attempts(asked, scoped, said):
+            async for attempt in self.limiter.attempts(
+                scoped.key(asked.key or "default"),
+                cost=said.cost,
+                features=asked.features,
+                priority=said.priority or 0,
+                tenant=said.tenant,
+                deadline=said.deadline,
+                policy=self.retry,
+            ):
                 async with attempt:
                     response = await wire.send(request, attempt, once=not asked.replayable)
                     if response.status_code < 400:
@@ -128,17 +136,6 @@ class Way:
         if self.sdk is None:
             return error
         return self.sdk.own(error).with_traceback(error.__traceback__)
-
-    def _attempts(self, asked: Asked, scoped: Scoped, said: CallOptions) -> Any:
-        return self.limiter.attempts(
-            scoped.key(asked.key or "default"),
-            cost=said.cost,
-            features=asked.features,
-            priority=said.priority or 0,
-            tenant=said.tenant,
-            deadline=said.deadline,
-            policy=self.retry,
-        )
 
     async def _refused(self, response: Any, wire: Wire, attempt: Attempt, scoped: Scoped) -> None:
         """Read an error and raise what it means; its body can be read again afterwards."""

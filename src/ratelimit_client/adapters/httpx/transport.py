@@ -103,7 +103,7 @@ class LimitedAsync(Limited):
 
     def send(self, request: Any, attempt: Attempt, *, once: bool) -> Awaitable[Any]:
         """The head of the answer to one attempt."""
-        if once or self._traces:
+        if once or (self._can_trace and self.limiter.counts_on_written):
             return self._send_watched(request, attempt, once=once)
         sent: Awaitable[Any] = self.inner.handle_async_request(request)
         return sent
