@@ -15,6 +15,7 @@ from ratelimit_client.core.outage import FAILURES_TO_CLOSE
 from ratelimit_client.core.profile import Refill, ServerProfile
 from ratelimit_client.core.quota import Quota, per_hour, per_minute, per_second
 from ratelimit_client.core.retry import CallHistory, RetryAt, RetryPolicy
+from ratelimit_client.core.settling import matters
 from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.ticket import Patience, State
 from ratelimit_client.core.units import MAX_AMOUNT
@@ -402,10 +403,10 @@ def test_a_reading_that_would_not_be_used_need_not_be_read() -> None:
     """One in five milliseconds is; without any so far, every one."""
     drive = Drive(scheduler(), hold=True)
     ticket = drive.ask()
-    assert drive.machine.reading_due(ticket, now_ns=0)
+    assert drive.machine.keys["m"].reading_due(now_ns=0)
     drive.end(ticket, Signals(200, readings={"requests": Reading(100, 50, window_s=60.0)}))
-    assert not drive.machine.reading_due(ticket, now_ns=S // 250)
-    assert drive.machine.reading_due(ticket, now_ns=S // 200)
+    assert not drive.machine.keys["m"].reading_due(now_ns=S // 250)
+    assert drive.machine.keys["m"].reading_due(now_ns=S // 200)
 
 
 def test_a_key_that_is_begun_anew_begins_now() -> None:
@@ -453,7 +454,7 @@ def test_what_a_call_used_matters_where_something_comes_of_it() -> None:
     """To a bucket that nobody reads, to other tenants, and to who listens; else nobody has to look for it."""
     unread, read, several, heard = (Drive(scheduler(per_minute(tokens=1000)), hold=True) for _ in range(4))
     heard.machine.subscribe([Kind.SETTLED])
-    matters = []
+    said = []
     for drive in (unread, read, several, heard):
         ticket = drive.ask(tokens=900)
         for tenant in ("b", "c") if drive is several else ():
@@ -461,6 +462,7 @@ def test_what_a_call_used_matters_where_something_comes_of_it() -> None:
         if drive is not unread:
             shown = {"tokens": Reading(1000, 100, window_s=60.0)}
             drive.machine.observe(ticket, Signals(200, readings=shown), now_ns=drive.now_ns)
-        matters.append([drive.machine.counts_use(ticket, "tokens", now_ns=drive.now_ns) for _ in range(2)])
+        state = drive.machine.keys["m"]
+        said.append([matters(drive.machine, state, "tokens", now_ns=drive.now_ns) for _ in range(2)])
 
-    assert matters == [[True] * 2, [False] * 2, [True] * 2, [True] * 2]
+    assert said == [[True] * 2, [False] * 2, [True] * 2, [True] * 2]

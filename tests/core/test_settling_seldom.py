@@ -12,6 +12,7 @@ import pytest
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.quota import per_minute
+from ratelimit_client.core.settling import matters
 from ratelimit_client.core.signals import Reading, Signals
 from ratelimit_client.core.ticket import State, Ticket
 from ratelimit_client.core.units import NS as S
@@ -47,7 +48,7 @@ def story(*, always: bool, workers: int, slots: int, rest_ns: int) -> tuple[list
             level, looked_ns = min(60_000 * S, level + (now_ns - looked_ns) * 1000) - 500 * S, now_ns
             shown = Reading(limit=60_000, remaining=max(0, level // S))
             machine.observe(what, Signals(200, readings={"tokens": shown}), now_ns=now_ns)
-            if always or machine.counts_use(what, "tokens", now_ns=now_ns):
+            if always or matters(machine, machine.keys["m"], "tokens", now_ns=now_ns):
                 machine.settle(what, {"tokens": TENANTS[what.tenant]}, now_ns=now_ns)
                 settled += 1
             machine.release(what, Ending.SUCCEEDED, now_ns)

@@ -100,7 +100,7 @@ def test_while_there_is_plenty_the_next_reading_waits(windows: list[float], rema
         name: Reading(600, remaining, window_s=window_s) for name, window_s in zip(names, windows, strict=False)
     }
     drive.machine.observe(ticket, Signals(200, readings=readings), now_ns=0)
-    due = [ms for ms in range(300) if drive.machine.reading_due(ticket, now_ns=ms * S // 1000)]
+    due = [ms for ms in range(300) if drive.machine.keys["m"].reading_due(now_ns=ms * S // 1000)]
     assert due[0] == wait_ms
 
 

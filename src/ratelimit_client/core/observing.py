@@ -73,7 +73,7 @@ def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, sta
         _admitted(state, ticket, now_ns)
     if scheduler.counts is not None:
         scheduler.counts.answered(state.name, status, None)
-    if scheduler.wants(Kind.ANSWERED):
+    if scheduler.wanted and scheduler.wants(Kind.ANSWERED):
         _tell_answered(scheduler, state, ticket, status, now_ns)
 
 

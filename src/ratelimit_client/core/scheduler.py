@@ -37,7 +37,7 @@ from .refusing import too_late
 from .retry import CallHistory, GiveUp, RetryAt, RetryPolicy, decide
 from .scopes import plain, present
 from .serving import serve
-from .settling import matters, settle
+from .settling import settle
 from .signals import Signals
 from .telling import Telling
 from .ticket import ENDLESS, EVER_NS, Patience, State, Ticket
@@ -259,7 +259,7 @@ class Scheduler(Telling):
         self.in_flight += 1
         if self.counts is not None:
             self.counts.turns += 1
-        if self._wanted and Kind.GRANTED in self._wanted:
+        if self.wanted and Kind.GRANTED in self.wanted:
             self.emit(Kind.GRANTED, state.name, now_ns, waited_ns=ticket.waited_ns, tokens=ticket.amount("tokens"))
 
     def next_wakeup(self) -> int | None:
@@ -307,7 +307,7 @@ class Scheduler(Telling):
             ticket.state = _ENDED
         else:
             return
-        if self._wanted and Kind.CANCELLED in self._wanted:
+        if self.wanted and Kind.CANCELLED in self.wanted:
             self.emit(Kind.CANCELLED, state.name, now_ns)
 
     def written(self, ticket: Ticket, *, now_ns: int) -> bool:
@@ -322,10 +322,6 @@ class Scheduler(Telling):
         self.agenda.touch(state)
         return True
 
-    def reading_due(self, ticket: Ticket, *, now_ns: int) -> bool:
-        """Whether ``observe`` would use the readings of a success; if not, they need not be read."""
-        return self.keys[ticket.key].reading_due(now_ns=now_ns)
-
     def observe(self, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
         """An answer's head, and of an error its body, was read."""
         if ticket.state is _GRANTED:
@@ -337,12 +333,13 @@ class Scheduler(Telling):
                 self.agenda.touch_all()
 
     def observe_unread(self, ticket: Ticket, status: int, *, now_ns: int) -> None:
-        """A success was answered of which ``reading_due`` said that nothing more need be read."""
+        """A success was answered, and its key says that no reading is due: nothing more of it need be read."""
         if ticket.state is _GRANTED:
             ticket.state = _ANSWERED
             state = self.keys[ticket.key]
             learn_from_unread(self, state, ticket, status, now_ns=now_ns)
-            self.agenda.touch(state)
+            if not state.touched:
+                self.agenda.touch(state)
             if state.kin:
                 self.agenda.touch_all()
 
@@ -375,10 +372,6 @@ class Scheduler(Telling):
         if settle(self, state, ticket, used, now_ns=now_ns):
             self._moved(state)
 
-    def counts_use(self, ticket: Ticket, unit: str, *, now_ns: int) -> bool:
-        """Whether ``settle`` would change anything, so that whoever has to look for the amount may leave it."""
-        return matters(self, self.keys[ticket.key], unit, now_ns=now_ns)
-
     def release(self, ticket: Ticket, ending: Ending, now_ns: int) -> None:
         """The slot is free. The ticket rests until it is sent back or forgotten."""
         if ticket.state is not _GRANTED and ticket.state is not _ANSWERED:
@@ -391,7 +384,7 @@ class Scheduler(Telling):
             self.agenda.touch(state)
         if self.counts is not None:
             self.counts.held.add(now_ns - ticket.granted_ns)
-        if self._wanted and Kind.RELEASED in self._wanted:
+        if self.wanted and Kind.RELEASED in self.wanted:
             self.emit(Kind.RELEASED, state.name, now_ns, ending=ending.value, held_ns=now_ns - ticket.granted_ns)
 
     def requeue(self, ticket: Ticket, *, not_before_ns: int, now_ns: int) -> None:
@@ -412,7 +405,7 @@ class Scheduler(Telling):
         state.queue.push(ticket, now_ns=now_ns)
         self.queued += 1
         self.agenda.touch(state)
-        if self._wanted and Kind.RETRYING in self._wanted:
+        if self.wanted and Kind.RETRYING in self.wanted:
             self.emit(Kind.RETRYING, state.name, now_ns, wait_ns=max(0, not_before_ns - now_ns))
 
     def decide(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def matters(scheduler: Scheduler, state: KeyState, unit: str, *, now_ns: int) -> bool:
     """Whether it makes a difference what a call used of *unit*: to a level, to other tenants, to who listens."""
-    if (state.queue.bands and state.queue.tenants > 1) or scheduler.wants(Kind.SETTLED):
+    if (state.queue.bands and state.queue.tenants > 1) or (scheduler.wanted and scheduler.wants(Kind.SETTLED)):
         return True
     if now_ns >= state.unsettled_until_ns.get(unit, 0):
         if state.budget.settled_by_calls(unit, now_ns=now_ns):

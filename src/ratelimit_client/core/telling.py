@@ -20,16 +20,17 @@ class Telling:
     def __init__(self) -> None:
         self.counts: Counts | None = None
         """Where to add what happens, if somebody watches."""
-        self._wanted: frozenset[Kind] = frozenset()
+        self.wanted: frozenset[Kind] = frozenset()
+        """The kinds of which somebody asked for events."""
         self._events: deque[Event] = deque()
 
     def subscribe(self, kinds: Iterable[Kind]) -> None:
         """Make events of these kinds from now on, and of no others."""
-        self._wanted = frozenset(kinds)
+        self.wanted = frozenset(kinds)
 
     def wants(self, kind: Kind) -> bool:
         """Somebody asked for events of this kind."""
-        return bool(self._wanted) and kind in self._wanted
+        return bool(self.wanted) and kind in self.wanted
 
     def emit(self, kind: Kind, key: str, now_ns: int, **facts: object) -> None:
         """Note an event; the caller has asked ``wants``."""

@@ -139,8 +139,12 @@ class Attempt(Permit):
     async def __aexit__(  # type: ignore[override]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        timed_out = self._guard is not None and self._timed_out()
-        call = self._call
+        call, said = self._call, self._said
+        if self._held and error is None and self._guard is None and type(said) is Signals and said.reason is _OK:
+            self._guard = BARE
+            call.held()
+            return False
+        timed_out = self._timed_out()
         if self._place is Place.OVER:  # finish() was called inside: there is nothing left to judge
             call.over()
             if timed_out and isinstance(error, asyncio.CancelledError):

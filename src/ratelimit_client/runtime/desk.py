@@ -77,12 +77,12 @@ class Desk:
     pacing: Pacing | None
     policy: RetryPolicy
     unread: Unread
-    _sure: bool = attrs.field(init=False)
+    sure: bool = attrs.field(init=False)
     """The dialect was given, or is a vendor's own: nothing is left to find out."""
     patience: Patience = attrs.field(init=False)
     """How long a call waits for the sake of the server."""
 
-    @_sure.default
+    @sure.default
     def _given(self) -> bool:
         return self.dialect is not None
 
@@ -93,7 +93,7 @@ class Desk:
     def read(self, status: int, headers: Any, body: Any) -> Signals:
         """What an answer says, in the one vocabulary for all servers; never raises for what it says."""
         dialect = self.dialect
-        if dialect is None or not self._sure:
+        if dialect is None or not self.sure:
             if not hasattr(headers, "items"):
                 headers = list(headers)
             dialect = self._recognise(headers)
@@ -104,7 +104,7 @@ class Desk:
 
     def told(self, status: int, headers: Any) -> Told:
         """What a success says, to be read later if it can wait."""
-        if self._sure:
+        if self.sure:
             return Told(status, headers, self.dialect, self.clock.wall_ns(), self.unread)
         return Told(status, headers, None, 0, None, self.read(status, headers, None))
 
@@ -118,7 +118,7 @@ class Desk:
         found = dialects.detect(headers=headers)
         if found is GENERIC:
             return self.dialect or GENERIC
-        self._sure = found.is_vendors
+        self.sure = found.is_vendors
         if found is not self.dialect:
             self.dialect = found
             self.dispatcher.scheduler.adopt(found.profile)

@@ -25,12 +25,13 @@ import contextlib
 from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVarTuple
+from typing import TypeVarTuple
 
 from ..core.concurrency import Ending
 from ..core.failure import TransportFailure
 from ..core.retry import CallHistory, GiveUp, RetryAt, RetryPolicy
 from ..core.scheduler import Scheduler
+from ..core.settling import matters
 from ..core.signals import Signals
 from ..core.ticket import State, Ticket
 from ..errors import Closed
@@ -39,9 +40,6 @@ from .clock import Clock
 from .instruments import FanOut
 from .loop_bound import LoopBound
 from .waiting import Ask
-
-if TYPE_CHECKING:
-    from .desk import Told
 
 Ts = TypeVarTuple("Ts")
 
@@ -176,22 +174,20 @@ class Dispatcher(LoopBound):
         if self.waiting:
             self.turn_soon()
 
-    def succeeded(self, ticket: Ticket, told: Told) -> Signals:
-        """A success was answered; returns as much of what it says as was looked at."""
-        now_ns = self._now_ns()
-        if self.scheduler.reading_due(ticket, now_ns=now_ns):
-            signals = told.signals
-            self.scheduler.observe(ticket, signals, now_ns=now_ns)
-        else:
-            signals = _success(told.status)
-            self.scheduler.observe_unread(ticket, told.status, now_ns=now_ns)
+    def unread(self, ticket: Ticket, status: int) -> Signals | None:
+        """A success was answered. None: it is to be read and observed; else it need not be, and is learnt from."""
+        scheduler, now_ns = self.scheduler, self._now_ns()
+        if scheduler.keys[ticket.key].reading_due(now_ns=now_ns):
+            return None
+        scheduler.observe_unread(ticket, status, now_ns=now_ns)
         if self.waiting:
             self.turn_soon()
-        return signals
+        return _success(status)
 
     def counts_use(self, ticket: Ticket, unit: str) -> bool:
         """Whether it makes a difference what a call used of *unit*."""
-        return self.scheduler.counts_use(ticket, unit, now_ns=self._now_ns())
+        scheduler = self.scheduler
+        return matters(scheduler, scheduler.keys[ticket.key], unit, now_ns=self._now_ns())
 
     def settle(self, ticket: Ticket, used: Mapping[str, int]) -> None:
         """What the call really used."""

@@ -128,7 +128,8 @@ class Limiter(Calling):
         self._clock = clock_here() if clock is None else clock
         self._dice = random.random if dice is None else dice
         self._instruments = FanOut()
-        self._written_told = False
+        self.counts_on_written = False
+        """Somebody has said ``reports_written()``, so whoever makes calls should."""
         self._costs: dict[int | None, Cost] = {}
         self._counts: Counts | None = None
         self._desk = self._new_desk()
@@ -168,7 +169,7 @@ class Limiter(Calling):
             policy=self._retry,
             unread=Unread(self.name),
         )
-        if self._written_told:
+        if self.counts_on_written:
             desk.reports_written()
         return desk
 
@@ -179,7 +180,7 @@ class Limiter(Calling):
         Then the ramp is timed from there, and how far calls overtake each other on their
         way is measured instead of assumed. Clients say this; it cannot be taken back.
         """
-        self._written_told = True
+        self.counts_on_written = True
         self._desk.reports_written()
 
     # -- what it knows -----------------------------------------------------------
@@ -198,11 +199,6 @@ class Limiter(Calling):
     def max_in_flight(self) -> int:
         """Permits out at most, all keys."""
         return self._max_in_flight
-
-    @property
-    def counts_on_written(self) -> bool:
-        """Somebody has said ``reports_written()``, so whoever makes calls should."""
-        return self._written_told
 
     @property
     def sharing(self) -> Keeping | None:

@@ -249,8 +249,21 @@ class Permit:
         """
         ticket, desk = self._ticket or self.ticket, self._desk
         self._said = told = desk.told(status, headers)
-        told.learnt = desk.dispatcher.succeeded(ticket, told)
+        told.learnt = desk.dispatcher.unread(ticket, status)
+        if told.learnt is None:
+            told.learnt = told.signals
+            desk.dispatcher.observe(ticket, told.learnt)
         return told
+
+    def unread(self, status: int) -> bool:
+        """
+        As ``succeeded``, for those who want nothing of the answer for themselves.
+
+        False: its headers are wanted, and it is to be told to ``observe``; nothing was learnt yet.
+        """
+        desk = self._desk
+        self._said = desk.dispatcher.unread(self._ticket or self.ticket, status) if desk.sure else None
+        return self._said is not None
 
     def heard(self, signals: Signals) -> None:
         """
@@ -327,9 +340,10 @@ class Permit:
         Inside ``async with`` it gives the place back before the body has ended.
         """
         if _OUTSIDE < self._place < _OVER:
-            signals = self._signals
-            if error is None and (signals is None or signals.reason is _OK):
-                self._release(_SUCCEEDED)
+            said = self._said
+            if error is None and (said is None or (type(said) is Signals and said.reason is _OK)):
+                self._place = _OVER  # as all else would find, for the calls of which there is nothing to find
+                self._desk.dispatcher.release(self.ticket, _SUCCEEDED)
             else:
                 self._leave(error)
 

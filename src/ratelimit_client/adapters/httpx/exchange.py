@@ -49,7 +49,7 @@ class Wire(Protocol):
     def read(self, response: Any, parts: list[bytes], most: int) -> Awaitable[None]:
         """Append the body to *parts*, packed as it came and at most so many bytes of it, and close it."""
 
-    def body(self, response: Any, attempt: Attempt, head: Head, request: Any) -> Any:
+    def body(self, response: Any, attempt: Attempt, request: Any) -> Any:
         """What takes the place of the stream of *response*, and gives the place back at its end."""
 
 
@@ -106,11 +106,10 @@ class Way:
                 async with attempt:
                     response = await wire.send(request, attempt, once=not asked.replayable)
                     if response.status_code < 400:
-                        head = Head(response.headers)
-                        told = attempt.succeeded(response.status_code, head)
-                        if (seen := told.seen) is not None:
+                        if not attempt.unread(response.status_code):
+                            seen = attempt.observe(response.status_code, Head(response.headers))
                             scoped.heard(seen, attempt.ticket.granted_ns)
-                        response.stream = wire.body(response, attempt, head, request)
+                        response.stream = wire.body(response, attempt, request)
                         attempt.hold()
                         return response
                     refused = response

@@ -112,9 +112,9 @@ class ThreadWire:
         """The body of an error."""
         await self._errands.do(_read, response.stream, parts, most)
 
-    def body(self, response: Any, attempt: Attempt, head: Head, request: Any) -> Any:
+    def body(self, response: Any, attempt: Attempt, request: Any) -> Any:
         """The body of a success."""
-        bystander = bystander_of(head, request.url.path) if attempt.counts_use() else None
+        bystander = bystander_of(Head(response.headers), request.url.path) if attempt.counts_use() else None
         return self._transport._body(response.stream, attempt, bystander, self._loop)
 
     def _with_timeout(self, extensions: Any) -> Any:

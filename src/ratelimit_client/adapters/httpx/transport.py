@@ -138,9 +138,9 @@ class LimitedAsync(Limited):
         finally:
             await response.stream.aclose()
 
-    def body(self, response: Any, attempt: Attempt, head: Head, request: Any) -> Any:
+    def body(self, response: Any, attempt: Attempt, request: Any) -> Any:
         """The body of a success."""
-        bystander = bystander_of(head, request.url.path) if attempt.counts_use() else None
+        bystander = bystander_of(Head(response.headers), request.url.path) if attempt.counts_use() else None
         return self._body(response.stream, attempt, bystander)
 
     # -- around the inner one --------------------------------------------------------------

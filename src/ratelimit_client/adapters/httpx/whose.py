@@ -11,6 +11,7 @@ new with every call.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...runtime.limiter import Limiter
@@ -49,8 +50,11 @@ class Whose:
 
     def of(self, request: Any) -> Scoped:
         """The scope of *request*."""
-        told = tuple([pair for pair in request.headers.raw if _TELLS[pair[0]]])
-        mark = hash((request.url.scheme, told))
+        told = []
+        for pair in request.headers.raw:  # a comprehension is a function of its own until Python 3.12
+            if _TELLS[pair[0]]:
+                told.append(pair)
+        mark = hash((request.url.scheme, *told))
         found = self._known.get(mark)
         if found is None:
             if len(self._known) >= REMEMBERED:
@@ -58,7 +62,7 @@ class Whose:
             found = self._known[mark] = self._scope(request.url.scheme, told)
         return found
 
-    def _scope(self, scheme: str, told: tuple[tuple[bytes, bytes], ...]) -> Scoped:
+    def _scope(self, scheme: str, told: Iterable[tuple[bytes, bytes]]) -> Scoped:
         host = organization = project = ""
         credentials: list[str] = []
         for raw_name, raw_value in told:
