@@ -104,6 +104,23 @@ def test_while_there_is_plenty_the_next_reading_waits(windows: list[float], rema
     assert due[0] == wait_ms
 
 
+def test_once_many_were_read_the_next_waits_a_quarter_of_a_second() -> None:
+    """The first ones tell what kind of limit it is; where the bucket then runs low all are read again."""
+    drive = Drive(scheduler(), hold=True)
+    state = drive.machine.open_key("m", now_ns=0)
+    waits = []
+    for at_ms in range(5, 25_000, 5):
+        drive.to(at_ms / 1000)
+        drive.end(drive.ask(), shown(59_900, limit=60_000))
+        if state.read_ns == drive.now_ns:
+            waits.append(state.read_each_ns * 1000 // S)
+    assert waits[:64] == [50] * 64
+    assert set(waits[64:]) == {250}
+
+    drive.end(drive.ask(), Signals(429, Reason.RATE_LIMITED, True, readings=shown(100, limit=60_000).readings), Ending.IGNORED)
+    assert state.read_each_ns * 1000 // S == 5
+
+
 def test_keys_of_one_budget_are_looked_at_together() -> None:
     """What one of them hears may let the calls of the other go."""
     drive = Drive(scheduler(profile=attrs.evolve(OPENAI, groups_share=True)), hold=True)

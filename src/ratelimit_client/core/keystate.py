@@ -25,8 +25,11 @@ from .ticket import Ticket
 from .units import NS
 
 _READ_EACH_NS = NS // 200
-# Of buckets that nobody comes near to emptying: a part of the shortest window, and no longer than this.
-_READ_SELDOM_NS = NS // 20
+# Of buckets that nobody comes near to emptying: a part of the shortest window, and no longer than this;
+# at first, while readings still tell what kind of limit it is, than the other.
+_READ_SELDOM_NS = NS // 4
+_READ_FIRST_NS = NS // 20
+_FIRST = 64
 _READ_PARTS = 128
 
 
@@ -44,6 +47,7 @@ class KeyState:
         service: how often it was served, for sharing free slots between keys; time away counts as served.
         read_ns: when readings were last used, see ``reading_due``.
         read_each_ns: how long they are good for.
+        readings: how many answers were used.
         unsettled_until_ns: by unit, until when nobody has to ask again whether uses move a level.
         ended: tenants of which no more input comes.
         kin: the other keys that are charged in the same budget.
@@ -68,6 +72,7 @@ class KeyState:
     refused: int = 0
     read_ns: int = -1
     read_each_ns: int = _READ_EACH_NS
+    readings: int = 0
     unsettled_until_ns: dict[str, int] = attrs.field(factory=dict)
     ended: set[str] = attrs.field(factory=set)
     kin: tuple[KeyState, ...] = ()
@@ -91,7 +96,8 @@ class KeyState:
 
     def was_read(self) -> None:
         """Readings were used: while every bucket that is shown stays three quarters full, the next may wait."""
-        wait_ns = _READ_SELDOM_NS
+        self.readings += 1
+        wait_ns = _READ_SELDOM_NS if self.readings > _FIRST else _READ_FIRST_NS
         for line in self.budget.all_lines:
             bucket = line.bucket
             full = 4 * bucket.credits >= 3 * bucket.brim
