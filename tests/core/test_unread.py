@@ -117,7 +117,8 @@ def test_once_many_were_read_the_next_waits_a_quarter_of_a_second() -> None:
     assert waits[:64] == [50] * 64
     assert set(waits[64:]) == {250}
 
-    drive.end(drive.ask(), Signals(429, Reason.RATE_LIMITED, True, readings=shown(100, limit=60_000).readings), Ending.IGNORED)
+    low = shown(100, limit=60_000).readings
+    drive.end(drive.ask(), Signals(429, Reason.RATE_LIMITED, True, readings=low), Ending.IGNORED)
     assert state.read_each_ns * 1000 // S == 5
 
 

@@ -342,8 +342,7 @@ class Permit:
         if _OUTSIDE < self._place < _OVER:
             said = self._said
             if error is None and (said is None or (type(said) is Signals and said.reason is _OK)):
-                self._place = _OVER  # as all else would find, for the calls of which there is nothing to find
-                self._desk.dispatcher.release(self.ticket, _SUCCEEDED)
+                self._release(_SUCCEEDED)  # which is what would be found
             else:
                 self._leave(error)
 
