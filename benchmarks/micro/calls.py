@@ -131,10 +131,11 @@ def scheduler() -> Scheduler:
 
 def deciding(calls: int) -> None:
     """May a call go that costs so much: every bucket is looked at, and charged when it may."""
-    budget = scheduler().keys["gpt-4o"].budget
+    machine = scheduler()
+    budget, jitter_ns = machine.keys["gpt-4o"].budget, machine.jitter.ns
     ticket = Ticket(0, "gpt-4o", "", 0, Cost(tokens=1500), None, None, 0)
     for now_ns in range(1000, 1000 * (calls + 1), 1000):
-        if not budget.charge_at_once(ticket, 0, now_ns):
+        if not budget.charge_at_once(ticket, jitter_ns, now_ns):
             raise RuntimeError("it was to fit")
 
 
