@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import pytest
 
 from ratelimit_client import Limiter
 from ratelimit_client.runtime.background import BackgroundLoop, background
+from tests.interrupting import interrupted_once
 from tests.programs import ROOT
 from tests.runtime.torture import at_rest
 
@@ -92,7 +92,7 @@ def test_an_interrupted_caller_calls_off_what_it_waits_for(loop: BackgroundLoop)
     Ctrl-C while a call waits in the queue: it leaves the queue.
     """
     limiter = Limiter(max_in_flight=1)
-    waiting, over = threading.Event(), threading.Event()
+    waiting = threading.Event()
 
     async def take() -> object:
         return await limiter.permit()
@@ -107,24 +107,9 @@ def test_an_interrupted_caller_calls_off_what_it_waits_for(loop: BackgroundLoop)
             await asyncio.sleep(0)
         return limiter.queued, limiter.in_flight
 
-    def interrupt() -> None:
-        waiting.wait()
-        while not over.wait(0.05):  # Python does not notice a signal that comes as a thread begins to wait
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    def once(*_: object) -> None:
-        if not over.is_set():
-            over.set()
-            raise KeyboardInterrupt
-
     taken = loop.run(take())
-    before = signal.signal(signal.SIGINT, once)
-    try:
-        threading.Thread(target=interrupt).start()
-        with pytest.raises(KeyboardInterrupt):
-            loop.run(wait())
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with interrupted_once(waiting.wait), pytest.raises(KeyboardInterrupt):
+        loop.run(wait())
     assert loop.run(counts()) == (0, 1)
     del taken
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from ratelimit_client.adapters.httpx.openai import sync_http_client
 from ratelimit_client.runtime.background import background
 from tests import canary
 from tests.adapters.httpx.scripted import BODY, MODULES, NO_QUOTA, URL, Said, refusal
+from tests.interrupting import interrupted_once
 from tests.runtime.torture import at_rest
 
 both = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -211,22 +211,25 @@ def test_an_interrupted_thread_gives_its_place_back(where: str) -> None:
     limiter = Limiter(retry=QUICK, max_in_flight=1)
     server = Server([Said(), Said()])
 
-    def interrupt() -> None:
-        while limiter.queued + (where == "flight") * limiter.in_flight == 0:
+    sent = threading.Event()
+
+    def queued() -> None:
+        while not limiter.queued:
             time.sleep(0.005)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     async def take() -> Any:
         return await limiter.permit()
 
     held = background().run(take()) if where == "queue" else None
     if where == "flight":
-        server.before = lambda: time.sleep(5)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with client_of(module, limiter, server) as client, pytest.raises(KeyboardInterrupt):
+        server.before = lambda: (sent.set(), time.sleep(5))
+    ready = queued if where == "queue" else sent.wait
+    with (
+        client_of(module, limiter, server) as client,
+        interrupted_once(ready),
+        pytest.raises(KeyboardInterrupt),
+    ):
         client.post(URL, json=BODY)
-    thread.join()
     del held
     rests(limiter)
     assert server.calls == (where == "flight")
