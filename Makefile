@@ -22,6 +22,9 @@ define whole
 @$(PY) -m coverage report --fail-under=100 $(2)
 endef
 
+# Where Python was told to write no bytecode, each of the many processes of a run would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-ci nightly coverage compat bench bench-full gate lint dist reproducible sbom audit workflows clean
 

@@ -1,12 +1,14 @@
 """
-Three things every test shares, and no more: the hypothesis profile of the size
+Four things every test shares, and no more: the hypothesis profile of the size
 that was asked for, the ban on skips where RLC_FORBID_SKIPS=1 (in CI, where
-every program a test could want has been installed), and the search for the API key in
-what a test leaves behind (``tests/canary.py``).
+every program a test could want has been installed), the search for the API key in
+what a test leaves behind (``tests/canary.py``), and a collector that looks at no more than
+what came since the tests were collected.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Generator
@@ -55,6 +57,12 @@ def pytest_make_collect_report() -> Generator[None, Any, Any]:
     report = yield
     forbid_skip(report)
     return report
+
+
+def pytest_collection_finish() -> None:
+    """What stands now stands to the end; many a test calls the collector, which would look at all of it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionstart() -> None:

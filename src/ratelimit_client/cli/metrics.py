@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from ..bulk.engines.local import LocalEngine
@@ -37,7 +38,7 @@ async def page(address: str | None, job: Job, name: str, voice: Voice) -> AsyncI
     if isinstance(job.engine, LocalEngine):
         watch(job.engine.client, registry)
     for state in _STATES:
-        gauge("bulk_rows", {"job": name, "state": state}, lambda state=state: rows(job, state), registry)  # type: ignore[misc]
+        gauge("bulk_rows", {"job": name, "state": state}, partial(rows, job, state), registry)
     gauge("bulk_last_progress_timestamp_seconds", {"job": name}, lambda: job.progressed_s, registry)
     async with MetricsPage(address, registry) as shown:
         if shown.url is not None:

@@ -159,4 +159,4 @@ def _shape_of(table: Dialect, names: Names) -> Shape | None:
     if len(rows) > MOST_DIMENSIONS or any(-1 in row for row in rows.values()):
         return None
     dimensions = tuple((name, *row, table.window_s(name)) for name, row in rows.items())
-    return Shape(dimensions, tuple(unknown), *(places[field] for field in _TEXTS))  # type: ignore[arg-type]
+    return Shape(dimensions, tuple(unknown), *(places[field] for field in _TEXTS))  # type: ignore[arg-type]  # a row is three

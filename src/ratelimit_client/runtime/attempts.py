@@ -136,7 +136,7 @@ class Attempt(Permit):
         self._held = True
 
     # A permit never swallows what its body raises, and type checkers may rely on that; an attempt may.
-    async def __aexit__(  # type: ignore[override]
+    async def __aexit__(  # type: ignore[override]  # so it answers bool, and a permit None
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         call, said = self._call, self._said

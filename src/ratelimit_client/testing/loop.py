@@ -130,7 +130,7 @@ class VirtualLoop(VirtualTime):
         sock.close()
         return self.net.join(protocol_factory, where, route, number)
 
-    async def create_server(  # type: ignore[override]
+    async def create_server(  # type: ignore[override]  # what servers of tests pass, and no more
         self,
         protocol_factory: Callable[[], Any],
         host: Any = None,

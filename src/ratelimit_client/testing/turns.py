@@ -149,7 +149,7 @@ class VirtualTime(NotSimulated):
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         self._check_open()
-        task: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
+        task: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]  # of any awaitable, which typeshed does not say
         task.add_done_callback(self._stop_when_done)
         try:
             self.run_forever()
@@ -220,7 +220,7 @@ class VirtualTime(NotSimulated):
         timers, now_ns = self._timers, self.clock.monotonic_ns()
         while timers and timers[0][0] <= now_ns:
             timer = heapq.heappop(timers)[2]
-            timer._scheduled = False  # type: ignore[attr-defined]
+            timer._scheduled = False  # type: ignore[attr-defined]  # as asyncio does when it takes one from its heap
             if timer.cancelled():
                 self._timers_cancelled -= 1
             else:
@@ -330,4 +330,4 @@ def _shuffle_tasks(batch: list[asyncio.Handle], dice: random.Random) -> None:
 
 
 def _is_step(handle: asyncio.Handle) -> bool:
-    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]  # asyncio shows it nowhere else

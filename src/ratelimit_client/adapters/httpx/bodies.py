@@ -136,7 +136,7 @@ class SyncBody:
         settle(self._attempt, bystander, whole=whole)
         self._attempt.finish()
 
-    def _tell(self, step: Callable[..., None], *args: Any) -> None:
+    def _tell(self, step: Callable[..., object], *args: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(step, *args)
         except RuntimeError:  # the loop is closed, and the limiter with it
@@ -145,7 +145,7 @@ class SyncBody:
     def __del__(self) -> None:
         if not self._closed:
             # On another thread: this one may be inside the pool, and hold its lock.
-            self._tell(self._loop.run_in_executor, None, self._inner.close)  # type: ignore[arg-type]
+            self._tell(self._loop.run_in_executor, None, self._inner.close)
 
     def __repr__(self) -> str:
         return f"<SyncBody, {self._attempt.place.name.lower()}>"

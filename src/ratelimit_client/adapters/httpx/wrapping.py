@@ -37,12 +37,12 @@ def under(
 
 
 def _widen(transport: Any, limiter: Limiter) -> None:
-    pool = getattr(transport, "_pool", None)
+    pool: Any = getattr(transport, "_pool", None)
     holds = getattr(pool, "_max_connections", None)
     if not isinstance(holds, int) or holds >= limiter.max_in_flight:
         return
     if holds >= _USUAL:
-        pool._max_connections = limiter.max_in_flight  # type: ignore[union-attr]
+        pool._max_connections = limiter.max_in_flight
         return
     message = (
         f"the client's pool holds {holds} connections and the limiter lets {limiter.max_in_flight} calls out: those in "

@@ -61,7 +61,7 @@ def registry_of(given: CollectorRegistry | None) -> Callable[[], CollectorRegist
 def _of_all() -> CollectorRegistry:
     exporter().write()  # of this one what is true now
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # as prometheus-client has it
     return registry
 
 

@@ -133,5 +133,5 @@ def _client(url: str) -> Any:
     sentinel = needed("redis.asyncio.sentinel").Sentinel(
         hosts, sentinel_kwargs={**_TIMES, "socket_connect_timeout": 1.0, "retry": never, **login, **options}
     )
-    number = {"db": int(number)} if number else {}  # type: ignore[assignment]
-    return sentinel.master_for(service, retry=never, max_connections=2, **_TIMES, **login, **options, **number)  # type: ignore[arg-type]
+    database: dict[str, Any] = {"db": int(number)} if number else {}
+    return sentinel.master_for(service, retry=never, max_connections=2, **_TIMES, **login, **options, **database)
