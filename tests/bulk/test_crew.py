@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from ratelimit_client import per_hour
@@ -230,6 +231,27 @@ def test_a_worker_that_can_never_be_ready_is_refused_at_the_start() -> None:
 
     with pytest.raises(ConfigurationError, match="plain http"):
         play(scene, recipe={"base_url": "http://example.com/v1"})
+
+
+def test_a_worker_that_comes_back_and_can_not_be_ready_ends_the_run() -> None:
+    """
+    And keeps nothing of what its life before had: those rows end, too.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        stops: list[Stop] = []
+        crew.on_stop(stops.append)
+        calls = [asyncio.create_task(crew.call(row)) for row in rows(4)]
+        await told(lambda: crew.in_flight() > 0)
+        crew.seats[0].recipe = attrs.evolve(crew.seats[0].recipe, base_url="http://example.com/v1")
+        hands[0].restart()
+        await told(lambda: bool(stops))
+        assert stops[0].why is Why.CONFIGURATION
+        crew.refuse_queued()
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(each, Closed) for each in found)
+
+    play(scene, 1, server={"latency": 5.0})
 
 
 def test_a_bug_in_a_worker_ends_the_run() -> None:

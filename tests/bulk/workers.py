@@ -31,6 +31,7 @@ class Direct:
         self.worker = Worker(look_s=0.0)
         self.is_lost = asyncio.Event()
         self.is_away = False
+        self.is_new = False
         self.drops = 0
         self.misses = 0
         self.taken: list[int] = []
@@ -40,6 +41,10 @@ class Direct:
     async def open(self, recipe: Recipe, key: str | None) -> str:
         if self.is_lost.is_set():  # whoever looks for it finds a new one
             self.is_lost.clear()
+            await self.worker.close()
+            self.worker = Worker(look_s=0.0)
+        if self.is_new:
+            self.is_away = self.is_new = False
             await self.worker.close()
             self.worker = Worker(look_s=0.0)
         self.recipes.append(recipe)
@@ -69,6 +74,10 @@ class Direct:
 
     async def close(self) -> None:
         await self.worker.close()
+
+    def restart(self) -> None:
+        """It is away for a moment, and is another when it answers again."""
+        self.is_away = self.is_new = True
 
     async def kill(self) -> None:
         """The process is gone, and with it all it had."""

@@ -276,6 +276,7 @@ class Crew:
             except Away:
                 self._miss(seat)
             except RateLimitClientError as error:  # it cannot be made ready, and would say so for ever
+                self._lose(seat)
                 if not ready.done():
                     ready.set_exception(error)
                 else:

@@ -137,19 +137,22 @@ class Worker:
         self._first = 0
         self._input_ended = False
         self._changed = asyncio.Event()
+        self._opening = asyncio.Lock()
 
     async def open(self, recipe: Recipe, key: str | None = None) -> str:
         """
-        Get ready; returns the name of this life. A second time it changes nothing.
+        Get ready; returns the name of this life. A second time it changes nothing, nor does one that comes while
+        the first is under way: whoever did not hear of that asks again.
 
         Raises:
             ConfigurationError: something it needs is not there.
         """
-        if self._engine is None:
-            engine = engine_of(recipe, key)
-            await engine.open()
-            self._engine = engine
-            self._engine.on_room(self._changed.set)
+        async with self._opening:
+            if self._engine is None:
+                engine = engine_of(recipe, key)
+                await engine.open()
+                self._engine = engine
+                self._engine.on_room(self._changed.set)
         return self._born
 
     async def take(self, tasks: Sequence[Task]) -> None:
