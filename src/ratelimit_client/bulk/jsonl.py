@@ -19,16 +19,14 @@ import os
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from ..core.named import made
+
 CHUNK: Final = 1 << 18
 
 # The Batch API takes files of at most 200 MB; a line of half of that is a mistake, not a row.
 LINE_CAP: Final = 100 * 1000 * 1000
 
 _BOM: Final = b"\xef\xbb\xbf"
-
-
-# What the call of a named tuple comes to, without the call of a function in between.
-_tuple: Final = tuple.__new__
 
 
 class Line(NamedTuple):
@@ -98,7 +96,7 @@ class Splitter:
         for piece in whole:
             if self._length == 0 and piece[-1:] == b"}" and self._number > 1 and len(piece) <= self._cap:
                 # What follows, for a line in one piece that needs nothing taken off.
-                lines.append(_tuple(Line, (self._number, self._offset, piece, None)))
+                lines.append(made(Line, (self._number, self._offset, piece, None)))
                 self._number += 1
                 self._offset += len(piece) + 1
                 continue

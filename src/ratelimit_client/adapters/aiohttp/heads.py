@@ -23,6 +23,8 @@ from typing import Any, Final, NamedTuple, cast
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from ...core.named import made
+
 MOST_SHAPES: Final = 8
 # What aiohttp allows for one line; so no line of such a head is too long, and there are few enough of them.
 _LONGEST_HEAD: Final = 8190
@@ -91,10 +93,6 @@ class Head(Mapping[str, str]):
         return f"<Head: {len(self._values)} headers>"  # a server may quote a key there
 
 
-# What the call of a named tuple comes to, without the call of a function in between.
-_tuple: Final = tuple.__new__
-
-
 class Known(NamedTuple):
     """A head, with the names that aiohttp's own message has."""
 
@@ -152,7 +150,7 @@ class Shapes:
             body = data[found.end() :]
             if len(body) != int(values[shape.length]):
                 return None
-        return (_tuple(Known, (_OK, Head(shape, values))), body) if body else None
+        return (made(Known, (_OK, Head(shape, values))), body) if body else None
 
     def learn(self, data: bytes, message: Any) -> None:
         """Remember the shape of the answer *data* begins with, which aiohttp's parser has read as *message*."""
