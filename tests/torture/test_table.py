@@ -25,8 +25,9 @@ from tests.torture import (
     scenes_server,
     scenes_stream,
 )
-from tests.torture.census import Await, awaits, met, public_coroutines
-from tests.torture.plans import Report, torture, torture_on_sockets
+from tests.torture.census import Await, awaits, public_coroutines
+from tests.torture.plans import Report
+from tests.torture.reports import report, report_on_sockets
 from tests.torture.victim import Mode
 
 PARTS = (
@@ -48,9 +49,6 @@ CANCELLED_IN = {
     "Attempts.__anext__": "attempts",
     "Calling.call": "call",
     "Calling.limited": "limited",
-    "Client.__aexit__": "client_life",
-    "Client.close": "closing",
-    "Client.drain": "client_drained",
     "Client.get": "get-vault",
     "Client.post": "post-vault",
     "Client.request": "post-vault",
@@ -62,6 +60,9 @@ CANCELLED_IN = {
     "Forwarder.forward": "forward",
     "Job.run": "job-small",
     "Lanes.moved": "job-parked",
+    "Life.__aexit__": "client_life",
+    "Life.close": "closing",
+    "Life.drain": "client_drained",
     "Limiter.__aexit__": "limiter_life",
     "Limiter.drain": "limiter_drained",
     "MetricsPage.__aenter__": "page on sockets",
@@ -95,7 +96,7 @@ CANCELLED_IN = {
 
 NEVER_STANDS_STILL = {
     "Attempt.__aexit__",
-    "Client.__aenter__",
+    "Life.__aenter__",
     "Limiter.__aenter__",
     "Output.sync",
     "Passed.prepare",
@@ -137,7 +138,6 @@ _SMALL = "an answer of this size is written at once"
 STANDS_NOWHERE = {
     "Answer._fill: await asyncio.sleep(0)": "a turn of the loop for others, after 4 MiB",
     "Body.aclose: await self._parts.aclose()": "what is left half-way is closed by the loop, in a task of its own",
-    "Client.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
     "Client.request: await self._requests.of(": _INLINE,
     "EventBody._read: await asyncio.sleep(0)": "a turn of the loop for others, after more events than a scene has",
     "Feeder._carry_out: return await self._edited(row)": _FULL,
@@ -158,6 +158,7 @@ STANDS_NOWHERE = {
     "Job._tick: await self.output.sync()": _INLINE,
     "Journal.sync: await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.disk, "
     "self.fd)": _INLINE,
+    "Life.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
     "Limiter.__aexit__: await self.close()": _NO_STORE,
     "Limiter.drain: await self._keeping.leave()": _NO_STORE,
     "LocalEngine.close: await self.client.close()": _ENDED,
@@ -220,16 +221,16 @@ STANDS_NOWHERE = {
 def report_of(name: str) -> Report:
     """What came of a scene; of the order of tasks that is asyncio's own."""
     if name.endswith(" on sockets"):
-        return torture_on_sockets(SCENES[name.removesuffix(" on sockets")])
-    return torture(SCENES[name], 0)
+        return report_on_sockets(SCENES[name.removesuffix(" on sockets")])
+    return report(SCENES[name])
 
 
 @functools.cache
 def all_met() -> set[tuple[str, str, int]]:
     """Every line of the library at which somebody stood when cancelled, in any scene."""
-    on_sockets = [torture_on_sockets(scene) for scene in (*scenes_server.SCENES, *scenes_proxy.SERVED)]
+    on_sockets = [report_on_sockets(scene) for scene in (*scenes_server.SCENES, *scenes_proxy.SERVED)]
     reports = [report_of(name) for name in SCENES] + on_sockets
-    return met({place for report in reports for _, place in report.stood})
+    return {place for each in reports for _, place in each.stood}
 
 
 def test_scenes_have_names_of_their_own() -> None:
@@ -247,10 +248,10 @@ def test_every_public_coroutine_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", CANCELLED_IN)
 def test_it_is_cancelled_where_the_table_says(name: str) -> None:
     """Asleep and woken, at one of its own awaits at least; a plain function hands on a coroutine that is."""
-    report = report_of(CANCELLED_IN[name])
+    stood = report_of(CANCELLED_IN[name]).stood
     code = inspect.unwrap(public_coroutines()[name]).__code__
     if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
-        modes = {mode for mode, (stood, _) in report.stood if stood.co_qualname == code.co_qualname}
+        modes = {mode for mode, (_, function, _) in stood if function == code.co_qualname}
         assert {Mode.ASLEEP, Mode.WOKEN} <= modes
 
 

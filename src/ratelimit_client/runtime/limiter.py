@@ -9,7 +9,6 @@ beside this one.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import weakref
@@ -40,6 +39,7 @@ from .desk import Desk
 from .dispatcher import Dispatcher
 from .given import QuotaLike as QuotaLike
 from .given import at_least, by_key, calls_at_once, clock_here, dialect_named, of_key, quotas_given
+from .in_time import in_time
 from .instruments import FanOut, Instrument, as_instrument
 from .keeping import Closing, Keeping, checked, leasing
 from .pacing import Pacing, PacingLike
@@ -391,12 +391,7 @@ class Limiter(Calling):
         Raises:
             WrongLoop: calls are under way on another event loop.
         """
-        try:
-            async with asyncio.timeout(timeout_s) as limit:
-                await self._desk.dispatcher.drain()
-        except TimeoutError:
-            if not limit.expired():
-                raise
+        if not await in_time(self._desk.dispatcher.drain(), timeout_s):
             return False
         if self._keeping is not None:
             await self._keeping.leave()

@@ -18,8 +18,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 
@@ -37,6 +36,7 @@ from .credentials import Credentials, KeySource
 from .door import Door
 from .exchange import Call, Whole, note_use
 from .headers import shy, standing
+from .life import Life
 from .payload import Content
 from .reply import Reply
 from .requests import KeyOf, Requests
@@ -60,7 +60,7 @@ _DEFAULT_TIMEOUT = Timeout()
 _AGENT = f"ratelimit-client/{__version__}"
 
 
-class Client:
+class Client(Life):
     """
     An HTTP client that keeps within a server's limits.
 
@@ -403,7 +403,7 @@ class Client:
             )
         return await self.request(**{"method": "POST", **row})
 
-    # -- life ---------------------------------------------------------------------------
+    # -- what it is made of -------------------------------------------------------------
 
     @property
     def counter(self) -> Counter | None:
@@ -427,59 +427,6 @@ class Client:
     def limiter(self) -> Limiter:
         """The limiter all calls go through."""
         return self._limiter
-
-    async def drain(self, timeout_s: float | None = None) -> bool:
-        """
-        Let no further call in and wait for those inside: asking for the key, queued or in flight.
-
-        Cancelled or timed out, it goes on letting no call in; those inside go on, too.
-
-        Returns:
-            True when all have ended, False after *timeout_s* seconds.
-        """
-        self._door.shut("draining")
-        try:
-            async with asyncio.timeout(timeout_s) as limit:
-                if self._own_limiter:
-                    await self._door.asked()  # from here on it lets nobody join the queue
-                    await self._limiter.drain()
-                await self._door.empty()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return False
-        return True
-
-    async def close(self) -> None:
-        """
-        Let no further call in, fail what is queued with ``Closed``, close the connections. Idempotent.
-
-        Calls inside end with an error at once, and those in flight stay charged; ``drain``
-        first if they matter. With a *limiter* of your own those queued fail when their turn
-        comes. A session of yours stays open. Cancelled, call it again.
-        """
-        self._door.shut("closed")
-        if self._own_limiter:
-            self._limiter.close()
-        self._credentials.stop()
-        await self._wire.close()
-
-    async def __aenter__(self) -> Self:
-        if self._own_limiter:
-            await self._limiter.__aenter__()
-        self._door.open()
-        self._wire.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            # After an error nobody is there to use what the queue would bring.
-            if error is None:
-                await self.drain()
-        finally:
-            await self.close()
 
     def __repr__(self) -> str:
         limiter = getattr(self, "_limiter", None)  # a traceback may ask an unfinished one

@@ -21,6 +21,7 @@ from yarl import URL
 from ...core.cost import Cost
 from ...core.estimate import Features
 from ...errors import ConfigurationError, ResponseError
+from ...runtime.in_time import in_time
 from ...runtime.limiter import Limiter
 from .credentials import Credentials, KeySource
 from .door import Door
@@ -319,14 +320,7 @@ class Forwarder:
             True when all have ended, False after *timeout_s* seconds.
         """
         self.shut()
-        try:
-            async with asyncio.timeout(timeout_s) as limit:
-                await self._door.empty()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return False
-        return True
+        return await in_time(self._door.empty(), timeout_s)
 
     def shut(self) -> None:
         """Let no further call in."""

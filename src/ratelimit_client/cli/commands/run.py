@@ -119,18 +119,15 @@ def _collected_seldom() -> Iterator[None]:
     Look for cycles where there may be some, and not at what stands to the end.
 
     A row leaves none, and those under way alone would set the collector off many times a second.
-    Where somebody has frozen what stood before, it is theirs to thaw.
     """
-    before, ours = gc.get_threshold(), not gc.get_freeze_count()
-    if ours:
-        gc.freeze()
+    before = gc.get_threshold()
+    gc.freeze()
     gc.set_threshold(_YOUNG, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        if ours:
-            gc.unfreeze()
+        gc.unfreeze()
 
 
 def _save_state(options: Mapping[str, Any], learnt: State, job: Job, voice: Voice) -> None:
