@@ -51,7 +51,7 @@ test-ci: $(STAMP)  ## the same tests at ten times the size
 nightly: $(STAMP)  ## the same tests at a thousand times the size of `make test`, with fresh seeds
 	@RLC_SIZE=nightly $(PY) -m pytest $(SPREAD) -o faulthandler_timeout=0
 
-# The half million calls of test_admissions.py take as long as all other tests of the core and meet no further branch.
+# The crowds of test_admissions.py take long and meet no branch that the other tests of the core do not.
 coverage: $(STAMP) $(JOURNAL)  ## branch coverage of core, dialects and journal: each is whole by its own tests
 	$(call whole,tests/core --ignore=tests/core/test_admissions.py,--include='*/ratelimit_client/core/*')
 	$(call whole,tests/dialects,--include='*/ratelimit_client/dialects/*')

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.gate import __main__ as gate
 from benchmarks.gate.comparing import NARROW, WIDE, Counted, compare, nearest, report
 from benchmarks.gate.counting import CannotCount, held_bytes, instructions
+from tests.sizes import SIZE
 
 FACTS = {"python": "3.11.7", "aiohttp": "3.14"}
 FLOORS = {"permit": "semaphore"}
@@ -142,21 +143,23 @@ def valgrind() -> None:
         pytest.skip("valgrind is missing: install it with the packages of your system")
 
 
-def test_a_planted_loop_is_refused(valgrind: None) -> None:
-    """
-    Twenty empty turns in one method are more than the margin, and a second count of the same is not.
-    """
-    counts = instructions(["plain python", "decision", "again", "slowed"], "tests.benchmarks.slowed")
+if SIZE != "test":  # it takes its time
 
-    def as_decision(name: str) -> Counted:
-        taken = {"plain python": counts["plain python"], "decision": counts[name]}
-        return Counted(FACTS, taken, {"decision": "plain python"})
+    def test_a_planted_loop_is_refused(valgrind: None) -> None:
+        """
+        Twenty empty turns in one method are more than the margin, and a second count of the same is not.
+        """
+        counts = instructions(["plain python", "decision", "again", "slowed"], "tests.benchmarks.slowed")
 
-    known = {"3.11": as_decision("decision").entry()}
-    assert report(known, as_decision("again"))[0]
-    passes, lines = report(known, as_decision("slowed"))
-    assert not passes
-    assert lines[-1].startswith("REFUSED: decision.")
+        def as_decision(name: str) -> Counted:
+            taken = {"plain python": counts["plain python"], "decision": counts[name]}
+            return Counted(FACTS, taken, {"decision": "plain python"})
+
+        known = {"3.11": as_decision("decision").entry()}
+        assert report(known, as_decision("again"))[0]
+        passes, lines = report(known, as_decision("slowed"))
+        assert not passes
+        assert lines[-1].startswith("REFUSED: decision.")
 
 
 def test_a_count_that_fails_is_told(valgrind: None) -> None:

@@ -192,7 +192,7 @@ def test_refused_connections_end_no_row(tmp_path: Path, capfd: pytest.CaptureFix
     """
     write(tmp_path / "in", *rows(20))
     url = f"http://127.0.0.1:{unused_port()}/v1"
-    code = run(tmp_path / "in", "-o", tmp_path / "out", "--base-url", url, "--max-outage", "2", "--grace", "0")
+    code = run(tmp_path / "in", "-o", tmp_path / "out", "--base-url", url, "--max-outage", "0.5", "--grace", "0")
     assert code == 75
     assert names(tmp_path / "out") == []
     assert not (tmp_path / "out.errors.jsonl").exists()

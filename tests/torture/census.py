@@ -10,12 +10,13 @@ code at which a coroutine may stand still.
 from __future__ import annotations
 
 import dis
+import functools
 import importlib
 import inspect
 import linecache
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -106,6 +107,7 @@ class Await:
     text: str
 
 
+@functools.cache
 def awaits() -> dict[tuple[str, str, int], Await]:
     """All there are in the package, by file, function and line."""
     found = {}
@@ -132,7 +134,7 @@ def _within(code: CodeType) -> Iterator[CodeType]:
             yield from _within(constant)
 
 
-def met(places: set[Place]) -> set[tuple[str, str, int]]:
+def met(places: Iterable[Place]) -> set[tuple[str, str, int]]:
     """Those places that are the library's, as ``awaits`` names them."""
     return {
         (code.co_filename.partition("/ratelimit_client/")[2], code.co_qualname, line)

@@ -12,15 +12,15 @@ between turns of the loop as well, wherever all of them stand then.
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 from collections.abc import Iterator
 
 import attrs
 
 from tests.sizes import SIZE
+from tests.torture.census import met
 from tests.torture.trial import Around, Outcome, Plan, Scene, run, run_on_sockets
-from tests.torture.victim import Mode, Place, Strike
+from tests.torture.victim import Mode, Strike
 
 SEEDS = {"test": 1, "ci": 5, "nightly": 500}[SIZE]
 """Orders of tasks, of which the first is asyncio's own."""
@@ -38,23 +38,22 @@ class Report:
         runs: how often the scene was run.
         places: how many standstills it has.
         twice: second cancellations.
-        stood: lines of code at which somebody stood when cancelled, and how.
+        stood: lines of the library at which somebody stood when cancelled, and how; by file, function and line.
     """
 
     runs: int = 0
     places: int = 0
     twice: int = 0
-    stood: set[tuple[Mode | None, Place]] = attrs.field(factory=set)
+    stood: set[tuple[Mode | None, tuple[str, str, int]]] = attrs.field(factory=set)
 
     def add(self, outcome: Outcome) -> Outcome:
         """One more run."""
         self.runs += 1
         for mode, places in outcome.stood:
-            self.stood.update((mode, place) for place in places)
+            self.stood.update((mode, place) for place in met(places))
         return outcome
 
 
-@functools.cache
 def torture(scene: Scene, seed: int = 0) -> Report:
     """Run *scene* with every cancellation there is."""
     report = Report()
@@ -79,7 +78,6 @@ def torture(scene: Scene, seed: int = 0) -> Report:
     return report
 
 
-@functools.cache
 def torture_on_sockets(scene: Scene) -> Report:
     """
     The same on real sockets, where a scene may stand still more or less often each time.
@@ -115,13 +113,12 @@ def _strikes(places: int) -> Iterator[Strike]:
 
 @contextlib.contextmanager
 def _collecting_little() -> Iterator[None]:
-    """Each run ends with a look at all objects; what stands now need not be looked at. Under pytest it never is."""
-    if gc.get_freeze_count():
-        yield
-        return
+    """Each run ends with a look at all objects; what stands now need not be looked at."""
+    ours = not gc.get_freeze_count()  # under pytest somebody has frozen before, and nothing is thawed
     gc.collect()
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()

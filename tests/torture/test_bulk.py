@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.torture.plans import SEEDS, torture
+from tests.torture.plans import SEEDS
+from tests.torture.reports import report
 from tests.torture.scenes_bulk import SCENES
 from tests.torture.trial import Scene
 
@@ -13,4 +14,4 @@ from tests.torture.trial import Scene
 def test_the_same_command_does_the_rest(scene: Scene) -> None:
     """What was answered is written once and whole; nothing runs on; what had its line is not sent again."""
     for seed in range(SEEDS):
-        assert torture(scene, seed).places
+        assert report(scene, seed).places

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.torture import scenes_client, scenes_stream
-from tests.torture.plans import SEEDS, torture
+from tests.torture.plans import SEEDS
+from tests.torture.reports import report
 from tests.torture.trial import Scene
 
 
@@ -13,6 +14,6 @@ from tests.torture.trial import Scene
 def test_nothing_is_left(scene: Scene) -> None:
     """Whatever it waits for (key, turn, connection, head, body, the end of others), each call has its own end."""
     for seed in range(SEEDS):
-        report = torture(scene, seed)
-        assert report.places
-        assert report.runs > 2 * report.places
+        found = report(scene, seed)
+        assert found.places
+        assert found.runs > 2 * found.places

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.torture import scenes_limiter, scenes_rows
-from tests.torture.plans import SEEDS, torture
+from tests.torture.plans import SEEDS
+from tests.torture.reports import report
 from tests.torture.trial import Scene
 
 
@@ -13,6 +14,6 @@ from tests.torture.trial import Scene
 def test_the_books_balance(scene: Scene) -> None:
     """Asleep, woken, twice, in a scope of asyncio's: the cancellation comes out, and nothing is left of the call."""
     for seed in range(SEEDS):
-        report = torture(scene, seed)
-        assert report.places
-        assert report.runs > 2 * report.places
+        found = report(scene, seed)
+        assert found.places
+        assert found.runs > 2 * found.places

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.torture.plans import SEEDS, torture
+from tests.torture.plans import SEEDS
+from tests.torture.reports import report
 from tests.torture.scenes_middleware import SCENES
 from tests.torture.trial import Scene
 
@@ -13,6 +14,6 @@ from tests.torture.trial import Scene
 def test_nothing_is_left(scene: Scene) -> None:
     """Turn, connection, head, error, body: whatever it waits for, it can be cancelled there, twice."""
     for seed in range(SEEDS):
-        report = torture(scene, seed)
-        assert report.places
-        assert report.runs > 2 * report.places
+        found = report(scene, seed)
+        assert found.places
+        assert found.runs > 2 * found.places

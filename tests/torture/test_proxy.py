@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.torture.plans import SEEDS, torture, torture_on_sockets
+from tests.torture.plans import SEEDS
+from tests.torture.reports import report, report_on_sockets
 from tests.torture.scenes_proxy import SCENES, SERVED
 from tests.torture.trial import Scene
 
@@ -15,10 +16,10 @@ def test_nothing_is_left(scene: Scene) -> None:
     Of a call in the queue, on its way, with its head or half of its answer; of a proxy that begins, serves or ends.
     """
     for seed in range(SEEDS):
-        assert torture(scene, seed).places
+        assert report(scene, seed).places
 
 
 @pytest.mark.parametrize("scene", SERVED, ids=lambda scene: scene.__name__)
 def test_nothing_is_left_on_real_sockets(scene: Scene) -> None:
     """The same where connections arrive by themselves; every file that was opened is closed."""
-    assert torture_on_sockets(scene).places
+    assert report_on_sockets(scene).places

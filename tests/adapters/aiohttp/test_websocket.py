@@ -291,14 +291,18 @@ def test_one_that_is_not_read_is_left_at_once() -> None:
 def test_what_did_not_leave_is_told() -> None:
     """A server that takes nothing and breaks off: what is in our buffers still is among the unsent."""
     large = {"type": "conversation.item.create", "text": "x" * 400_000}
+    sent = 0
 
     async def script(peer: Peer) -> None:
         peer._reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(5.0)
+        before = -1
+        while sent > before:  # until all buffers are full
+            before = sent
+            await asyncio.sleep(0.5)
         peer.abort()
 
     async def use(session: Any) -> Any:
-        sent = 0
+        nonlocal sent
         error: StreamError | None = None
         try:
             while True:
@@ -306,9 +310,9 @@ def test_what_did_not_leave_is_told() -> None:
                 sent += 1
         except StreamError as caught:
             error = caught
-        return sent, error, session.unsent
+        return error, session.unsent
 
-    sent, error, unsent = session_with(script, use, on_real_sockets, heartbeat_s=None)
+    error, unsent = session_with(script, use, on_real_sockets, heartbeat_s=None)
     assert error is not None
     assert error.close_code == 1006
     names = [int(one["event_id"]) for one in error.unsent_events]
