@@ -142,11 +142,12 @@ def test_faults_by_chance_over_http() -> None:
     The same through a client and real HTTP in memory: resets and cut bodies are noticed, every reply is the right one.
     """
     faults = Faults(server_error=0.05, reset=0.05, truncated=0.05, overloaded=0.02)
+    policy = RetryPolicy.bulk(max_attempts=12)  # one row in seven thousand needs more than five
 
     async def story() -> None:
         async with (
             serve_model(per_minute(requests=6000), latency=0.3, faults=faults, seed=4) as url,
-            Client(url, api_key=KEY, retry=RetryPolicy.bulk()) as client,
+            Client(url, api_key=KEY, retry=policy) as client,
         ):
             bodies = [{**CHAT, "user": f"r{number}"} for number in range(400)]
             replies = await asyncio.gather(*(client.post("/chat/completions", json=body) for body in bodies))
