@@ -60,6 +60,17 @@ def pytest_make_collect_report() -> Generator[None, Any, Any]:
 
 
 def pytest_collection_finish() -> None:
+    _freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """With each file, for a program that was run here has thawed all, as it may."""
+    if nextitem is None or nextitem.path != item.path:
+        _freeze()
+
+
+def _freeze() -> None:
     """What stands now stands to the end; many a test calls the collector, which would look at all of it each time."""
     gc.collect()
     gc.freeze()

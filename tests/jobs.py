@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import subprocess
@@ -99,21 +98,12 @@ def serving(limits: Any = "100000 requests/min", *, port: int = 0, **options: An
 
 def run(*arguments: str | Path) -> int:
     """Run the program in this process."""
-    return _main("run", *map(str, arguments), "--progress", "none")
+    return main(["run", *map(str, arguments), "--progress", "none"])
 
 
 def retry(*arguments: str | Path) -> int:
     """Run the failed rows again in this process."""
-    return _main("retry", *map(str, arguments), "--progress", "none")
-
-
-def _main(*words: str) -> int:
-    try:
-        return main(words)
-    finally:
-        # A run thaws what stood before it, as a program may; here that is all that conftest.py has frozen.
-        gc.collect(1)
-        gc.freeze()
+    return main(["retry", *map(str, arguments), "--progress", "none"])
 
 
 def start(*arguments: str | Path, command: Sequence[str] = ("run",), **options: Any) -> subprocess.Popen[bytes]:

@@ -22,7 +22,7 @@ from tests.sizes import SCALE
 
 A_SECOND = 100
 BUCKET = 60 * A_SECOND
-ROUNDS = 2 if SCALE < 10 else 5 * SCALE
+ROUNDS = 2 * SCALE
 
 
 @attrs.define(eq=False)
