@@ -15,7 +15,7 @@ from ratelimit_client.core.quota import Quota, per_day, per_minute, per_second
 from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.statistics import BucketStatistics, Explanation, LimiterStatistics, Mode
 from ratelimit_client.core.units import NS as S
-from ratelimit_client.core.views import bands, explain, key_statistics
+from ratelimit_client.core.views import bands, explain, key_statistics, tallies
 from tests.core.driving import OK, Drive, scheduler
 
 
@@ -314,3 +314,13 @@ def test_a_wait_that_a_server_asked_of_the_whole_key_is_shown() -> None:
 
     assert 30 <= asked.gate_s < 31
     assert later.gate_s == 0
+
+
+def test_tallies_are_of_keys_that_are_shown():
+    """
+    What was let out and what was refused, of those and of no others.
+    """
+    drive = drive_of(per_minute(requests=100))
+    for key in ("m", "m", "m", "hidden"):
+        drive.ask(key)
+    assert list(tallies(drive.machine, lambda name: name != "hidden")) == [("m", 3, 0)]

@@ -1,5 +1,5 @@
 """
-The page of metrics of a run.
+The pages of a run: its metrics, and what it does at present.
 
 Law of this file: nothing listens and nothing is loaded unless ``--metrics`` asks.
 """
@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..bulk.engines.local import LocalEngine
 from ..bulk.job import Job
+from .view import Watch
 from .voice import Voice
+
+if TYPE_CHECKING:
+    from ..adapters.prometheus import MetricsPage
 
 _STATES: Final = ("pending", "running", "done", "failed")
 
@@ -32,7 +36,7 @@ async def page(address: str | None, job: Job, name: str, voice: Voice) -> AsyncI
         return
     from prometheus_client import CollectorRegistry
 
-    from ..adapters.prometheus import MetricsPage, gauge, watch
+    from ..adapters.prometheus import MetricsPage, gauge, progress, watch
 
     registry = CollectorRegistry()
     if isinstance(job.engine, LocalEngine):
@@ -40,10 +44,18 @@ async def page(address: str | None, job: Job, name: str, voice: Voice) -> AsyncI
     for state in _STATES:
         gauge("bulk_rows", {"job": name, "state": state}, partial(rows, job, state), registry)
     gauge("bulk_last_progress_timestamp_seconds", {"job": name}, lambda: job.progressed_s, registry)
+    looking = Watch(job)
+    progress(name, lambda: looking.look().facts(), registry)
     async with MetricsPage(address, registry) as shown:
-        if shown.url is not None:
-            voice.say(f"metrics on {shown.url}")
+        say(shown, voice)
         yield
+
+
+def say(shown: MetricsPage, voice: Voice) -> None:
+    """Where they are."""
+    if shown.url is not None:
+        voice.say(f"metrics on {shown.url}")
+        voice.say(f"watch it on {shown.live_url}")
 
 
 def rows(job: Job, state: str) -> float:

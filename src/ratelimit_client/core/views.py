@@ -47,6 +47,13 @@ def glance(
             yield name, key_statistics(state, now_ns=now_ns), bands(state, now_ns=now_ns)
 
 
+def tallies(scheduler: Scheduler, shown: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
+    """Each key that is *shown*, its calls that were let out, and the answers that said no."""
+    for name, state in list(scheduler.keys.items()):
+        if name == state.name and shown(name):
+            yield name, state.granted, state.refused
+
+
 def bands(state: KeyState, *, now_ns: int) -> dict[int, BandStatistics]:
     """What waits in one key, by priority; of priorities that something ever waited in, and of 0."""
     queue = state.queue

@@ -258,6 +258,10 @@ class Limiter(Calling):
         """Each key that is *shown* or has calls waiting or under way, and what waits; may be asked from any thread."""
         return core_views.glance(self._desk.dispatcher.scheduler, shown, now_ns=self._clock.monotonic_ns())
 
+    def tallies(self, shown: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
+        """(key, calls let out, answers that said no) of each key that is *shown*; may be asked from any thread."""
+        return core_views.tallies(self._desk.dispatcher.scheduler, shown)
+
     @property
     def counts(self) -> Counts:
         """What happened since this was asked for the first time; until then nothing is counted."""

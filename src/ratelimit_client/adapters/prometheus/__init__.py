@@ -14,6 +14,6 @@ from __future__ import annotations
 from .apps import make_metrics_app
 from .collector import Collector
 from .page import MetricsPage, address_of
-from .watching import gauge, watch
+from .watching import gauge, progress, watch
 
-__all__ = ["Collector", "MetricsPage", "address_of", "gauge", "make_metrics_app", "watch"]
+__all__ = ["Collector", "MetricsPage", "address_of", "gauge", "make_metrics_app", "progress", "watch"]

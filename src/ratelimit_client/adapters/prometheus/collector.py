@@ -71,11 +71,13 @@ class Collector:
     """
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
-        self._models = Names()
+        self.models = Names()
+        """Which keys have a label of their own."""
         self._limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
         self._counts: dict[str, Kept[Counts]] = {}
         self._tallies: dict[str, Kept[Counted]] = {}
         self._others: dict[str, dict[tuple[str, ...], _Told]] = {}
+        self._progress: dict[str, Callable[[], Mapping[str, Any]]] = {}
         self._complained: set[tuple[str, ...]] = set()
         if registry is not None:
             registry.register(self)
@@ -104,6 +106,10 @@ class Collector:
         about = FAMILIES[name]
         self._others.setdefault(name, {})[tuple(as_label(labels[label]) for label in about.labels)] = read
 
+    def progress(self, job: str, read: Callable[[], Mapping[str, Any]]) -> None:
+        """Tell what *read* knows of a job whenever somebody looks at the live page."""
+        self._progress[as_label(job)] = read
+
     def begin_again(self) -> None:
         """In a forked child: what the parent counted is the parent's."""
         for counts in self._counts.values():
@@ -111,17 +117,49 @@ class Collector:
         for tallies in self._tallies.values():
             tallies.clear()
 
+    # -- what somebody looks at ---------------------------------------------------------
+
+    @property
+    def limiters(self) -> list[Limiter]:
+        """Those that live."""
+        return sorted(self._limiters, key=lambda limiter: limiter.name)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Bulk jobs: their rows by state, and what else they tell of their progress."""
+        gauges = Gauges()
+        self._read_others(gauges)
+        rows = gauges.of("bulk_rows")
+        names = sorted({job for job, _ in rows} | self._progress.keys())
+        return [
+            {
+                "job": name,
+                "rows": {state: value for (job, state), value in rows.items() if job == name},
+                "progress": self._told(name),
+            }
+            for name in names
+        ]
+
+    def _told(self, job: str) -> dict[str, Any] | None:
+        if (read := self._progress.get(job)) is None:
+            return None
+        try:
+            return dict(read())
+        except Exception:  # noqa: BLE001 - what cannot be told is no reason to tell nothing
+            self._complain_once("progress", job)
+            return None
+
     # -- a scrape ---------------------------------------------------------------------
 
     def collect(self) -> Iterator[Metric]:
         """Every family that has a value, for one scrape."""
         yield InfoMetricFamily(PREFIX + "build", FAMILIES["build"].help, {"version": __version__})
-        yield from self._counters()
+        yield from self.counters()
         yield from self._gauges()
         yield from self._histograms()
         yield from shared_families(self._limiters)
 
-    def _counters(self) -> Iterator[Metric]:
+    def counters(self) -> Iterator[Metric]:
+        """What has been counted of calls, attempts and tokens."""
         requests, retries, tokens = Sums("requests"), Sums("retries"), Sums("tokens")
         attempts, refused = Sums("attempts"), Sums("rate_limited")
         for client, all_counts in self._counts.items():
@@ -140,7 +178,7 @@ class Collector:
     def _add_attempts(self, attempts: Sums, client: str, counts: Counts) -> None:
         heard = counts.heard
         for name, row in list(counts.attempts.items()):
-            model = self._models.of(name)
+            model = self.models.of(name)
             for code, count in list(row.items()):
                 at = (model, _code(code))
                 attempts.add(client, [(at, count)])
@@ -148,15 +186,15 @@ class Collector:
 
     def _add_refused(self, refused: Sums, client: str, counts: Counts) -> None:
         for (name, limit), count in list(counts.refused.items()):
-            at = (self._models.of(name), limit)
+            at = (self.models.of(name), limit)
             refused.add(client, [(at, count)])
             refused.like(client, at, counted(of_request(counts.heard.get((name, limit)))))
 
     def _capped(self, counts: Mapping[tuple[str, str], int]) -> Iterator[tuple[tuple[str, str], int]]:
-        return (((self._models.of(plain(key)), label), count) for (key, label), count in list(counts.items()))
+        return (((self.models.of(plain(key)), label), count) for (key, label), count in list(counts.items()))
 
     def _gauges(self) -> Iterator[Metric]:
-        gauges, models = Gauges(), self._models
+        gauges, models = Gauges(), self.models
         for limiter in list(self._limiters):
             for key, statistics, bands in limiter.glance(models.shows):
                 model = models.of(key)
@@ -177,9 +215,12 @@ class Collector:
                 try:
                     gauges.put(name, at, float(read()))
                 except Exception:  # noqa: BLE001 - one number that cannot be read is no reason to show none
-                    if (name, *at) not in self._complained:
-                        self._complained.add((name, *at))
-                        _log.warning("the gauge %s%r cannot be read; not reported again", name, at, exc_info=True)
+                    self._complain_once(name, *at)
+
+    def _complain_once(self, name: str, *at: str) -> None:
+        if (name, *at) not in self._complained:
+            self._complained.add((name, *at))
+            _log.warning("the gauge %s%r cannot be read; not reported again", name, at, exc_info=True)
 
     def _histograms(self) -> Iterator[Metric]:
         queue, held = Spread("queue_wait_seconds"), Spread("attempt_duration_seconds")

@@ -62,6 +62,10 @@ class Gauges:
         """What somebody else knows."""
         self._values[name][at] = value
 
+    def of(self, name: str) -> dict[tuple[str, ...], float]:
+        """All of one name, by the values of their labels."""
+        return dict(self._values[name])
+
     def _sum(self, name: str, at: tuple[str, ...], value: float) -> None:
         self._values[name][at] = self._values[name].get(at, 0) + value
 

@@ -29,13 +29,14 @@ from prometheus_client import CollectorRegistry
 
 from ...errors import ConfigurationError
 from ...runtime.listening import end_serving
-from .apps import READS
+from .live import Live
 from .processes import registry_of
+from .serving import READS, SLOWEST_READER_S, respond, whole
 from .text import Text
+from .watching import known_collector
 
 LOOPBACK = "127.0.0.1"
 
-_SLOWEST_SCRAPER_S = 10.0
 # A file each, which calls need as well; one more, and the one that has been there longest goes.
 _MOST_CONNECTIONS = 32
 # Accepting one takes as long as a call takes to be let out.
@@ -70,7 +71,7 @@ class _Quiet(logging.LoggerAdapter[logging.Logger]):
 
 class MetricsPage:
     """
-    ``/metrics`` for Prometheus, on the event loop that opens it.
+    ``/metrics`` for Prometheus and ``/`` for people, on the event loop that opens it.
 
     Args:
         address: ``[HOST:]PORT``; loopback unless a host is named; port 0 takes any.
@@ -83,9 +84,15 @@ class MetricsPage:
         """Where it is; None when it is nowhere."""
         self._host, self._port = address_of(address)
         self._text = Text(registry_of(registry))
+        self._live = Live(lambda: known_collector(registry))
         self._private = True
         self._runner: web.ServerRunner | None = None
         self._server: asyncio.Server | None = None
+
+    @property
+    def live_url(self) -> str | None:
+        """Where people watch what is done; None when it is nowhere."""
+        return self.url and self.url.removesuffix("metrics")
 
     async def open(self) -> str | None:
         """
@@ -101,7 +108,7 @@ class MetricsPage:
                 self._answer,
                 access_log=None,
                 logger=_Quiet(_log),
-                keepalive_timeout=_SLOWEST_SCRAPER_S,
+                keepalive_timeout=SLOWEST_READER_S,
                 lingering_time=0,
             ),
             handle_signals=False,
@@ -132,6 +139,7 @@ class MetricsPage:
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         self._private = all(_is_loopback(each.getsockname()[0]) for each in self._server.sockets)
+        self._live.open()
         await self._server.start_serving()
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
 
@@ -143,29 +151,20 @@ class MetricsPage:
         """
         runner, server = self._runner, self._server
         self._runner = self._server = self.url = None
+        self._live.close()
         if runner is not None:
             await end_serving(server, runner)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._private and not self._is_ours(request.headers.get("Host", "")):
             return web.Response(status=403, text=_NOT_FOR_YOU)
-        if request.path != "/metrics":
-            return web.Response(status=404, text="/metrics is what there is\n")
         if request.method not in READS:
             return web.Response(status=405, headers={"Allow": ", ".join(READS)})
-
-        status, body, kind = self._text.read(request.headers.get("Accept", ""))
-        response = web.Response(status=status, body=body, headers={"Content-Type": kind})
-        try:
-            async with asyncio.timeout(_SLOWEST_SCRAPER_S):
-                await response.prepare(request)
-                await response.write_eof()
-        except ConnectionError:  # the scraper left, or the page was closed
-            pass
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-        return response
+        if request.path == "/metrics":
+            status, body, kind = self._text.read(request.headers.get("Accept", ""))
+            return await whole(request, web.Response(status=status, body=body, headers={"Content-Type": kind}))
+        shown = await respond(self._live, request, request.path.removeprefix("/"))
+        return shown or web.Response(status=404, text="/ and /metrics are what there is\n")
 
     def _is_ours(self, host: str) -> bool:
         """Is this ``Host`` a name of this machine, or at least none that a stranger could point here?"""

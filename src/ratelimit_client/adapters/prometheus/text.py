@@ -1,13 +1,8 @@
 """
 What a scrape reads.
 
-Law of this file: however often somebody asks, making the text takes a twentieth of the time at
-most; beyond that he gets what was made last. What cannot be written is said once, and is no
-error of the program's.
-
-Theory. A page takes milliseconds to make, and while it is made nothing else is. One scrape in
-many seconds is none to speak of; a thousand at once are. Time that was not spent is saved, a
-quarter of a second at most, so whoever comes seldom always finds the present.
+Law of this file: beyond its share of the time (``share``) a scrape gets what was made last. What
+cannot be written is said once, and is no error of the program's.
 """
 
 from __future__ import annotations
@@ -19,8 +14,8 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-_SHARE = 0.05
-_SAVED_S = 0.25
+from .share import Share
+
 _OPENMETRICS = "application/openmetrics-text"
 _CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
 _FAILED = "the metrics cannot be written; the log of the program says why\n"
@@ -38,9 +33,7 @@ class Text:
         self, registry: Callable[[], CollectorRegistry], now_s: Callable[[], float] = time.perf_counter
     ) -> None:
         self._registry = registry
-        self._now_s = now_s
-        self._saved_s = _SAVED_S
-        self._at_s = now_s()
+        self._share = Share(now_s)
         self._made: dict[str, bytes] = {}
         self._complained = False
 
@@ -53,18 +46,14 @@ class Text:
         """
         modern = any(part.split(";")[0].strip().lower() == _OPENMETRICS for part in accept.split(","))
         kind = openmetrics.CONTENT_TYPE_LATEST if modern else _CLASSIC
-        began_s = self._now_s()
-        self._saved_s = min(_SAVED_S, self._saved_s + _SHARE * (began_s - self._at_s))
-        self._at_s = began_s
-        if self._saved_s <= 0 and kind in self._made:
+        if self._share.is_spent and kind in self._made:
             return 200, self._made[kind], kind
         try:
-            body = self._made[kind] = (openmetrics.generate_latest if modern else generate_latest)(self._registry())
+            with self._share.spending():
+                body = self._made[kind] = (openmetrics.generate_latest if modern else generate_latest)(self._registry())
         except Exception:  # noqa: BLE001 - a collector of somebody else's may stand in the same registry
             if not self._complained:
                 self._complained = True
                 _log.warning("the metrics cannot be written; not reported again", exc_info=True)
             return 500, _FAILED.encode(), "text/plain; charset=utf-8"
-        finally:
-            self._saved_s -= self._now_s() - began_s
         return 200, body, kind

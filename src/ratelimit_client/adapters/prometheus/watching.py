@@ -51,6 +51,25 @@ def gauge(
     collector_of(registry).gauge(name, labels, read)
 
 
+def progress(job: str, read: Callable[[], Mapping[str, Any]], registry: CollectorRegistry | None = None) -> None:
+    """
+    Show what *read* says of a job on the live page, whenever somebody looks at that.
+
+    Args:
+        job: its name.
+        read: ``done``, ``total``, ``failed`` (rows), ``rate`` (rows a second), ``eta_s`` (seconds), ``state`` (a
+            sentence); each may be missing or None, and others are told in ``/state.json`` as they are.
+    """
+    collector_of(registry).progress(job, read)
+
+
+def known_collector(registry: CollectorRegistry | None) -> Collector | None:
+    """The one of *registry*, if anything is shown there."""
+    if registry is None and are_several():
+        return exporter().collector
+    return _collectors.get(REGISTRY if registry is None else registry)
+
+
 def collector_of(registry: CollectorRegistry | None) -> Collector:
     """The one of *registry*; made when it is first asked for."""
     if registry is None:

@@ -30,6 +30,7 @@ from ...proxy.files import allow_more
 from ...proxy.server import Proxy
 from ...runtime.limiter import Limiter
 from ..args import Request
+from ..metrics import say
 from ..options import quotas_by_model
 from ..target import base_url
 from ..voice import Voice, logging_to
@@ -213,6 +214,5 @@ async def _page(address: str | None, forwarder: Forwarder, voice: Voice) -> Asyn
     registry = CollectorRegistry()
     watch(forwarder, registry)
     async with MetricsPage(address, registry) as shown:
-        if shown.url is not None:
-            voice.say(f"metrics on {shown.url}")
+        say(shown, voice)
         yield
