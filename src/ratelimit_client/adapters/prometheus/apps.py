@@ -17,13 +17,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from .processes import registry_of
+from .serving import READS
 from .text import Text
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 AsgiApp = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
-
-READS = ("GET", "HEAD")
 
 
 @overload
@@ -66,9 +65,7 @@ def _asgi(text: Text) -> AsgiApp:
         scope: Scope, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         if scope["type"] == "lifespan":
-            while (message := await receive())["type"] != "lifespan.shutdown":
-                await send({"type": f"{message['type']}.complete"})
-            await send({"type": "lifespan.shutdown.complete"})
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             raise NotImplementedError(f"these are metrics: {scope['type']:.40} is no way to read them")
@@ -83,3 +80,10 @@ def _asgi(text: Text) -> AsgiApp:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     return app
+
+
+async def lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    """Nothing to begin and nothing to end; said as a server expects it, until it stops."""
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": f"{message['type']}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

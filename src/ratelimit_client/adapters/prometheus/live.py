@@ -30,6 +30,7 @@ MOST_LISTENERS = 16
 _EACH_S = 1.0
 _NEWEST = 15  # seconds of history in an event: more than a listener may hang behind before it is cut off
 _LEAST_SHARE = 100
+_LONGEST_S = 10.0  # a process that was stopped while it looked did not look for so long
 _AT_REST_S = 600.0
 _RETRY = b"retry: 2000\n\n"
 _DISPLACED = b"event: displaced\ndata: {}\n\n"
@@ -49,10 +50,11 @@ class Listener:
         self._next = event
         self._woken.set()
 
-    def end(self, event: bytes) -> None:
+    def end(self, event: bytes = b"") -> None:
         """This after what was not taken yet, and nothing more."""
         self._ended = True
-        self.offer((self._next or b"") + event)
+        self._next = (self._next or b"") + event or None
+        self._woken.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -73,22 +75,29 @@ class Live:
         collector: what is shown at present, if anything is.
         rests: stop sampling when nobody has looked for ten minutes; for servers that do not say when they end.
         wall_s: tells the date.
+        now_s: measures what looking costs.
     """
 
     def __init__(
-        self, collector: Callable[[], Collector | None], *, rests: bool = False, wall_s: Callable[[], float] = time.time
+        self,
+        collector: Callable[[], Collector | None],
+        *,
+        rests: bool = False,
+        wall_s: Callable[[], float] = time.time,
+        now_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._collector = collector
         self._nothing = Collector(None)
         self._rests = rests
         self._wall_s = wall_s
         self._history = History()
-        self._share = Share()
+        self._now_s = now_s
+        self._share = Share(now_s)
         self._state: bytes | None = None
         self._listeners: list[Listener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._looked_s = 0.0
+        self._rests_at_s = 0.0
 
     @property
     def listeners(self) -> int:
@@ -98,7 +107,7 @@ class Live:
     def open(self) -> None:
         """Sample each second, on the loop that runs; a second time changes nothing."""
         loop = asyncio.get_running_loop()
-        self._looked_s = time.monotonic()
+        self._rests_at_s = loop.time() + _AT_REST_S
         if self._timer is None or loop is not self._loop:
             self._stop()
             self._loop = loop
@@ -131,18 +140,18 @@ class Live:
         try:
             yield listener
         finally:
-            self._looked_s = time.monotonic()
+            self._rests_at_s = asyncio.get_running_loop().time() + _AT_REST_S
             if listener in self._listeners:
                 self._listeners.remove(listener)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._rests and not self._listeners and time.monotonic() - self._looked_s > _AT_REST_S:
+        if self._rests and not self._listeners and loop.time() > self._rests_at_s:
             self._stop()
             return
-        began_s = time.perf_counter()
+        began_s = self._now_s()
         collector = self._collector() or self._nothing
         self._history.sample(collector.limiters, collector.models, now_s=self._wall_s())
-        wait_s = max(_EACH_S, _LEAST_SHARE * (time.perf_counter() - began_s))
+        wait_s = min(max(_EACH_S, _LEAST_SHARE * (self._now_s() - began_s)), _LONGEST_S)
         self._timer = loop.call_later(wait_s, self._tick, loop)
         if self._listeners and not self._share.is_spent:
             event = _event(self._make(_NEWEST))

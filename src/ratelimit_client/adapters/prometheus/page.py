@@ -94,6 +94,11 @@ class MetricsPage:
         """Where people watch what is done; None when it is nowhere."""
         return self.url and self.url.removesuffix("metrics")
 
+    @property
+    def listeners(self) -> int:
+        """How many are told each second what is done."""
+        return self._live.listeners
+
     async def open(self) -> str | None:
         """
         Listen; cancelled, it does not. Opening what is open changes nothing.

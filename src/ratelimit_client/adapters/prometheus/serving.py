@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 from aiohttp import web
 
+from .document import document
 from .live import Live
 
 SLOWEST_READER_S: Final = 10.0
@@ -40,13 +41,24 @@ class Answer:
 
 def answer_to(live: Live, name: str) -> Answer | None:
     """To a GET of *name*, which is what comes after the path of the page; None: there is nothing."""
+    if name == "":
+        page = document()
+        policy = {"Content-Security-Policy": page.policy}
+        return Answer(page.body, {**_ALWAYS, **policy, "Content-Type": "text/html; charset=utf-8"})
     if name == STATE:
         return Answer(live.state(), {**_ALWAYS, "Content-Type": "application/json"})
     return None
 
 
-async def respond(live: Live, request: web.BaseRequest, name: str) -> web.StreamResponse | None:
-    """The same by aiohttp, events included, all of it written; None: there is nothing."""
+async def respond(
+    live: Live, request: web.BaseRequest, name: str, *, patience_s: float = SLOWEST_READER_S
+) -> web.StreamResponse | None:
+    """
+    The same by aiohttp, events included, all of it written; None: there is nothing.
+
+    Args:
+        patience_s: how long a listener may take for an event.
+    """
     if name != EVENTS:
         found = answer_to(live, name)
         return None if found is None else await whole(request, web.Response(body=found.body, headers=found.headers))
@@ -56,7 +68,7 @@ async def respond(live: Live, request: web.BaseRequest, name: str) -> web.Stream
         if request.method != "HEAD":
             with live.listening() as listener:
                 async for event in listener:
-                    async with asyncio.timeout(SLOWEST_READER_S):
+                    async with asyncio.timeout(patience_s):
                         await response.write(event)
         await response.write_eof()
     except ConnectionError:  # the listener left, or the page was closed
