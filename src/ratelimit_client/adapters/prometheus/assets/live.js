@@ -296,7 +296,7 @@
 
   function buildBand() {
     const name = make("th", { role: "rowheader", scope: "row" }), drawn = bar("waits", "left");
-    const [calls, tokens, oldest] = ["queued", "tokens", "oldest_wait_s"].map((field) => cell(field));
+    const [calls, tokens, oldest] = ["queued", "queued_tokens", "oldest_wait_s"].map((field) => cell(field));
     const element = make("tr", { role: "row" }, name, make("td", { role: "cell", class: "drawn", "aria-hidden": "true" }, drawn), calls, tokens, oldest);
     return { element, name, drawn, calls, tokens, oldest };
   }
