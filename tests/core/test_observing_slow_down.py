@@ -10,13 +10,14 @@ import pytest
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
 from ratelimit_client.core.events import Kind
+from ratelimit_client.core.explaining import explain
 from ratelimit_client.core.keystate import KeyState
 from ratelimit_client.core.quota import per_minute
 from ratelimit_client.core.signals import Reading, Reason, Signals
 from ratelimit_client.core.statistics import Mode
 from ratelimit_client.core.ticket import State, Ticket
 from ratelimit_client.core.units import NS as S
-from ratelimit_client.core.views import explain, key_statistics
+from ratelimit_client.core.views import key_statistics
 from tests.core.driving import OK, OPENAI, Drive, scheduler
 
 SLOW = Signals(429, Reason.OVERLOADED, True, slow_down=True)

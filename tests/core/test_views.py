@@ -8,14 +8,15 @@ import pytest
 
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.explaining import explain, explain_first
 from ratelimit_client.core.failure import FailureKind, TransportFailure
 from ratelimit_client.core.outage import FAILURES_TO_CLOSE
-from ratelimit_client.core.profile import Refill, ServerProfile
+from ratelimit_client.core.profile import ServerProfile
 from ratelimit_client.core.quota import Quota, per_day, per_minute, per_second
 from ratelimit_client.core.signals import Reading, Reason, Signals
-from ratelimit_client.core.statistics import BucketStatistics, Explanation, LimiterStatistics, Mode
+from ratelimit_client.core.statistics import BucketStatistics, LimiterStatistics, Mode
 from ratelimit_client.core.units import NS as S
-from ratelimit_client.core.views import bands, explain, key_statistics, tallies
+from ratelimit_client.core.views import bands, key_statistics, tallies
 from tests.core.driving import OK, Drive, scheduler
 
 
@@ -25,10 +26,6 @@ def drive_of(*quotas: Any, slots: int = 4, **how: Any) -> Drive:
 
 def shown(drive: Drive, key: str = "m") -> dict[str, BucketStatistics]:
     return key_statistics(drive.machine.keys[key], now_ns=drive.now_ns).buckets
-
-
-def why(drive: Drive, requests: int = 1, *, priority: int = 0, **units: int) -> Explanation:
-    return explain(drive.machine, "m", Cost(requests, **units), priority=priority, now_ns=drive.now_ns)
 
 
 # -- numbers ----------------------------------------------------------------------
@@ -159,88 +156,7 @@ def test_sharing_is_a_mode() -> None:
     assert mode(drive) is Mode.SHARING
 
 
-# -- why --------------------------------------------------------------------------
-
-
-def test_nothing_keeps_back_a_call_of_an_unknown_key() -> None:
-    """Nor one that would go now."""
-    drive = drive_of(per_minute(requests=10))
-    assert why(drive) == Explanation(True, 0.0, None, 0, "nothing is known of 'm' yet: the call can go now")
-    drive.ask()
-    assert why(drive) == Explanation(True, 0.0, None, 0, "the call can go now")
-
-
-def test_a_cost_that_never_fits_is_explained() -> None:
-    """No time is named, for none would help."""
-    drive = drive_of(per_minute(tokens=1000))
-    drive.ask()
-    never = why(drive, tokens=1001)
-
-    assert (never.admissible, never.ready_in_s, never.binding, never.ahead) == (False, None, "tokens", 0)
-    assert str(never) == "needs 1,001 tokens; the bucket never holds more than 1,000: no wait helps"
-
-
-def test_the_bucket_that_binds_is_named_with_its_level() -> None:
-    """And the calls that are ahead, with the time they take."""
-    drive = drive_of(per_second(requests=100, tokens=1000))
-    drive.ask(tokens=900)
-    alone = why(drive, tokens=500)
-    assert alone.ready_in_s == pytest.approx(0.41)
-    assert str(alone) == "waits 0.4 s: tokens hold 100 of 1,000 per 1 s"
-
-    drive.ask(tokens=600)
-    drive.ask(tokens=700)
-    behind = why(drive, tokens=500)
-    assert (behind.ahead, behind.ready_in_s) == (2, pytest.approx(1.7))
-    assert str(behind).endswith("; 2 calls are ahead")
-    better = why(drive, priority=-1, tokens=500)
-    assert (better.ahead, better.ready_in_s) == (0, pytest.approx(0.41, abs=0.5))
-
-
-def test_behind_a_window_the_steps_are_counted() -> None:
-    """What is ahead takes this window and the next; no rate could tell that."""
-    drive = drive_of(profile=ServerProfile(pays={"requests": "requests"}, refill=Refill.WINDOW))
-    drive.end(drive.ask(), Signals(200, readings={"requests": Reading(10, 0, 100.0, window_s=3600.0)}))
-    for _ in range(12):
-        drive.ask()
-
-    assert why(drive).ready_in_s == pytest.approx(100 + 1 + 0.25 + 3600, abs=1)
-
-
-def test_each_other_reason_has_its_sentence() -> None:
-    """A hint, an outage, the ramp, the slots, and the queue itself."""
-    hinted = drive_of()
-    hinted.end(hinted.ask(), Signals(429, Reason.RATE_LIMITED, True, retry_after_s=3.0), Ending.IGNORED)
-    assert "asked for this wait" in str(why(hinted))
-    assert why(hinted).binding == "hint"
-
-    gone = drive_of()
-    for _ in range(FAILURES_TO_CLOSE):
-        gone.machine.failed(gone.ask(), TransportFailure(kind=FailureKind.TIMEOUT), now_ns=0)
-    assert str(why(gone)) == "waits 1.0 s: the server does not answer; one call probes at a time; 6 calls are ahead"
-
-    ramping = drive_of(slots=100)
-    for _ in range(4):
-        ramping.ask()
-    assert str(why(ramping)) == "waits 0.2 s: 4 calls are under way and the window is 4"
-
-    full = drive_of(slots=4)
-    for key in "mmno":
-        full.ask(key)
-    assert str(why(full)) == "waits until something comes back: max_in_flight calls are under way"
-    full.ask()
-    assert str(why(full)).endswith("; 1 call is ahead")
-
-
-def test_who_would_fit_may_still_have_to_queue() -> None:
-    """Others are first."""
-    drive = drive_of(per_second(requests=10, tokens=1000))
-    drive.ask(tokens=900)
-    drive.ask(tokens=900)
-    light = why(drive, tokens=0)
-
-    assert (light.admissible, light.binding, light.ahead) == (False, "queue", 1)
-    assert "others are first; 1 call is ahead" in str(light)
+# -- looking is no event -----------------------------------------------------------
 
 
 def test_statistics_change_nothing() -> None:
@@ -251,7 +167,8 @@ def test_statistics_change_nothing() -> None:
     before = drive.machine.next_wakeup()
     for _ in range(3):
         shown(drive)
-        why(drive, tokens=10)
+        explain(drive.machine, "m", Cost(tokens=10), now_ns=drive.now_ns)
+        explain_first(drive.machine, "m", now_ns=drive.now_ns)
 
     assert drive.machine.next_wakeup() == before
 
@@ -263,7 +180,7 @@ def test_who_only_asks_does_not_widen_the_ramp() -> None:
         drive.ask()
     window = drive.machine.keys["m"].window
     for second in range(1, 5):
-        assert why(drive).binding == "ramp"
+        assert explain(drive.machine, "m", Cost(), now_ns=drive.now_ns).binding == "ramp"
         assert window.size == 4
         drive.to(second)
 
@@ -291,15 +208,6 @@ def test_of_what_no_server_shows_only_our_own_account_is_shown() -> None:
     assert set(shown(drive)) == {"learnt rate", "shared requests"}
     for each in shown(drive).values():
         assert (each.server_remaining, each.learnt_burst, each.foreign_ratio, each.series) == (None, None, 0.0, "none")
-
-
-def test_a_call_larger_than_an_uncertain_limit_can_go_when_the_bucket_is_full() -> None:
-    """The limit was shown once, which is not certain enough to say never."""
-    drive = drive_of()
-    drive.end(drive.ask(tokens=1), Signals(200, readings={"tokens": Reading(600, 0, window_s=60.0)}))
-    large = why(drive, tokens=1000)
-
-    assert (large.admissible, large.ready_in_s, large.ahead) == (False, pytest.approx(60.0), 0)
 
 
 def test_a_wait_that_a_server_asked_of_the_whole_key_is_shown() -> None:

@@ -136,6 +136,28 @@ def test_it_explains_what_a_call_would_wait_for() -> None:
     virtual(main)
 
 
+def test_it_explains_what_the_first_in_line_waits_for_and_its_own_end() -> None:
+    """Nobody, then the one that waits; draining and closed, no call helps itself by waiting."""
+
+    async def main() -> None:
+        limiter = Limiter(per_second(requests=1))
+        assert limiter.explain_first() is None
+        waiting = [asyncio.create_task(limiter.call(asyncio.sleep, 0)) for _ in range(2)]
+        await asyncio.sleep(0.25)
+        first = limiter.explain_first()
+        assert first is not None
+        assert (first.binding, first.ready_in_s) == ("requests", pytest.approx(0.75, abs=0.05))
+        assert "it has waited 0.2 s" in str(first)
+        draining = asyncio.create_task(limiter.drain())
+        await asyncio.sleep(0)
+        assert (limiter.explain().binding, limiter.explain("new").binding) == ("draining", "draining")
+        await asyncio.gather(draining, *waiting)
+        await limiter.close()
+        assert limiter.explain().binding == "closed"
+
+    virtual(main)
+
+
 def test_statistics_have_names_keys_and_totals() -> None:
     """A snapshot per key, and the sums."""
 

@@ -99,6 +99,10 @@ class LeasingScheduler(Scheduler):
             for state in place.states:
                 self.agenda.touch(state)
 
+    def asks_for(self, state: KeyState) -> bool:
+        """Its calls wait for the store's first word."""
+        return self._gates.get(state) == state.gate_ns
+
     # -- the store ----------------------------------------------------------------------
 
     def store_lent(self, call: Call, leases: Iterable[Lease], *, now_ns: int) -> None:

@@ -191,6 +191,12 @@ class Scheduler(Telling):
         join_at_birth(self, state)
         return state
 
+    def unopened(self, key: str, *, now_ns: int) -> KeyState:
+        """What a key would begin as, to look at: nothing is opened, and no dice are thrown."""
+        budget = Budget(self.profile, self._shared)
+        budget.set_quotas(self._typed(key), now_ns=now_ns)
+        return KeyState(key, budget, InFlightWindow(self.max_in_flight))
+
     def _typed(self, key: str) -> Quotas:
         """What the caller typed for a key, in whatever scope it is."""
         return self._quotas.get(quotas_name(self.together, key), self._quotas.get("*", Quotas()))

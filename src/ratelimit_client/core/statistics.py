@@ -137,7 +137,8 @@ class Explanation:
     Args:
         admissible: it could go now.
         ready_in_s: the least wait in seconds; None when no wait is known to help.
-        binding: what makes it wait: a bucket, "slots", "ramp", "hint", "outage", or None.
+        binding: what makes it wait: the name of a bucket; "slots", "ramp", "queue"; "hint" (a server asked),
+            "pause" (we do), "outage", "backoff"; "store"; "closed", "draining"; or None.
         ahead: calls waiting before it.
         reason: the sentence, which is also its ``str``; there what nobody understood is added, if anything was.
         unread: kinds of what answers said and nobody understood -> answers that did.

@@ -75,7 +75,7 @@ def check_quotas(together: Mapping[str, Group], keys: Iterable[str]) -> None:
 
 def join_at_birth(scheduler: Scheduler, state: KeyState) -> None:
     """A new key that counts with others begins in their budget."""
-    for other in _siblings(scheduler, state):
+    for other in siblings(scheduler, state):
         state.budget = other.budget
         members = (other, *other.kin, state)
         for member in members:
@@ -85,12 +85,13 @@ def join_at_birth(scheduler: Scheduler, state: KeyState) -> None:
 
 def rejoin(scheduler: Scheduler, state: KeyState, *, now_ns: int) -> None:
     """A key that came from another scope counts with those that are here."""
-    for other in _siblings(scheduler, state):
+    for other in siblings(scheduler, state):
         if other.budget is not state.budget:
             join(scheduler, other.budget, state.budget, now_ns)
 
 
-def _siblings(scheduler: Scheduler, state: KeyState) -> Iterator[KeyState]:
+def siblings(scheduler: Scheduler, state: KeyState) -> Iterator[KeyState]:
+    """The keys there are already that it counts with, as the caller says."""
     group = scheduler.together.get(plain(state.name))
     for key in () if group is None else group.keys:
         other = scheduler.keys.get(beside(state.name, key))

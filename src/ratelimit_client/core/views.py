@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .bucket import Bucket
-from .cost import Cost
 from .lines import Line
-from .statistics import BandStatistics, BucketStatistics, Explanation, KeyStatistics, Mode
-from .ticket import State, Ticket
+from .statistics import BandStatistics, BucketStatistics, KeyStatistics, Mode
 from .units import to_s
 
 if TYPE_CHECKING:
@@ -132,69 +130,3 @@ def _plain(
         foreign_ratio=foreign_ratio,
         series=series,
     )
-
-
-def explain(scheduler: Scheduler, key: str, cost: Cost, *, priority: int = 0, now_ns: int) -> Explanation:
-    """Whether a call of *cost* could go now, and what makes it wait if not. Changes nothing."""
-    state = scheduler.keys.get(key)
-    if state is None:
-        return Explanation(True, 0.0, None, 0, f"nothing is known of {key!r:.130} yet: the call can go now")
-    probe = Ticket(0, key, "", priority, cost, None, None, now_ns)
-    probe.state = State.RESTING
-    bucket = state.budget.never(probe)
-    if bucket is not None:
-        amount = probe.amount(bucket.pays)
-        reason = f"needs {amount:,} {bucket.pays}; the bucket never holds more than {bucket.limit:,}: no wait helps"
-        return Explanation(False, None, bucket.name, 0, reason)
-    ahead = sum(band.ready for band in state.queue.bands.values() if band.number <= priority)
-    ready_ns, binding = state.blocked_until(probe, wanted=False, now_ns=now_ns)
-    if binding in (None, "ramp") and scheduler.in_flight >= scheduler.max_in_flight:
-        ready_ns, binding = None, "slots"
-    if binding is None and not ahead:
-        return Explanation(True, 0.0, None, 0, "the call can go now")
-    wait_ns = _behind(state, cost, priority, now_ns) if ahead else 0
-    ready_s = None if ready_ns is None else to_s(max(ready_ns - now_ns, wait_ns))
-    what = binding or "queue"
-    return Explanation(False, ready_s, what, ahead, _sentence(state, what, ready_s, ahead, now_ns))
-
-
-def _behind(state: KeyState, cost: Cost, priority: int, now_ns: int) -> int:
-    """Nanoseconds until the buckets have refilled for what is ahead and for this call."""
-    wait_ns = 0
-    for unit, amount in cost.pairs:
-        needed = state.queue.ahead(unit, priority) + amount
-        for bucket in state.budget.by_unit.get(unit, ()):
-            wait_ns = max(wait_ns, bucket.refilled_at_ns(needed, now_ns=now_ns) - now_ns)
-    return wait_ns
-
-
-def _sentence(state: KeyState, binding: str, ready_s: float | None, ahead: int, now_ns: int) -> str:
-    when = "until something comes back" if ready_s is None else f"{ready_s:.1f} s"
-    line = f"waits {when}: {_because(state, binding, now_ns)}"
-    return f"{line}; {ahead} {'call is' if ahead == 1 else 'calls are'} ahead" if ahead else line
-
-
-def _because(state: KeyState, binding: str, now_ns: int) -> str:
-    match binding:
-        case "hint":
-            return "the server refused a call without naming a limit and asked for this wait"
-        case "outage":
-            return "the server does not answer; one call probes at a time"
-        case "ramp":
-            return f"{state.window.in_flight} calls are under way and the window is {state.window.size}"
-        case "slots":
-            return "max_in_flight calls are under way"
-        case "queue":
-            return "others are first"
-    bucket = state.budget.binding
-    assert bucket is not None, "a bucket made it wait"
-    if bucket is state.budget.slowdown.pace:
-        return _slowed_down(bucket, state.budget.slowdown.held_until_ns - now_ns)
-    level = bucket.level(now_ns=now_ns)
-    return f"{binding} hold {level:,} of {bucket.limit:,} per {to_s(bucket.window_ns):g} s"
-
-
-def _slowed_down(pace: Bucket, held_ns: int) -> str:
-    """What a server that says *slow down* leaves us."""
-    until = "growing slowly" if held_ns <= 0 else f"for another {to_s(held_ns) / 60:.0f} min, then growing slowly"
-    return f"the server asks to slow down: {pace.limit:,} {pace.pays} a minute, {until}"

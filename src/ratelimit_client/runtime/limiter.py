@@ -18,7 +18,7 @@ from typing import Self
 
 import attrs
 
-from ..core import priors
+from ..core import explaining, priors
 from ..core import views as core_views
 from ..core.cost import Cost
 from ..core.counts import Counts
@@ -284,15 +284,29 @@ class Limiter(Calling):
         Nothing is charged and nothing is promised. What of the answers so far was not
         understood is told beside it. Arguments as of ``permit``.
         """
-        found = core_views.explain(
+        found = explaining.explain(
             self._desk.dispatcher.scheduler,
             key or DEFAULT_KEY,
             self._price(cost, tokens),
             priority=priority,
+            around=self._around(),
             now_ns=self._clock.monotonic_ns(),
         )
         unread = self._desk.unread.counts
         return attrs.evolve(found, unread=dict(unread)) if unread else found
+
+    def explain_first(self, key: str | None = None) -> Explanation | None:
+        """
+        What the first of the calls that wait in *key* is waiting for; None when none does.
+
+        It is what all of them wait for, as those behind it go no earlier.
+        """
+        scheduler, now_ns = self._desk.dispatcher.scheduler, self._clock.monotonic_ns()
+        return explaining.explain_first(scheduler, key or DEFAULT_KEY, around=self._around(), now_ns=now_ns)
+
+    def _around(self) -> explaining.Around:
+        dispatcher = self._desk.dispatcher
+        return explaining.Around(dispatcher.draining and not dispatcher.closed, self._retry.budget)
 
     def add_instrument(self, instrument: Instrument) -> None:
         """From now on *instrument* is told what happens."""
