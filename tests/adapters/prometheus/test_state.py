@@ -63,6 +63,8 @@ def test_it_says_what_a_scrape_says():
             assert key["queued"] > 0
             assert key["explanation"]["ready_in_s"] > 0
             assert key["explanation"]["reason"].startswith("waits ")
+            assert key["first"]["binding"] == "requests"
+            assert 0 < key["first"]["ready_in_s"] < key["explanation"]["ready_in_s"]
 
     run_virtual(story)
 

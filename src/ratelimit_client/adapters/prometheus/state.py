@@ -99,6 +99,7 @@ def _key(
     waiting = sum(band.tokens for band in bands.values())
     # A call such as those that wait, and behind them.
     tokens = max(1, waiting // statistics.queued) if waiting and statistics.queued else None
+    first = limiter.explain_first(key)
     shown = attrs.asdict(statistics, filter=lambda field, _: field.name != "buckets")
     return {
         "model": model,
@@ -106,6 +107,7 @@ def _key(
         "buckets": [_bucket(name, bucket) for name, bucket in statistics.buckets.items()],
         "queue": [{"priority": priority, **attrs.asdict(bands[priority])} for priority in sorted(bands)],
         "explanation": attrs.asdict(limiter.explain(key, tokens=tokens)),
+        "first": None if first is None else attrs.asdict(first),
         "history": {"admitted": admitted, "refused": refused},
     }
 
