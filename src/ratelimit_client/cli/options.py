@@ -140,6 +140,17 @@ def seconds(value: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def at_least(least_s: float) -> Callable[[str], float]:
+    """A span of time of so many seconds or more, a day at most."""
+
+    def read(value: str) -> float:
+        if not least_s <= (given := seconds(value)) <= _UNITS["d"]:
+            raise ValueError(f"{value!r} is not between {least_s:g} s and a day")
+        return given
+
+    return read
+
+
 def share(value: str) -> float:
     """A number from 0 to 1."""
     if not re.fullmatch(r"0*(?:0?\.\d+|[01](?:\.0*)?)", value.strip(), re.ASCII):

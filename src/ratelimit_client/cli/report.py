@@ -22,9 +22,20 @@ def show(table: Iterable[tuple[str, str]]) -> None:
     Raises:
         OSError: stdout cannot take it; says so.
     """
+    print_lines(lines(table))
+
+
+def print_lines(texts: Iterable[str], *, whole: bool = False) -> None:
+    """
+    Print lines; those too long for a terminal are broken between words, unless they are to stay *whole*.
+
+    Raises:
+        OSError: stdout cannot take it; says so.
+    """
     try:
-        for line in lines(table):
-            print(fitted(harmless(line), sys.stdout), flush=True)
+        for line in texts:
+            text = harmless(line)
+            print(text if whole else fitted(text, sys.stdout), flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:

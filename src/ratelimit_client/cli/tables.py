@@ -17,6 +17,7 @@ from .counter import CHARACTERS, TIKTOKEN
 from .options import (
     Option,
     address,
+    at_least,
     limit,
     one_of,
     pair,
@@ -321,6 +322,13 @@ DEMO: Final = (
     Option(flag="--out", metavar="FILE", read=text, help="where answers go (out/demo.jsonl of a checkout)"),
 )
 
+TOP: Final = (
+    Option(flag="--every", metavar="S", read=at_least(0.2), default=1.0, help="look so often, in seconds (1)"),
+    Option(flag="--once", read=switch, default=False, help="look once, print it as plain text, and end"),
+    Option(flag="--json", read=switch, default=False, help="look once, print it as one JSON object, and end"),
+    _LOG_FORMAT,
+)
+
 
 @attrs.frozen(kw_only=True)
 class Command:
@@ -389,6 +397,13 @@ COMMANDS: Final[Mapping[str, Command]] = {
         options=SERVE,
         epilog="Give programs the address it prints as OPENAI_BASE_URL. Exit codes: 0 stopped and every call ended, "
         "2 usage, 130/143 stopped by a signal with calls broken off.",
+    ),
+    "top": Command(
+        help="what a running process does, and why its calls wait",
+        options=TOP,
+        input=("URL", "the page of --metrics: http://127.0.0.1:9464, or the port alone"),
+        epilog="It looks and changes nothing; q leaves. Exit codes: 0 shown, 1 nobody answers there, 2 usage, or "
+        "whoever answers is no page of a limiter, 143 stopped by a signal.",
     ),
     "demo": Command(help="run the example job against a model server of its own", options=DEMO),
 }

@@ -170,7 +170,7 @@ def _kept(bucket: Bucket, ticket: Ticket) -> Iterator[str]:
     """There is enough, but not for this call."""
     window_ns, escrow = bucket.window_ns, bucket.escrow
     if bucket.reserve and not bucket.spends_reserve:
-        yield f"with {-(-bucket.reserve // window_ns):,} in reserve for what others spend unseen"
+        yield f"with {max(1, bucket.reserve // window_ns):,} in reserve for what others spend unseen"
     if escrow is not None and escrow.owner is not ticket and (held := escrow.at(bucket.refilled) // window_ns):
         yield f"with {held:,} set aside for a call that has waited longer"
     worse = [hold.at(bucket.refilled) for band, hold in (bucket.bands or {}).items() if band > ticket.priority]
