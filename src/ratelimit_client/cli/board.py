@@ -100,7 +100,7 @@ def _client(client: Client) -> str:
     words = f"{number(client.queued)} queued, {number(client.in_flight)} of {number(client.most)} in flight"
     keys, queued, flying = client.others
     if keys:
-        words += f"; of it {number(keys)} small keys with {number(queued)} queued, {number(flying)} in flight"
+        words += f"; {number(keys)} small keys: {number(queued)} queued, {number(flying)} in flight"
     return words
 
 
