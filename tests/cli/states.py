@@ -60,7 +60,9 @@ def waiting(model: str = "gpt-4o", binding: str = "requests", **facts: Any) -> d
     """A key of which three wait."""
     first = why(binding, 12.0, reason=f"waits 12.0 s: {binding} hold 0 of 1,000 per 60 s and the call needs 1")
     new = why(binding, 40.0, 3)
-    return key(model, **{"queued": 3, "oldest_wait_s": 5.0, "in_flight": 1, "first": first, "explanation": new, **facts})
+    return key(
+        model, **{"queued": 3, "oldest_wait_s": 5.0, "in_flight": 1, "first": first, "explanation": new, **facts}
+    )
 
 
 def state(*keys: Any, client: str = "mine", **facts: Any) -> dict[str, Any]:

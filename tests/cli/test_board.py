@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ratelimit_client.bulk.words import number
 from ratelimit_client.cli.block import text_of
 from ratelimit_client.cli.board import Around, Frame, board
 from ratelimit_client.cli.cells import cells
@@ -30,15 +31,15 @@ def test_a_key_that_waits_is_shown_in_full() -> None:
         {"priority": -1, "queued": 1, "tokens": 1500, "oldest_wait_s": 5.0},
         {"priority": 0, "queued": 2, "tokens": 0, "oldest_wait_s": 3.0},
     ]
-    assert shown(state(waiting(buckets=buckets, queue=queue)), width=110) == [
-        "ratelimit-client top  127.0.0.1:9464  08:00:00 UTC                                          each 1 s; q leaves",
+    assert shown(state(waiting(buckets=buckets, queue=queue)), width=108) == [
+        "ratelimit-client top  127.0.0.1:9464  08:00:00 UTC                                        each 1 s; q leaves",
         "mine  3 queued, 1 of 200 in flight",
         "",
         "MODEL                   WAITS FOR      NEXT IN  QUEUED       OLDEST  IN FLIGHT  SENT/S",
         "gpt-4o                   requests         12 s       3          5 s       1/32     1.0",
         "  waits 12.0 s: requests hold 0 of 1 000 per 60 s and the call needs 1",
         "  a call that comes now goes in 40 s, behind 3",
-        "  requests        ━━━━━━━━━━━━ 100% used  0 of 1 000/minute left, closed for 4.0 s, we take 75%, others 25%, …",
+        "  requests        ━━━━━━━━━━━━ 100% used  0 of 1 000/minute left, closed for 4.0 s, we take 75%, others 25%…",
         "  tokens          ━━━━━━━━━━━━ 100% used  -20 of 30 000/minute left, 90 at once, config",
         "  queue           priority -1: 1 (1 500 tokens) for 5 s; priority 0: 2 for 3 s",
         "  sent                      ▅█  1.0/s, 1 refused in the last minute",
@@ -91,9 +92,8 @@ def test_what_has_no_line_is_counted() -> None:
     assert lines[4].startswith("model-31 ")
     assert lines[5].startswith("  waits 12.0 s: requests hold")
     rows = [line for line in lines if line.startswith("model-")]
-    assert lines[-1] == f"and {10_000 - len(rows):,} more: {3 * (32 - len(rows)) + 12} queued, ".replace(",", " ", 1) + (
-        f"{32 - len(rows) + 3} in flight"
-    )
+    left = 32 - len(rows)
+    assert lines[-1] == f"and {number(9968 + left)} more: {3 * left + 12} queued, {left + 3} in flight"
     assert 8 <= len(rows) < 32
 
 
@@ -127,7 +127,9 @@ def test_wide_names_keep_the_columns_below_each_other() -> None:
 
 def test_lost_contact_is_said_first() -> None:
     """And the last numbers stay."""
-    lines = shown(state(key()), around=Around(where="here", lost="no news for 12 s, these are the last: nobody listens"))
+    lines = shown(
+        state(key()), around=Around(where="here", lost="no news for 12 s, these are the last: nobody listens")
+    )
     assert lines[1] == "no news for 12 s, these are the last: nobody listens"
     assert any(line.startswith("gpt-4o") for line in lines)
 

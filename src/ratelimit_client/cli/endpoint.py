@@ -91,16 +91,17 @@ def _split(text: str, typed: str) -> SplitResult:
 
 @attrs.define(eq=False)
 class Endpoint:
-    """One page, asked again and again over one connection."""
+    """One page, asked again and again over one connection; an answer may take *slowest_s* seconds."""
 
     place: Place
+    slowest_s: float = _SLOWEST_S
     _session: aiohttp.ClientSession | None = None
     _found: str | None = None
 
     async def __aenter__(self) -> Self:
         # No proxy and no cookies: it is a page of a machine of one's own.
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=_SLOWEST_S), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            timeout=aiohttp.ClientTimeout(total=self.slowest_s), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
         return self
 
@@ -120,7 +121,7 @@ class Endpoint:
         try:
             return await self._look()
         except TimeoutError:
-            raise NoAnswer(f"{where} did not answer within {_SLOWEST_S:g} s") from None
+            raise NoAnswer(f"{where} did not answer within {self.slowest_s:g} s") from None
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise NotAPage(_about_tls(where, error)) from None
         except aiohttp.ClientConnectorDNSError:
@@ -173,7 +174,8 @@ def _no_number(text: str) -> Any:
 
 
 def _about_tls(where: str, error: Exception) -> str:
-    why = str(getattr(error, "certificate_error", "") or getattr(error, "os_error", "") or error)
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    why = getattr(cause, "verify_message", None) or str(cause)
     if "WRONG_VERSION_NUMBER" in why or "record layer" in why:
         return f"{where} speaks no TLS: try http:// instead of https://"
     return (

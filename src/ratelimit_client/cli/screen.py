@@ -75,10 +75,10 @@ class Screen:
         if not self._on:
             return
         self._on = False
+        self._give_keys_back()
         with contextlib.suppress(OSError, ValueError), self._console:
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
-        self._give_keys_back()
 
     def show(self, lines: Sequence[Sequence[Part]]) -> None:
         """One frame, from the top left."""
