@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -336,6 +337,24 @@ def log(at: Stage) -> Shot:
     return pane.lines(), 160
 
 
+def top(at: Stage) -> Shot:
+    """Why the calls of a run wait, seen from another terminal; of one model somebody else spends, too."""
+    at.rows(1500, (MINI, LARGE), words=1500)
+    at.server("--limit", f"{MINI}=600 requests/min", "--limit", f"{LARGE}=60000 tokens/min")
+    pane = at.pane(100, 24)
+    pane.type(f"{RUN} --metrics 0 2> run.log & until grep -q metrics run.log; do sleep 0.1; done; clear")
+    pane.wait_until(lambda text: text.strip() == "$", "an empty screen")
+    pane.type("ratelimit-client top $(sed -n 's/.*metrics on //p' run.log)")
+
+    def shows(text: str) -> bool:
+        with contextlib.suppress(urllib.error.HTTPError):
+            at.call()
+        return "others" in text and re.search(r"has waited [1-9]\d", text) is not None
+
+    pane.wait_until(shows, "what others take")
+    return pane.lines(), 100
+
+
 def demo(at: Stage) -> Shot:
     """``make demo``, before its end and at its end."""
     pane = at.pane(88, 40)
@@ -363,6 +382,7 @@ PICTURES: Final[dict[str, Callable[[Stage], Shot]]] = {
     "draining": draining,
     "resized": resized,
     "log": log,
+    "top": top,
     "demo": demo,
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 from tests.planted.bugs_of_stores import BUGS_OF_STORES
+from tests.planted.of_explaining import EXPLAINING
 from tests.planted.of_metrics import METRICS
 
 BUGS = (
@@ -449,6 +450,6 @@ BUGS = (
         "ticket.state is _ANSWERED:\n",
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
-    *(Bug(*each) for each in METRICS),
+    *(Bug(*each) for each in (*METRICS, *EXPLAINING)),
     *BUGS_OF_STORES,
 )
