@@ -79,6 +79,31 @@ def test_the_events_of_a_call_name_its_key_and_the_instant() -> None:
     ]
 
 
+def test_the_events_of_a_call_have_its_number_and_their_context() -> None:
+    """One number over all its attempts, told to the end; the context is what the witness saw as it happened."""
+    drive = story(slots=1)
+    drive.machine.witness = lambda: drive.now_ns
+    first, second, third = drive.ask(), drive.ask(), drive.ask()
+    drive.now_ns = 1
+    drive.end(first, Signals(429, Reason.RATE_LIMITED, True), Ending.IGNORED, polled=False)
+    drive.machine.failed(first, TIMEOUT, now_ns=1)
+    drive.machine.settle(first, {"tokens": 7}, now_ns=1)
+    drive.machine.requeue(first, not_before_ns=S, now_ns=1)
+    drive.machine.cancel(second, now_ns=1)
+    drive.now_ns = 2
+    drive.machine.close(now_ns=2)
+
+    seen = [event for event in iter(drive.machine.next_event, None) if event.call is not None]
+    of = {first.seq: "first", second.seq: "second", third.seq: "third"}
+    assert [(of[event.call], event.kind.value, event.context) for event in seen if event.call is not None] == [
+        *(("first", "granted", 0), ("second", "queued", 0), ("third", "queued", 0)),
+        *(("first", kind, 1) for kind in ("refused", "answered", "released", "failed", "settled", "retrying")),
+        *(("second", "cancelled", 1), ("third", "expired", 2), ("first", "expired", 2)),
+    ]
+    assert seen[-1].facts == {"error": "Closed"}
+    assert len(of) == 3
+
+
 def test_what_a_key_learns_names_it_and_the_instant() -> None:
     """A refusal, a price, a slice, a rate, an outage and its end, a pace."""
     slow = Signals(429, Reason.OVERLOADED, True, slow_down=True)

@@ -228,7 +228,7 @@ def test_refusals_alone_teach_a_rate() -> None:
     learner = state_of(drive).budget.learner
     assert learner.bucket is not None
     assert learner.bucket.limit == 5_000, "five a second, in calls per 1000 s"
-    assert told(drive) == [(Kind.RATE_LEARNT, {})]
+    assert told(drive) == [(Kind.RATE_LEARNT, {"request_id": None})]
     waits = drive.ask()
     assert drive.machine.next_wakeup() == 2.1 * S
     drive.to(4)
@@ -321,8 +321,8 @@ def test_ten_failures_close_the_key_and_an_answer_opens_it() -> None:
             drive.end(ticket, None, Ending.IGNORED)
         else:
             drive.end(ticket, Signals(500, Reason.SERVER_ERROR, True), Ending.IGNORED)
-    failed = (Kind.FAILED, {"failure": "connection"})
-    assert told(drive) == [failed] * 4 + [(Kind.OUTAGE, {}), failed]
+    failed = (Kind.FAILED, {"failure": "connection", "sent_ns": 0})
+    assert told(drive) == [failed] * 4 + [(Kind.OUTAGE, {"request_id": None}), failed]
 
     waiting = [drive.ask() for _ in range(20)]
     drive.machine.failed(waiting[0], TransportFailure(kind=FailureKind.OTHER), now_ns=0)
@@ -467,17 +467,18 @@ def test_a_stated_cost_teaches_no_price() -> None:
 
 
 def test_answers_and_refusals_are_told_with_their_facts() -> None:
-    """Status, time from the first byte, the bucket that was named, and the request's id."""
+    """Status, times from the first byte, the bucket that was named, the wait, and the request's id."""
     drive = drive_of()
     drive.machine.subscribe([Kind.ANSWERED, Kind.REFUSED])
     ticket = drive.ask()
     drive.machine.written(ticket, now_ns=S // 10)
     drive.to(1)
-    drive.end(ticket, refusal(unit="requests", request_id="req_1"), Ending.IGNORED)
+    drive.end(ticket, refusal(unit="requests", request_id="req_1", retry_after_s=2.0), Ending.IGNORED)
 
+    whose = {"status": 429, "request_id": "req_1", "sent_ns": S // 10}
     assert told(drive) == [
-        (Kind.REFUSED, {"unit": "requests", "request_id": "req_1"}),
-        (Kind.ANSWERED, {"status": 429, "latency_ns": S - S // 10}),
+        (Kind.REFUSED, {"unit": "requests", "wait_ns": 2 * S, **whose}),
+        (Kind.ANSWERED, {"status": 429, "latency_ns": S - S // 10, "request_id": "req_1"}),
     ]
 
 

@@ -71,7 +71,7 @@ def test_a_key_that_is_slowed_down_gets_a_pace(ask: dict[str, int], unit: str, r
     assert pace in state.budget.by_unit[unit]
     event = drive.machine.next_event()
     assert event is not None
-    assert (event.kind, event.facts) == (Kind.SLOWED_DOWN, {"unit": unit, "per_minute": rate})
+    assert (event.kind, event.facts) == (Kind.SLOWED_DOWN, {"unit": unit, "per_minute": rate, "request_id": None})
 
     drive.hold = False
     for _ in range(1000):

@@ -314,7 +314,7 @@ def test_events_are_made_for_kinds_that_somebody_wants() -> None:
         (Kind.QUEUED, {"priority": 0}),
         (Kind.SETTLED, {"charged": 5, "tokens": 7}),
         (Kind.RELEASED, {"ending": "succeeded", "held_ns": S}),
-        (Kind.EXPIRED, {}),
+        (Kind.EXPIRED, {"error": "DeadlineExpiredInQueue"}),
         (Kind.RETRYING, {"wait_ns": 2 * S}),
     ]
     assert drive.machine.wants(Kind.GRANTED)

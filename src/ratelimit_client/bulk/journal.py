@@ -35,6 +35,7 @@ from typing import Final
 import attrs
 
 from ..errors import ConfigurationError
+from ..runtime.logs import fields, one_line
 from .disk import DISK, Disk, write_all
 
 _log: Final = logging.getLogger(__name__)
@@ -195,7 +196,9 @@ class Journal:
         if self.failed is not None:
             if self._kept + len(line) > self.cap:
                 if not self.dropped:
-                    _log.warning("%s: %d MB of answers wait for room: further ones are lost", self.name, self.cap >> 20)
+                    held, said = self.cap >> 20, "%s: %d MB of answers wait for room: further ones are lost"
+                    extra = fields("answers_dropped", file=self.name, held_mb=held)
+                    _log.warning(said, one_line(str(self.name)), held, extra=extra)
                 self.dropped += 1
                 return
             self._kept += len(line)

@@ -23,6 +23,7 @@ from typing import Final
 import attrs
 
 from ..adapters.ray.pieces import Files, Piece, files, is_compressed, pieces
+from ..runtime.logs import fields
 from .fingerprints import Passed
 from .jsonl import Line, Splitter
 from .row import Row, read_row
@@ -67,7 +68,8 @@ class RaySource(Source):
                     yield splitter.feed(part)
         last = splitter.unfinished()
         if last is not None and not isinstance(read_row(last), Row) and self._has_grown(last):
-            _log.warning("line %d is not finished: left for the next run", last.number)
+            extra = fields("line_unfinished", line=last.number)
+            _log.warning("line %d is not finished: left for the next run", last.number, extra=extra)
             return
         yield splitter.end()
 

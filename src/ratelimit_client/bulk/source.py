@@ -21,6 +21,7 @@ from typing import IO, Final
 import attrs
 
 from ..errors import ConfigurationError
+from ..runtime.logs import fields
 from .fingerprints import Passed
 from .jsonl import CHUNK, Line, Splitter, count_lines, lines_of, regions_of
 from .row import Flaw, Row, read_row
@@ -118,7 +119,8 @@ class Source:
                         break
                     if not await self._grows(place, busy):
                         if place > first_size:
-                            _log.warning("line %d is not finished: left for the next run", last.number)
+                            extra = fields("line_unfinished", line=last.number)
+                            _log.warning("line %d is not finished: left for the next run", last.number, extra=extra)
                             return
                         break
             else:

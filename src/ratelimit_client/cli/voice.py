@@ -16,16 +16,22 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import attrs
 
+from ..runtime.logs import LOGGER, one_line
 from .cells import PROGRAM, fold
 
-__all__ = ["PROGRAM", "Handler", "Voice", "fitted", "harmless", "logging_to"]
+if TYPE_CHECKING:
+    from ..adapters.logging import Levels
+    from ..runtime.limiter import Limiter
+
+__all__ = ["PROGRAM", "Handler", "Voice", "fitted", "harmless", "log_events_of", "logging_to"]
 
 # Narrower than this, broken words are no gain.
 _NARROWEST: Final = 40
+_LEVELS: Final = "RATELIMIT_CLIENT_LOG"
 
 
 @attrs.define(eq=False)
@@ -95,21 +101,50 @@ def harmless(text: str) -> str:
 class Handler(logging.Handler):
     """What the library logs, said by a voice."""
 
-    def __init__(self, voice: Voice) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, voice: Voice, level: int = logging.WARNING) -> None:
+        super().__init__(level)
         self._voice = voice
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say one record, without a traceback."""
-        self._voice.say(record.getMessage(), level=record.levelname.lower())
+        """Say one record on one line; as text without a traceback."""
+        if self._voice.as_json:
+            from ..adapters.logging import JsonFormatter  # and with it what is not needed for --help
+
+            self._voice.write(JsonFormatter().format(record), whole=True)
+        else:
+            self._voice.say(one_line(record.getMessage()), level=record.levelname.lower())
 
 
 @contextlib.contextmanager
 def logging_to(voice: Voice) -> Iterator[None]:
-    """What the library logs is said, while the block runs."""
-    logger, handler = logging.getLogger("ratelimit_client"), Handler(voice)
-    logger.addHandler(handler)
+    """
+    What the library logs is said, while the block runs: warnings, or what RATELIMIT_CLIENT_LOG says.
+
+    Raises:
+        ConfigurationError: it says nothing that can be.
+    """
+    levels = _levels()
+    handler = Handler(voice, levels.least)
+    before = {name: logging.getLogger(name).level for name in levels.by_logger}
+    levels.apply()
+    LOGGER.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        LOGGER.removeHandler(handler)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def log_events_of(limiter: Limiter) -> None:
+    """What happens to its calls is logged, as far as RATELIMIT_CLIENT_LOG asks for that."""
+    if os.environ.get(_LEVELS):
+        from ..adapters.logging import LoggingInstrument
+
+        limiter.add_instrument(LoggingInstrument(level=_levels().events))
+
+
+def _levels() -> Levels:
+    from ..adapters.logging import Levels
+
+    return Levels.read(os.environ.get(_LEVELS) or "warning", said=_LEVELS)

@@ -20,6 +20,7 @@ class Kind(enum.Enum):
     GRANTED = "granted"
     ANSWERED = "answered"
     REFUSED = "refused"
+    ERRED = "erred"
     FAILED = "failed"
     RETRYING = "retrying"
     ESTIMATED = "estimated"
@@ -43,9 +44,14 @@ class Event:
         at_ns: when, on the monotonic clock.
         key: the key of the call or budget.
         facts: what goes with the kind, by name; integers and short strings.
+        call: of which call, if of one: the same number over all its attempts, and of no other call
+            of its limiter.
+        context: where it happened, as whoever asked for it wants to have it (``Telling.witness``).
     """
 
     kind: Kind
     at_ns: int
     key: str
     facts: Mapping[str, object]
+    call: int | None = None
+    context: object = None

@@ -58,4 +58,4 @@ def _enqueue(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int)
     scheduler.queued += 1
     scheduler.agenda.touch(state)
     if scheduler.wants(Kind.QUEUED):
-        scheduler.emit(Kind.QUEUED, state.name, now_ns, priority=ticket.priority)
+        scheduler.emit(Kind.QUEUED, state.name, now_ns, call=ticket.seq, priority=ticket.priority)

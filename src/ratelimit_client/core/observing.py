@@ -60,7 +60,7 @@ def learn_from_answer(scheduler: Scheduler, state: KeyState, ticket: Ticket, sig
     if scheduler.counts is not None:
         scheduler.counts.answered(state.name, signals.status, signals.request_id)
     if scheduler.wants(Kind.ANSWERED):
-        _tell_answered(scheduler, state, ticket, signals.status, now_ns)
+        _tell_answered(scheduler, state, ticket, signals.status, now_ns, signals)
 
 
 def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, *, now_ns: int) -> None:
@@ -77,9 +77,13 @@ def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, sta
         _tell_answered(scheduler, state, ticket, status, now_ns)
 
 
-def _tell_answered(scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, now_ns: int) -> None:
-    latency_ns = now_ns - (ticket.written_ns or ticket.granted_ns)
-    scheduler.emit(Kind.ANSWERED, state.name, now_ns, status=status, latency_ns=latency_ns)
+def _tell_answered(
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, now_ns: int, signals: Signals | None = None
+) -> None:
+    facts: dict[str, object] = {"status": status, "latency_ns": now_ns - _sent_ns(ticket)}
+    if signals is not None and signals.reason is not _OK:  # the head of a success nobody has looked through
+        facts["request_id"] = signals.request_id
+    scheduler.emit(Kind.ANSWERED, state.name, now_ns, call=ticket.seq, **facts)
 
 
 def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
@@ -113,15 +117,15 @@ def _heed(
         _refused(scheduler, state, ticket, signals, used, now_ns)
         if scheduler.counts is not None:
             scheduler.counts.was_refused(state.name, signals.unit, signals.request_id)
-        if scheduler.wants(Kind.REFUSED):
-            scheduler.emit(Kind.REFUSED, state.name, now_ns, unit=signals.unit, request_id=signals.request_id)
     elif signals.reason is _QUOTA_EXHAUSTED:
         # Whoever is next would hear the same; a second is enough for the caller to stop or to pay.
         state.gate_ns = max(state.gate_ns, now_ns + NS)
     elif signals.reason is _OK:
         _admitted(state, ticket, now_ns)
     elif signals.slow_down:
-        _slow_down(scheduler, state, ticket, now_ns)
+        _slow_down(scheduler, state, ticket, signals, now_ns)
+    if signals.reason is not _OK:
+        _tell_error(scheduler, state, ticket, signals, now_ns)
     if signals.reason is _TOO_LARGE and signals.limit is not None:
         _too_large(state, signals, now_ns)
     if signals.limit_group is not None and scheduler.profile.groups_share and (refused or signals.limit is not None):
@@ -129,6 +133,22 @@ def _heed(
     if refused:
         for member in (state, *state.kin):
             hint_came(scheduler, member, now_ns)
+
+
+def _tell_error(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, now_ns: int) -> None:
+    """Of a limit that was met, or of whatever else an answer says that is no success."""
+    kind = Kind.REFUSED if signals.reason is _RATE_LIMITED else Kind.ERRED
+    if not scheduler.wants(kind):
+        return
+    facts: dict[str, object] = {"unit": signals.unit} if kind is Kind.REFUSED else {"reason": signals.reason.value}
+    if signals.retry_after_s is not None:
+        facts["wait_ns"] = to_ns(signals.retry_after_s)
+    facts |= {"status": signals.status, "request_id": signals.request_id, "sent_ns": _sent_ns(ticket)}
+    scheduler.emit(kind, state.name, now_ns, call=ticket.seq, **facts)
+
+
+def _sent_ns(ticket: Ticket) -> int:
+    return ticket.written_ns or ticket.granted_ns
 
 
 def learn_from_usage(scheduler: Scheduler, state: KeyState, ticket: Ticket, tokens: int, *, now_ns: int) -> None:
@@ -165,7 +185,10 @@ def _read_levels(
     # A refusal and "too large" are both proof of a lower limit.
     proof = signals.reason in (_RATE_LIMITED, _TOO_LARGE)
     jitter_ns = scheduler.jitter.ns
+    had = _limits(state) if scheduler.wants(Kind.LIMIT_CHANGED) else None
     used = state.budget.read(ticket, signals, refused=proof, jitter_ns=jitter_ns, now_ns=now_ns)
+    if had is not None:
+        _tell_limits(scheduler, state, signals, had, now_ns)
     for line, _ in used:
         _read(scheduler, state, ticket, line, now_ns)
     if used:
@@ -175,27 +198,42 @@ def _read_levels(
     return used
 
 
-def learn_from_failure(scheduler: Scheduler, state: KeyState, failure: TransportFailure, *, now_ns: int) -> None:
+def _limits(state: KeyState) -> dict[Bucket, int]:
+    return {line.bucket: line.bucket.limit for line in state.budget.all_lines}
+
+
+def _tell_limits(scheduler: Scheduler, state: KeyState, signals: Signals, had: dict[Bucket, int], now_ns: int) -> None:
+    """Of those that were shown for the first time, or as others than before."""
+    for bucket, limit in _limits(state).items():
+        if limit != (before := had.get(bucket)):
+            facts = {"unit": bucket.name, "window_ns": bucket.window_ns, "amount": limit, "before": before}
+            scheduler.emit(Kind.LIMIT_CHANGED, state.name, now_ns, call=None, **facts, request_id=signals.request_id)
+
+
+def learn_from_failure(
+    scheduler: Scheduler, state: KeyState, ticket: Ticket, failure: TransportFailure, *, now_ns: int
+) -> None:
     """No usable answer came: news for the breaker only."""
     if blames_server(failure):
         _blame(scheduler, state, now_ns)
     if scheduler.counts is not None:
         scheduler.counts.failed(state.name, failure.kind.value)
     if scheduler.wants(Kind.FAILED):
-        scheduler.emit(Kind.FAILED, state.name, now_ns, failure=failure.kind.value)
+        facts = {"failure": failure.kind.value, "sent_ns": _sent_ns(ticket)}
+        scheduler.emit(Kind.FAILED, state.name, now_ns, call=ticket.seq, **facts)
 
 
-def _blame(scheduler: Scheduler, state: KeyState, now_ns: int) -> None:
+def _blame(scheduler: Scheduler, state: KeyState, now_ns: int, request_id: str | None = None) -> None:
     if state.breaker.failed(now_ns=now_ns):
         outage_began(scheduler, state, now_ns)
         if scheduler.wants(Kind.OUTAGE):
-            scheduler.emit(Kind.OUTAGE, state.name, now_ns)
+            scheduler.emit(Kind.OUTAGE, state.name, now_ns, request_id=request_id)
 
 
 def _tell_breaker(scheduler: Scheduler, state: KeyState, signals: Signals, now_ns: int) -> None:
     breaker = state.breaker
     if blames_server(signals):
-        _blame(scheduler, state, now_ns)
+        _blame(scheduler, state, now_ns, signals.request_id)
         return
     ok = signals.reason is _OK
     if breaker.succeeded(now_ns=now_ns) if ok else breaker.answered(now_ns=now_ns):
@@ -302,7 +340,7 @@ def _refused(
         if until_ns == now_ns:
             state.gate_ns = max(state.gate_ns, budget.learner.resumes_ns)
         if scheduler.wants(Kind.RATE_LEARNT):
-            scheduler.emit(Kind.RATE_LEARNT, state.name, now_ns)
+            scheduler.emit(Kind.RATE_LEARNT, state.name, now_ns, request_id=signals.request_id)
 
 
 def _admitted(state: KeyState, ticket: Ticket, now_ns: int) -> None:
@@ -326,7 +364,7 @@ def _note_let_in(state: KeyState, now_ns: int) -> None:
             budget.rebuild()
 
 
-def _slow_down(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int) -> None:
+def _slow_down(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, now_ns: int) -> None:
     """The rate grew too fast, says the server; when it says so again and again, the key gets a pace."""
     budget = state.budget
     if ticket.order <= budget.counts_after:
@@ -338,8 +376,8 @@ def _slow_down(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: in
     if slowdown.refused(call, sent=debits.calls, busy_since_ns=debits.busy_since_ns, now_ns=now_ns):
         budget.rebuild()
         if slowdown.pace is not None and scheduler.wants(Kind.SLOWED_DOWN):
-            unit, rate = slowdown.pace.pays, slowdown.pace.limit
-            scheduler.emit(Kind.SLOWED_DOWN, state.name, now_ns, unit=unit, per_minute=rate)
+            facts = {"unit": slowdown.pace.pays, "per_minute": slowdown.pace.limit, "request_id": signals.request_id}
+            scheduler.emit(Kind.SLOWED_DOWN, state.name, now_ns, call=None, **facts)
 
 
 def _named(

@@ -29,7 +29,7 @@ def expire(scheduler: Scheduler, turn: Turn, now_ns: int) -> None:
             continue
         scheduler.fail(scheduler.keys[ticket.key], ticket, error, turn)
         if scheduler.wants(Kind.EXPIRED):
-            scheduler.emit(Kind.EXPIRED, ticket.key, now_ns)
+            scheduler.emit(Kind.EXPIRED, ticket.key, now_ns, call=ticket.seq, error=type(error).__name__)
 
 
 def _why(state: KeyState, ticket: Ticket, now_ns: int) -> RateLimitClientError | None:

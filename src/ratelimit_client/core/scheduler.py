@@ -266,7 +266,8 @@ class Scheduler(Telling):
         if self.counts is not None:
             self.counts.turns += 1
         if self.wanted and Kind.GRANTED in self.wanted:
-            self.emit(Kind.GRANTED, state.name, now_ns, waited_ns=ticket.waited_ns, tokens=ticket.amount("tokens"))
+            facts = {"waited_ns": ticket.waited_ns, "tokens": ticket.amount("tokens")}
+            self.emit(Kind.GRANTED, state.name, now_ns, call=ticket.seq, **facts)
 
     def next_wakeup(self) -> int | None:
         """
@@ -314,7 +315,7 @@ class Scheduler(Telling):
         else:
             return
         if self.wanted and Kind.CANCELLED in self.wanted:
-            self.emit(Kind.CANCELLED, state.name, now_ns)
+            self.emit(Kind.CANCELLED, state.name, now_ns, call=ticket.seq)
 
     def written(self, ticket: Ticket, *, now_ns: int) -> bool:
         """The first byte of the request reached the socket. True: ``poll`` has something to do."""
@@ -359,7 +360,7 @@ class Scheduler(Telling):
     def failed(self, ticket: Ticket, failure: TransportFailure, *, now_ns: int) -> None:
         """It went out and no usable answer came."""
         state = self._state_of(ticket, now_ns)
-        learn_from_failure(self, state, failure, now_ns=now_ns)
+        learn_from_failure(self, state, ticket, failure, now_ns=now_ns)
         self.agenda.touch(state)
 
     def unsent(self, ticket: Ticket, *, now_ns: int) -> None:
@@ -391,7 +392,8 @@ class Scheduler(Telling):
         if self.counts is not None:
             self.counts.held.add(now_ns - ticket.granted_ns)
         if self.wanted and Kind.RELEASED in self.wanted:
-            self.emit(Kind.RELEASED, state.name, now_ns, ending=ending.value, held_ns=now_ns - ticket.granted_ns)
+            held_ns = now_ns - ticket.granted_ns
+            self.emit(Kind.RELEASED, state.name, now_ns, call=ticket.seq, ending=ending.value, held_ns=held_ns)
 
     def requeue(self, ticket: Ticket, *, not_before_ns: int, now_ns: int) -> None:
         """The same ticket again, at its old rank, not before an instant."""
@@ -412,7 +414,8 @@ class Scheduler(Telling):
         self.queued += 1
         self.agenda.touch(state)
         if self.wanted and Kind.RETRYING in self.wanted:
-            self.emit(Kind.RETRYING, state.name, now_ns, wait_ns=max(0, not_before_ns - now_ns))
+            wait_ns = max(0, not_before_ns - now_ns)
+            self.emit(Kind.RETRYING, state.name, now_ns, call=ticket.seq, wait_ns=wait_ns)
 
     def decide(
         self,
@@ -479,6 +482,8 @@ class Scheduler(Telling):
             for ticket in waiting:
                 ticket.state = _ENDED
                 ticket.error = Closed("the limiter was closed while the call was queued: it was not sent")
+                if self.wanted and Kind.EXPIRED in self.wanted:
+                    self.emit(Kind.EXPIRED, ticket.key, now_ns, call=ticket.seq, error="Closed")
             self.queued -= len(waiting)
             self._moved(state)
             ended += waiting

@@ -60,5 +60,6 @@ def settle(scheduler: Scheduler, state: KeyState, ticket: Ticket, used: Mapping[
         state.queue.correct(ticket, share - ticket.share)
         ticket.share = share
     if scheduler.wants(Kind.SETTLED):
-        scheduler.emit(Kind.SETTLED, state.name, now_ns, charged=ticket.amount("tokens"), **dict(used))
+        charged = ticket.amount("tokens")
+        scheduler.emit(Kind.SETTLED, state.name, now_ns, call=ticket.seq, charged=charged, **dict(used))
     return moved

@@ -8,7 +8,7 @@ is kept, in the order in which things happened, until it is taken.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .counts import Counts
 from .events import Event, Kind
@@ -20,6 +20,8 @@ class Telling:
     def __init__(self) -> None:
         self.counts: Counts | None = None
         """Where to add what happens, if somebody watches."""
+        self.witness: Callable[[], object] | None = None
+        """Asked at each event for its context, which is another when the event is taken. It does not raise."""
         self.wanted: frozenset[Kind] = frozenset()
         """The kinds of which somebody asked for events."""
         self._events: deque[Event] = deque()
@@ -32,9 +34,10 @@ class Telling:
         """Somebody asked for events of this kind."""
         return bool(self.wanted) and kind in self.wanted
 
-    def emit(self, kind: Kind, key: str, now_ns: int, **facts: object) -> None:
-        """Note an event; the caller has asked ``wants``."""
-        self._events.append(Event(kind, now_ns, key, facts))
+    def emit(self, kind: Kind, key: str, now_ns: int, *, call: int | None = None, **facts: object) -> None:
+        """Note an event, of one call or of none; the caller has asked ``wants``."""
+        context = None if self.witness is None else self.witness()
+        self._events.append(Event(kind, now_ns, key, facts, call, context))
 
     def next_event(self) -> Event | None:
         """The oldest event not yet taken."""

@@ -33,6 +33,7 @@ from ..adapters.aiohttp.forwarder import Forwarder, let_go
 from ..adapters.aiohttp.forwarding import Broken
 from ..errors import ConfigurationError, RateLimitClientError
 from ..runtime.listening import end_serving
+from ..runtime.logs import fields
 from .asking import Asking
 from .bodies import LONGEST_UPLOAD_S, MOST_BODY, MOST_HELD, Bodies, Held, NoRoom, TooLarge
 from .files import let_more_wait
@@ -222,7 +223,8 @@ class Proxy:
         except ConnectionError:
             raise
         except Exception as error:  # noqa: BLE001 - aiohttp would log it, with all that its frames hold
-            _log.error("a bug in the proxy ended a request: %s", type(error).__name__)
+            extra = fields("proxy_failed", error=type(error).__name__)
+            _log.error("a bug in the proxy ended a request: %s", type(error).__name__, extra=extra)
             return refuse(
                 request, Refusal(500, "proxy_failed", "the proxy failed: this is a bug", "server_error"), close=True
             )
@@ -292,7 +294,8 @@ class Proxy:
         except Exception as error:  # noqa: BLE001 - part of an answer is written, and nothing can be said any more
             broken = error
             if not isinstance(error, Broken | TimeoutError):
-                _log.error("a bug in the proxy broke an answer off: %s", type(error).__name__)
+                extra = fields("proxy_failed", error=type(error).__name__)
+                _log.error("a bug in the proxy broke an answer off: %s", type(error).__name__, extra=extra)
             return Passed(keep_alive=False)
         finally:
             forwarded.close(broken)

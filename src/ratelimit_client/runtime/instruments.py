@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextvars import copy_context
 from typing import Protocol, runtime_checkable
 
 from ..core.events import Event, Kind
 from ..core.scheduler import Scheduler
+from .logs import fields
 
 _logger = logging.getLogger("ratelimit_client")
 
@@ -27,7 +29,9 @@ class Instrument(Protocol):
     Something that measures.
 
     One that has an attribute ``kinds`` (a collection of ``Kind``) is told of those
-    only; without it, of everything.
+    only; without it, of everything. One whose attribute ``wants_context`` is true finds in
+    ``event.context`` the ``contextvars.Context`` in which it happened: of a call that was
+    queued, or went at once, or is to be sent again, that is its caller's.
     """
 
     def on_event(self, event: Event) -> None:
@@ -66,7 +70,7 @@ def as_instrument(value: Instrument | Callable[[Event], object]) -> Instrument:
 class FanOut:
     """The instruments of one limiter, and the wall between them and its calls."""
 
-    __slots__ = ("_complained", "_gauges", "_instruments", "listening")
+    __slots__ = ("_complained", "_gauges", "_instruments", "_with_context", "listening")
 
     def __init__(self) -> None:
         self.listening = False
@@ -74,6 +78,7 @@ class FanOut:
         self._instruments: list[tuple[Instrument, frozenset[Kind]]] = []
         self._gauges: list[tuple[str, Mapping[str, str], Read]] = []
         self._complained: set[int] = set()
+        self._with_context = False
 
     def add(self, instrument: Instrument) -> None:
         """From now on *instrument* is told, and given the gauges there are."""
@@ -81,6 +86,7 @@ class FanOut:
         kinds = frozenset(Kind if wanted is None else wanted)
         self._instruments.append((instrument, kinds))
         self.listening = any(kinds for _, kinds in self._instruments)
+        self._with_context = self._with_context or bool(getattr(instrument, "wants_context", False))
         for name, labels, read in self._gauges:
             self._tell(instrument, instrument.gauge, name, labels, read)
 
@@ -93,6 +99,11 @@ class FanOut:
     def wanted(self) -> frozenset[Kind]:
         """The kinds that somebody listens to."""
         return frozenset().union(*(kinds for _, kinds in self._instruments))
+
+    def listen_to(self, scheduler: Scheduler) -> None:
+        """Have events made of the kinds that somebody listens to, and no others."""
+        scheduler.subscribe(self.wanted())
+        scheduler.witness = copy_context if self._with_context else None
 
     def deliver(self, scheduler: Scheduler) -> None:
         """Tell everybody what has happened since the last time."""
@@ -107,4 +118,5 @@ class FanOut:
         except (Exception, asyncio.CancelledError):  # whatever a hook raises, the call it was told of is not to suffer
             if id(instrument) not in self._complained:
                 self._complained.add(id(instrument))
-                _logger.warning("%r failed; its errors are not reported again", instrument, exc_info=True)
+                extra = fields("hook_failed", instrument=repr(instrument))
+                _logger.warning("%r failed; its errors are not reported again", instrument, exc_info=True, extra=extra)

@@ -24,6 +24,7 @@ from ..core.units import NS
 from ..errors import ConfigurationError, StoreUnavailable
 from .alarm import Alarm
 from .clock import Clock
+from .logs import fields, one_line
 from .store import BudgetStore
 
 if TYPE_CHECKING:
@@ -154,9 +155,9 @@ class Keeping:
             self.total_s += took_s
             self._scheduler.store_lent(call, leases, now_ns=now_ns)
             if was_lost:
-                _logger.info(
-                    "limiter %r: %r is back, and the budget is shared through it again", self._name, self.store
-                )
+                said = "limiter %r: %r is back, and the budget is shared through it again"
+                extra = fields("store_back", client=self._name, store=self.store)
+                _logger.info(said, self._name, self.store, extra=extra)
         if self._dispatcher.waiting:
             self._dispatcher.turn_soon()
 
@@ -171,7 +172,9 @@ class Keeping:
             self._scheduler.refused = kind(f"{what}: no call was sent")
         if self._scheduler.store_failed(call, now_ns=self._now_ns()) and self._scheduler.refused is None:
             then = "go on at their rate and come to this process's part of the limit" if goes_on else "wait for it"
-            _logger.warning("limiter %r: %r cannot be reached (%s); calls %s", self._name, self.store, what, then)
+            extra = fields("store_lost", client=self._name, store=self.store, error=what)
+            told = (self._name, self.store, one_line(what), then)
+            _logger.warning("limiter %r: %r cannot be reached (%s); calls %s", *told, extra=extra)
 
     async def leave(self) -> None:
         """Give back what is leased. A store that does not answer finds out by itself."""

@@ -154,7 +154,7 @@ class Limiter(Calling):
             now_ns=self._clock.monotonic_ns(),
         )
         scheduler.together = self._groups
-        scheduler.subscribe(self._instruments.wanted())
+        self._instruments.listen_to(scheduler)
         if self._counts is not None:
             self._counts.clear()
             scheduler.counts = self._counts
@@ -311,7 +311,7 @@ class Limiter(Calling):
     def add_instrument(self, instrument: Instrument) -> None:
         """From now on *instrument* is told what happens."""
         self._instruments.add(instrument)
-        self._desk.dispatcher.scheduler.subscribe(self._instruments.wanted())
+        self._instruments.listen_to(self._desk.dispatcher.scheduler)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_desk"):  # a traceback may ask an unfinished one

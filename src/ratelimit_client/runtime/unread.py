@@ -14,6 +14,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from .logs import fields, one_line
+
 _logger = logging.getLogger("ratelimit_client")
 
 MOST_KINDS = 64
@@ -50,4 +52,5 @@ class Unread:
         had = self.counts.get(kind, 0)
         self.counts[kind] = had + 1
         if not had:
-            _logger.debug("limiter %r: not understood in an answer: %s", self._name, kind)
+            extra = fields("not_understood", client=self._name, kind=kind)
+            _logger.debug("limiter %r: not understood in an answer: %s", self._name, one_line(kind), extra=extra)

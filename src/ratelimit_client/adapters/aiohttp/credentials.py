@@ -16,6 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from ...errors import Closed, ConfigurationError, RateLimitClientError
+from ...runtime.logs import fields
 from ...runtime.secret import Secret
 
 KeySource = str | Callable[[], str | Awaitable[str]]
@@ -147,7 +148,8 @@ class Credentials:
             self._asked_at = float("-inf")
             failure = ConfigurationError(f"the api_key callable failed: {problem}; nothing was sent")
         elif problem:
-            _log.warning("the api_key callable failed (%s); the last key stays in use", problem)
+            extra = fields("api_key_failed", error=problem)
+            _log.warning("the api_key callable failed (%s); the last key stays in use", problem, extra=extra)
         _tell(outcome, failure)
 
 

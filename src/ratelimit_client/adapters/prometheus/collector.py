@@ -26,6 +26,7 @@ from ...core.counts import PPM, Amounts, Counts, Names, as_label
 from ...core.scopes import plain
 from ...core.units import NS
 from ...runtime.limiter import Limiter
+from ...runtime.logs import fields
 from .exemplars import Marks, counted, of_request
 from .families import FAMILIES, PREFIX
 from .gauges import Gauges
@@ -220,7 +221,8 @@ class Collector:
     def _complain_once(self, name: str, *at: str) -> None:
         if (name, *at) not in self._complained:
             self._complained.add((name, *at))
-            _log.warning("the gauge %s%r cannot be read; not reported again", name, at, exc_info=True)
+            said = "the gauge %s%r cannot be read; not reported again"
+            _log.warning(said, name, at, exc_info=True, extra=fields("gauge_failed", gauge=name))
 
     def _histograms(self) -> Iterator[Metric]:
         queue, held = Spread("queue_wait_seconds"), Spread("attempt_duration_seconds")

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 
 from prometheus_client.samples import Exemplar
 
+from ...runtime.logs import fields
+
 # All labels of an example together may have 128 characters. An id is one word; what looks like a key is none.
 _ID = re.compile(r"(?!.*(?:sk-|[Bb]earer))[A-Za-z0-9][A-Za-z0-9._:/=+@-]{0,99}\Z")
 _log = logging.getLogger("ratelimit_client")
@@ -72,5 +74,5 @@ def _trace_id() -> str | None:
         context = telemetry.get_current_span().get_span_context()
         return f"{context.trace_id:032x}" if context.is_valid and context.trace_flags.sampled else None
     except Exception:  # noqa: BLE001 - somebody else's tracer is no reason for a call to fail
-        _log.debug("no trace for an exemplar", exc_info=True)
+        _log.debug("no trace for an exemplar", exc_info=True, extra=fields("no_trace"))
         return None

@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from ...errors import ConfigurationError
 from ...runtime.listening import end_serving
+from ...runtime.logs import fields
 from .live import Live
 from .processes import registry_of
 from .serving import READS, SLOWEST_READER_S, respond, whole
@@ -123,7 +124,9 @@ class MetricsPage:
             await self._listen(runner)
         except OSError as error:
             await self.close()
-            _log.warning("no metrics at %s:%d: %s", self._host, self._port, error.strerror or type(error).__name__)
+            why = error.strerror or type(error).__name__
+            extra = fields("no_page", host=self._host, port=self._port, error=why)
+            _log.warning("no metrics at %s:%d: %s", self._host, self._port, why, extra=extra)
         except BaseException:
             await self.close()
             raise

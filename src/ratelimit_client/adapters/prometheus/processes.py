@@ -33,6 +33,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from ...core.events import Event, Kind
 from ...runtime.limiter import Limiter
+from ...runtime.logs import fields
 from .collector import Collector
 from .families import FAMILIES, PREFIX, Family
 
@@ -134,7 +135,8 @@ class Exporter:
         except (OSError, ValueError):
             if not self._complained:
                 self._complained = True
-                _log.warning("no metrics can be written into %s; not reported again", FOLDER, exc_info=True)
+                said = "no metrics can be written into %s; not reported again"
+                _log.warning(said, FOLDER, exc_info=True, extra=fields("metrics_failed"))
 
     def write(self) -> None:
         """What is true now."""

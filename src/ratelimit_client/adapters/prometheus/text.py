@@ -14,6 +14,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from ...runtime.logs import fields
 from .share import Share
 
 _OPENMETRICS = "application/openmetrics-text"
@@ -54,6 +55,7 @@ class Text:
         except Exception:  # noqa: BLE001 - a collector of somebody else's may stand in the same registry
             if not self._complained:
                 self._complained = True
-                _log.warning("the metrics cannot be written; not reported again", exc_info=True)
+                extra = fields("metrics_failed")
+                _log.warning("the metrics cannot be written; not reported again", exc_info=True, extra=extra)
             return 500, _FAILED.encode(), "text/plain; charset=utf-8"
         return 200, body, kind

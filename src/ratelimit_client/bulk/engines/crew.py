@@ -28,6 +28,7 @@ import attrs
 from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import Closed, ConfigurationError, RateLimitClientError
+from ...runtime.logs import fields
 from ..row import Row
 from ..stops import Stop, Why
 from .adding import added, only_counts
@@ -329,7 +330,8 @@ class Crew:
         seat.in_flight.clear()
         self.lost += 1
         self.again += len(tasks)
-        _log.warning("a worker was lost; the %d rows it had are given to others", len(tasks))
+        extra = fields("worker_lost", rows=len(tasks))
+        _log.warning("a worker was lost; the %d rows it had are given to others", len(tasks), extra=extra)
         self._take_back(tasks)
 
     def _miss(self, seat: Seat) -> None:

@@ -22,6 +22,7 @@ from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import StoreUnavailable
 from ...runtime.calling import DEFAULT_KEY
+from ...runtime.logs import fields, one_line
 from ..row import Row, counted
 from ..stops import Stop
 
@@ -137,7 +138,8 @@ class LocalEngine:
         try:
             await self.store.check()
         except StoreUnavailable as error:
-            _log.warning("%s; this run goes on with its part of the limits until it is there", error)
+            said = "%s; this run goes on with its part of the limits until it is there"
+            _log.warning(said, one_line(str(error)), extra=fields("store_missing", error=error))
 
     async def close(self) -> None:
         """Let go of the connections; what is under way is broken off, and what is left of a lease is given back."""

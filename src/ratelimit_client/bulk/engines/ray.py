@@ -26,6 +26,7 @@ import attrs
 
 from ...adapters.ray.extra import needed
 from ...errors import ConfigurationError, RateLimitClientError
+from ...runtime.logs import fields, one_line
 from .hand import Away, Lost
 from .recipe import Recipe
 from .worker import News, Task, Worker
@@ -176,7 +177,7 @@ class _Aside(io.TextIOBase):
     def write(self, text: str) -> int:
         line = _STEERING.sub("", text).strip()
         if line and _OF_A_LOSS not in line:
-            _log.warning("ray: %s", line.splitlines()[0][:300])
+            _log.warning("ray: %s", one_line(line.splitlines()[0][:300]), extra=fields("ray_said"))
         return len(text)
 
     def fileno(self) -> int:

@@ -38,7 +38,7 @@ from ..options import pair_shown, url_shown
 from ..progress import display_for, keep_showing
 from ..target import base_url, job_of, new_client, store_of, with_shard
 from ..view import Watch
-from ..voice import PROGRAM, Voice, logging_to
+from ..voice import PROGRAM, Voice, log_events_of, logging_to
 
 _SIGNALS = {signal.SIGINT: Why.SIGINT, signal.SIGTERM: Why.SIGTERM}
 # New objects, of those that may be in cycles, after which they are looked for: all that hundreds of rows bring.
@@ -108,6 +108,7 @@ def _here(options: Mapping[str, Any], input_: str, voice: Voice) -> Iterator[tup
         store = store_of(options)
         client = new_client(options, store)
         client.counter = counter_of(options, voice)
+        log_events_of(client.limiter)
         yield options, source, LocalEngine(client, options["priority"], options["deadline"], store=store)
     finally:
         source.close()

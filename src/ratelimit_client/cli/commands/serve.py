@@ -33,7 +33,7 @@ from ..args import Request
 from ..metrics import say
 from ..options import quotas_by_model
 from ..target import base_url
-from ..voice import Voice, logging_to
+from ..voice import Voice, log_events_of, logging_to
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _OWN = "own"
@@ -64,6 +64,7 @@ def main(request: Request, voice: Voice) -> int:
         most_held=options["max_held"] * 2**20,
     )
     with logging_to(voice):
+        log_events_of(limiter)
         code = asyncio.run(_serve(proxy, options, voice))
     if options["state"]:
         _save(options["state"], learnt.after(upstream, limiter.statistics(), now_s=time.time()), voice)
