@@ -41,7 +41,7 @@ from .payload import Content
 from .reply import Reply
 from .requests import KeyOf, Requests
 from .sending import Sender
-from .tally import Tally, outcome_of
+from .tally import Tally, tell_end
 from .timeouts import HEARTBEAT_S, IDLE_CONSUMER_S, Timeout
 from .url import OPENAI, Base, Params, endpoint, quiet
 from .whose import Whose
@@ -352,7 +352,7 @@ class Client(Life):
         """Run a call that was made with ``call``; otherwise as ``request``."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        outcome = "success"
+        operation = self.tally.begin(call)
         try:
             self._door.enter()
             try:
@@ -360,11 +360,10 @@ class Client(Life):
             finally:
                 self._door.leave()
         except BaseException as error:
-            outcome = outcome_of(error)
+            self.tally.add(call.key, tell_end(error, operation), loop.time() - began)
             raise
-        finally:
-            self.tally.add(call.key, outcome, loop.time() - began)
-        note_use(self.tally, call, reply, self._credentials.key)
+        self.tally.add(call.key, "success", loop.time() - began)
+        note_use(self.tally, call, reply, self._credentials.key, operation)
         return reply
 
     def map(

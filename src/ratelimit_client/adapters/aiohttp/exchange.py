@@ -39,7 +39,7 @@ from .body import BadBody, meaning
 from .credentials import Credentials
 from .headers import SHORTEST_KEY, secret
 from .reply import Reply
-from .tally import Tally
+from .tally import Operation, Tally
 from .wire import Wire
 
 R = TypeVar("R")
@@ -264,13 +264,33 @@ def secrets_of(call: Call, key: Secret | None) -> list[bytes]:
     return secrets
 
 
-def note_use(tally: Tally, call: Call, reply: Reply, key: Secret | None) -> None:
+def note_use(tally: Tally, call: Call, reply: Reply, key: Secret | None, operation: Operation | None = None) -> None:
     """A call that was added just now brought a reply: what it used, and which it was, if an example is wanted."""
     tally.used(call.key, reply.usage)
     if tally.marks is not None and tally.marks.due(tally.last_s):
         raw = (reply.request_id or "").encode("utf-8", "surrogateescape")
         quotes = any(secret in raw for secret in secrets_of(call, key))
         tally.marks.note(tally.last_s, None if quotes else reply.request_id)
+    if operation is not None:
+        _tell_of(operation, call, reply, key)
+
+
+def _tell_of(operation: Operation, call: Call, reply: Reply, key: Secret | None) -> None:
+    secrets = secrets_of(call, key)
+
+    def shown(text: object) -> str | None:
+        quotes = not isinstance(text, str) or any(each in text.encode("utf-8", "surrogateescape") for each in secrets)
+        return None if quotes else str(text)
+
+    data = reply.data if isinstance(reply.data, dict) else {}
+    operation.answered(
+        usage=reply.usage,
+        attempts=reply.attempts,
+        request_id=shown(reply.request_id),
+        model=shown(data.get("model")),
+        name=shown(data.get("id")),
+    )
+    operation.ended()
 
 
 def incomplete(bad: BadBody, status: int, request_id: str | None) -> IncompleteResponse:

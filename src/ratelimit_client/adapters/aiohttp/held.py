@@ -19,7 +19,7 @@ import attrs
 from ...runtime.attempts import Attempt
 from .door import Door
 from .events import EventBody
-from .tally import Tally, outcome_of
+from .tally import Operation, Tally, outcome_of
 
 
 @attrs.define(eq=False, repr=False)
@@ -43,6 +43,13 @@ class Held:
     timers: dict[str, asyncio.TimerHandle] = attrs.field(factory=dict)
     free: bool = False
     _placed: bool = True
+    _operation: Operation | None = attrs.field(default=None, init=False)
+    _name: str | None = attrs.field(default=None, init=False)
+
+    def told_by(self, operation: Operation, name: str | None) -> None:
+        """Somebody tells of the call; *name* is the server's for it."""
+        self._operation, self._name = operation, name
+        operation.left()
 
     def give_back_place(self, error: Exception | None = None) -> None:
         """Settle what was used, as far as the server told it, and end the call for the limiter."""
@@ -62,7 +69,7 @@ class Held:
             self.free = True
             self.give_back_place(error)
             self.body.close()
-            self._count(outcome if error is None else outcome_of(error))
+            self._count(outcome if error is None else outcome_of(error), error)
 
     def drop(self) -> None:
         """Nobody has the stream any more; said by the collector, in any thread."""
@@ -84,6 +91,10 @@ class Held:
         while self.timers:
             self.timers.popitem()[1].cancel()
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: str, error: Exception | None = None) -> None:
         self.tally.add(self.key, outcome, self.loop.time() - self.began)
         self.door.leave()
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.answered(usage=self.body.reader.usage, attempts=self.attempt.number, request_id=self._name)
+            operation.ended(error, why=None if outcome == "success" else outcome)

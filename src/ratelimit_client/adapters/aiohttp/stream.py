@@ -32,7 +32,7 @@ from .events import Cut, Failed
 from .exchange import EXCERPT, Call
 from .held import Held
 from .opening import Opened, broken
-from .tally import Tally, outcome_of
+from .tally import Tally, tell_end
 from .timeouts import IDLE_CONSUMER_S
 from .watchdog import Stalled
 
@@ -85,6 +85,7 @@ class Stream:
         loop = asyncio.get_running_loop()
         began = loop.time()
         call = await prepare
+        operation = self._tally.begin(call)
         try:
             self._door.enter()
             try:
@@ -93,9 +94,11 @@ class Stream:
                 self._door.leave()
                 raise
         except BaseException as error:
-            self._tally.add(call.key, outcome_of(error), loop.time() - began)
+            self._tally.add(call.key, tell_end(error, operation), loop.time() - began)
             raise
         self._held = Held(opened.attempt, opened.body, self._door, self._tally, call.key, loop, began)
+        if operation is not None:
+            self._held.told_by(operation, opened.name)
         self._start(self._held, loop)
         return self
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import Counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...core.counts import HELD_NS, OTHER, Amounts
 from ...core.units import to_ns, to_s
@@ -45,6 +45,32 @@ class Marks(Protocol):
         ...
 
 
+class Operation(Protocol):
+    """One call, as a watcher tells of it. Nothing here ever raises."""
+
+    def left(self) -> None:
+        """The task that asked goes on with something else, and the call lasts."""
+        ...
+
+    def answered(
+        self, *, usage: object, attempts: int, request_id: str | None, model: object = None, name: object = None
+    ) -> None:
+        """A success came: what it says that it used, after how many tries, and its names, without what may be a key."""
+        ...
+
+    def ended(self, error: BaseException | None = None, *, why: str | None = None) -> None:
+        """It is over: well, with *error*, or for *why*."""
+        ...
+
+
+class Watcher(Protocol):
+    """Whoever tells of calls elsewhere; asked in the task of the call. It never raises."""
+
+    def began(self, call: Any, /) -> Operation | None:
+        """A call is to be made; None: nothing is told of it."""
+        ...
+
+
 class Tally:
     """
     The counts of one client.
@@ -59,12 +85,25 @@ class Tally:
         first: nanoseconds from the start of the attempt that was answered to the first event of a stream.
         last_s: seconds of the call that was added last.
         marks: who wants examples, or None.
+        watcher: who tells of calls elsewhere, or None.
     """
 
-    __slots__ = ("exhausted", "first", "last_s", "marks", "outcomes", "retries", "seconds", "tokens", "total_s")
+    __slots__ = (
+        "exhausted",
+        "first",
+        "last_s",
+        "marks",
+        "outcomes",
+        "retries",
+        "seconds",
+        "tokens",
+        "total_s",
+        "watcher",
+    )
 
     def __init__(self) -> None:
         self.marks: Marks | None = None
+        self.watcher: Watcher | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -76,6 +115,10 @@ class Tally:
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.seconds = [0] * (len(SECONDS) + 1)
         self.total_s = self.last_s = 0.0
+
+    def begin(self, call: Any) -> Operation | None:
+        """A call is to be made: who tells of it, if anybody does."""
+        return None if self.watcher is None else self.watcher.began(call)
 
     def add(self, key: str, outcome: str, seconds: float) -> None:
         """One call is over."""
@@ -126,6 +169,13 @@ class Tally:
     def ran_out(self, key: str) -> None:
         """An answer said that the account is out of money."""
         self.exhausted[key if key in self.exhausted or len(self.exhausted) < _MOST else OTHER] += 1
+
+
+def tell_end(error: BaseException, operation: Operation | None) -> str:
+    """The word for it, and whoever tells of the call is told."""
+    if operation is not None:
+        operation.ended(error)
+    return outcome_of(error)
 
 
 def outcome_of(error: BaseException) -> str:

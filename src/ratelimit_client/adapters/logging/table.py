@@ -86,6 +86,7 @@ OTHERS: Final[Mapping[str, Told]] = {
     "no_page": Told(_W, "The metrics page cannot listen where it was told to.", ("host", "port", "error")),
     "metrics_failed": Told(_W, "The page or the files of metrics cannot be written; not reported again."),
     "gauge_failed": Told(_W, "A gauge cannot be read; not reported again.", ("gauge",)),
+    "telemetry_failed": Told(_W, "A tracer or a meter raised; it is not reported again.", ("error",)),
     "no_trace": Told(_D, "A tracer raised when it was asked for the id of a trace."),
 }
 """What other loggers below ``ratelimit_client`` write, by the field ``event``."""
