@@ -35,16 +35,24 @@ def test_an_error_that_is_no_refusal_is_told_as_what_it_is() -> None:
 
 
 def test_a_limit_is_told_when_it_is_shown_first_and_when_it_changes() -> None:
-    """With what it was before; a reading that shows the same again is no news."""
+    """
+    With what it was before; a reading that shows the same again is no news.
+
+    The id of a request is told of an error only: of a success nobody has looked whether it quotes a key.
+    """
     drive = drive_of()
     drive.machine.subscribe([Kind.LIMIT_CHANGED])
     for second, limit in enumerate((600, 600, 900)):
         readings = {"requests": Reading(limit, limit - 100, window_s=60.0)}
         drive.now_ns = (second + 1) * S
-        drive.end(drive.ask(), attrs.evolve(OK, readings=readings, request_id=f"req_{limit}"))
+        drive.end(drive.ask(), attrs.evolve(OK, readings=readings, request_id="req_of_success"))
+    drive.now_ns = 4 * S
+    refusal = Signals(429, Reason.RATE_LIMITED, True, request_id="req_1", unit="requests")
+    drive.end(drive.ask(), attrs.evolve(refusal, readings={"requests": Reading(300, 0, window_s=60.0)}), Ending.IGNORED)
 
     facts = {"unit": "requests", "window_ns": 60 * S}
     assert told(drive) == [
-        (Kind.LIMIT_CHANGED, {**facts, "amount": 600, "before": None, "request_id": "req_600"}),
-        (Kind.LIMIT_CHANGED, {**facts, "amount": 900, "before": 600, "request_id": "req_900"}),
+        (Kind.LIMIT_CHANGED, {**facts, "amount": 600, "before": None}),
+        (Kind.LIMIT_CHANGED, {**facts, "amount": 900, "before": 600}),
+        (Kind.LIMIT_CHANGED, {**facts, "amount": 300, "before": 900, "request_id": "req_1"}),
     ]

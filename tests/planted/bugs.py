@@ -15,6 +15,7 @@ from tests.planted.bug import Bug
 from tests.planted.bugs_of_stores import BUGS_OF_STORES
 from tests.planted.of_explaining import EXPLAINING
 from tests.planted.of_metrics import METRICS
+from tests.planted.of_telling import TELLING
 
 BUGS = (
     Bug(
@@ -450,6 +451,6 @@ BUGS = (
         "ticket.state is _ANSWERED:\n",
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
-    *(Bug(*each) for each in (*METRICS, *EXPLAINING)),
+    *(Bug(*each) for each in (*METRICS, *EXPLAINING, *TELLING)),
     *BUGS_OF_STORES,
 )

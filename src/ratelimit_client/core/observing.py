@@ -80,10 +80,14 @@ def learn_from_unread(scheduler: Scheduler, state: KeyState, ticket: Ticket, sta
 def _tell_answered(
     scheduler: Scheduler, state: KeyState, ticket: Ticket, status: int, now_ns: int, signals: Signals | None = None
 ) -> None:
-    facts: dict[str, object] = {"status": status, "latency_ns": now_ns - _sent_ns(ticket)}
-    if signals is not None and signals.reason is not _OK:  # the head of a success nobody has looked through
-        facts["request_id"] = signals.request_id
+    facts: dict[str, object] = {"status": status, "latency_ns": now_ns - _sent_ns(ticket), **_name_of(signals)}
     scheduler.emit(Kind.ANSWERED, state.name, now_ns, call=ticket.seq, **facts)
+
+
+def _name_of(signals: Signals | None) -> dict[str, str]:
+    """The server's name for a request that failed. Nobody looks through the head of a success, and it may quote a key."""
+    named = signals is not None and signals.reason is not _OK and signals.request_id
+    return {"request_id": named} if named else {}
 
 
 def learn_from_event(scheduler: Scheduler, state: KeyState, ticket: Ticket, signals: Signals, *, now_ns: int) -> None:
@@ -207,7 +211,7 @@ def _tell_limits(scheduler: Scheduler, state: KeyState, signals: Signals, had: d
     for bucket, limit in _limits(state).items():
         if limit != (before := had.get(bucket)):
             facts = {"unit": bucket.name, "window_ns": bucket.window_ns, "amount": limit, "before": before}
-            scheduler.emit(Kind.LIMIT_CHANGED, state.name, now_ns, call=None, **facts, request_id=signals.request_id)
+            scheduler.emit(Kind.LIMIT_CHANGED, state.name, now_ns, call=None, **facts, **_name_of(signals))
 
 
 def learn_from_failure(
