@@ -85,7 +85,7 @@ def _tell_answered(
 
 
 def _name_of(signals: Signals | None) -> dict[str, str]:
-    """The server's name for a request that failed. Nobody looks through the head of a success, and it may quote a key."""
+    """The server's name for a request that failed. That of a success may quote a key: nobody has looked through it."""
     named = signals is not None and signals.reason is not _OK and signals.request_id
     return {"request_id": named} if named else {}
 
