@@ -25,7 +25,7 @@ from typing import Final
 
 import attrs
 
-from ..core.statistics import Mode
+from ..core.statistics import LimiterStatistics, Mode
 from ..core.units import to_ns, to_s
 from ..errors import RateLimitClientError
 from .engines import Answered, Engine
@@ -35,6 +35,7 @@ from .lines import answer_line
 from .meter import Meter
 from .outcome import Failed, Pending, read_error
 from .output import Output
+from .record import Record
 from .row import Row
 from .source import Source
 from .stops import GENTLE, PATIENT, Stop, Why
@@ -91,9 +92,11 @@ class Job:
     stop: Stop | None = attrs.field(init=False, default=None)
     started_ns: int = attrs.field(init=False, default=0)
     ended_ns: int | None = attrs.field(init=False, default=None)
+    began_s: float = attrs.field(init=False, default=0.0)
     progressed_s: float = attrs.field(init=False, default=0.0)
     tally: Tally = attrs.field(init=False)
     meter: Meter = attrs.field(init=False, factory=Meter)
+    record: Record = attrs.field(init=False, factory=Record)
     lanes: Lanes = attrs.field(init=False)
     feeder: Feeder = attrs.field(init=False)
     _unknown: UnknownModels = attrs.field(init=False)
@@ -155,6 +158,8 @@ class Job:
         Cancelling it aborts the run: rows that are out stay to be done.
         """
         self.started_ns = self.monotonic_ns()
+        self.began_s = self.wall_s()
+        self.record.begin(now_ns=self.started_ns)
         self.output.on_failure(self._output_failed)
         helpers = [asyncio.create_task(self._tick(), name="bulk: tick")]
         feeding = asyncio.create_task(self.feeder.run(), name="bulk: feed")
@@ -169,7 +174,7 @@ class Job:
             self.lanes.drop()  # before the rows end: an ending makes room, and what is parked would begin
             await _cancelled(feeding, *helpers, *self.lanes.tasks)
         await self._unknown.judge(all_done=self.stop is None, end=self.end)
-        self.meter.see(self.engine.statistics(), now_ns=self.ended_ns)
+        self._look(self.engine.statistics(), self.ended_ns)
         failure = self._crash or (None if feeding.cancelled() else feeding.exception())
         if failure is not None:
             raise failure
@@ -235,7 +240,7 @@ class Job:
     def _answered(self, row: Row, reply: Answered) -> None:
         line = answer_line(row, reply.status, reply.request_id, reply.content, is_json=reply.data is not None)
         self.output.answers.append(line)
-        self.tally.answered(row.custom_id, row.model, reply.data, reply.attempts, reply.queue_s)
+        self.tally.answered(row.custom_id, row.model, reply.data, reply.attempts, reply.queue_s, reply.latency_s)
         self.progressed_s = self.wall_s()
         if self._unknown.held:
             self._unknown.succeeded()
@@ -280,10 +285,14 @@ class Job:
             await self.output.sync()
             statistics = self.engine.statistics()
             now_ns = self.monotonic_ns()
-            self.meter.see(statistics, now_ns=now_ns)
+            self._look(statistics, now_ns)
             self._watch_wait()
             busy = [key for key in statistics.keys.values() if key.queued or key.in_flight]
             self._watch_outage(bool(busy) and all(key.mode is Mode.OUTAGE for key in busy), now_ns)
+
+    def _look(self, statistics: LimiterStatistics, now_ns: int) -> None:
+        self.meter.see(statistics, now_ns=now_ns)
+        self.record.see(statistics, self.meter, now_ns=now_ns)
 
     def _watch_wait(self) -> None:
         """A limit that is used up for hours is no wait for a program: the same command goes on then."""

@@ -14,11 +14,16 @@ the estimate people want: (remaining cost - level) / rate.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import attrs
 
+from ..core.foreign import is_measurable
 from ..core.statistics import BucketStatistics, LimiterStatistics
-from ..core.units import to_s
+from ..core.units import NS, to_s
+
+# What others take is measured over ten seconds (core/foreign.py); before that it is not known.
+_LEAST_WATCHED_S: Final = 10.0
 
 
 @attrs.define(eq=False)
@@ -33,6 +38,8 @@ class Gauge:
     at_ns: int
     offered: float
     used: float = 0.0
+    _others: float = 0.0
+    _watched_s: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -44,9 +51,19 @@ class Gauge:
         """Used part of what was offered."""
         return min(1.0, self.used / self.offered) if self.offered > 0 else 0.0
 
+    @property
+    def others_share(self) -> float | None:
+        """The part of its refill that others took; None where that cannot be seen, or was not for long enough."""
+        return self._others / self._watched_s if self._watched_s >= _LEAST_WATCHED_S else None
+
     def see(self, bucket: BucketStatistics, *, now_ns: int) -> None:
         """A later look at the same bucket."""
-        refill = self.rate * to_s(now_ns - self.at_ns)
+        passed_s = to_s(now_ns - self.at_ns)
+        refill = self.rate * passed_s
+        is_exact = self.unit.endswith("requests") and is_measurable(self.limit, self.window_s * NS)
+        if is_exact and bucket.series == "alive":
+            self._watched_s += passed_s
+            self._others += bucket.foreign_ratio * passed_s
         without_use = min(max(float(self.limit), self.level), self.level + refill)
         self.used += max(0.0, without_use - bucket.level)
         self.offered += refill

@@ -17,8 +17,11 @@ from typing import Any
 
 import attrs
 
+from . import figures
 from .disk import replace, resolved, write_all
+from .figures import Figures
 from .job import Job
+from .meter import Gauge
 from .tally import Snapshot
 from .words import duration, number, shown, window
 
@@ -33,11 +36,15 @@ class Summary:
         facts: what ``--summary-file`` holds.
         lines: what people read.
         exit_code: what the program ends with.
+        figures: what made it as fast as it was.
+        next: what to type or look at next.
     """
 
     facts: Mapping[str, Any]
     lines: Sequence[str]
     exit_code: int
+    figures: Figures
+    next: str
 
 
 def summarise(job: Job, command: Sequence[str]) -> Summary:
@@ -48,7 +55,9 @@ def summarise(job: Job, command: Sequence[str]) -> Summary:
         command: what the user typed, to be shown as what to type next.
     """
     exit_code = _exit_code(job)
-    return Summary(_facts(job, exit_code), _lines(job, command, exit_code), exit_code)
+    found = figures.figures_of(job)
+    following = _next(job, command, exit_code)
+    return Summary(_facts(job, found, exit_code), _lines(job, found, following), exit_code, found, following)
 
 
 def _exit_code(job: Job) -> int:
@@ -63,7 +72,7 @@ def _exit_code(job: Job) -> int:
 # -- for machines ---------------------------------------------------------------------
 
 
-def _facts(job: Job, exit_code: int) -> dict[str, Any]:
+def _facts(job: Job, found: Figures, exit_code: int) -> dict[str, Any]:
     tally, walk = job.tally, job.walk
     calls, refused = _calls(job)
     used = job.meter.utilisation()
@@ -75,7 +84,7 @@ def _facts(job: Job, exit_code: int) -> dict[str, Any]:
         "lost": tally.lost,
         "pending": max(0, (job.total or walk.rows - walk.passed) - job.finished),
         "calls": calls,
-        "retries": _retries(job, refused),
+        "retries": found.retries,
         "refused_429": refused,
         "tokens": tally.tokens,
         "seconds": round(job.seconds, 3),
@@ -87,6 +96,7 @@ def _facts(job: Job, exit_code: int) -> dict[str, Any]:
         },
         "failed_by_code": dict(tally.codes.most_common()),
         "slowest_wait_s": round(tally.slowest_wait_s, 3),
+        **figures.facts(job, found),
         "resumed": job.output.ledger.resumes,
         "stopped": None if job.stop is None or not job.rows_left else job.stop.why.value,
         "exit_code": exit_code,
@@ -100,11 +110,6 @@ def _calls(job: Job) -> tuple[int, int]:
     return sum(key.granted for key in keys), sum(key.refused for key in keys)
 
 
-def _retries(job: Job, refused: int) -> int:
-    """Further attempts that were not made because of a rate limit."""
-    return max(0, job.tally.sends - job.tally.sent - refused)
-
-
 def _limits(job: Job) -> list[dict[str, Any]]:
     return [
         {
@@ -114,9 +119,15 @@ def _limits(job: Job) -> list[dict[str, Any]]:
             "window_s": gauge.window_s,
             "source": gauge.source,
             "utilisation": round(gauge.share, 4),
+            "foreign_share": _others(job, gauge),
         }
         for (key, name), gauge in job.meter.gauges.items()
     ]
+
+
+def _others(job: Job, gauge: Gauge) -> float | None:
+    share = gauge.others_share if job.engine.tells_others else None
+    return None if share is None else round(share, 4)
 
 
 def _snapshot_facts(snapshot: Snapshot) -> dict[str, Any]:
@@ -151,17 +162,18 @@ def write_facts(path: str, facts: Mapping[str, Any]) -> None:
 # -- for people -----------------------------------------------------------------------
 
 
-def _lines(job: Job, command: Sequence[str], exit_code: int) -> list[str]:
+def _lines(job: Job, found: Figures, following: str) -> list[str]:
     table = [
         ("rows", _rows(job)),
         *_failures(job),
         *_losses(job),
         ("time", _time(job)),
-        ("calls", _calls_line(job)),
+        ("calls", _calls_line(job, found)),
         *_limit_lines(job),
+        *figures.lines(job, found),
         *_model_lines(job),
         *_ending(job),
-        ("next", _next(job, command, exit_code)),
+        ("next", following),
     ]
     return [f"{label:<10}{text}" for label, text in table]
 
@@ -207,9 +219,9 @@ def _time(job: Job) -> str:
     return ", ".join(words)
 
 
-def _calls_line(job: Job) -> str:
+def _calls_line(job: Job, found: Figures) -> str:
     calls, refused = _calls(job)
-    retries = _retries(job, refused)
+    retries = found.retries
     words = [f"{number(calls)} sent", f"{number(refused)} refused (429)"]
     if retries:
         words.append(f"{number(retries)} retried")

@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from ..dialects.features import tokens_used
+from .spread import Spread
 
 _CAP: Final = 32
 OTHER: Final = "other"
@@ -48,6 +49,8 @@ class Tally:
         tokens: used by the answers, as they say themselves.
         lost: of them those whose lines could not be written.
         slowest_wait_s: the longest that one row waited for its turn, all attempts together.
+        waits: of the answered rows, how long each waited, all attempts together.
+        latencies: of the same, how long the attempt took that was answered.
         codes: failed rows by the code of their error.
         snapshots: asked-for model -> answering model -> when.
     """
@@ -61,6 +64,8 @@ class Tally:
     tokens: int = 0
     lost: int = 0
     slowest_wait_s: float = 0.0
+    waits: Spread = attrs.field(factory=Spread)
+    latencies: Spread = attrs.field(factory=Spread)
     codes: Counter[str] = attrs.field(factory=Counter)
     started_by_model: Counter[str] = attrs.field(factory=Counter)
     snapshots: dict[str, dict[str, Snapshot]] = attrs.field(factory=dict)
@@ -70,9 +75,14 @@ class Tally:
         self.started += 1
         self.started_by_model[model] += 1
 
-    def answered(self, custom_id: str, model: str, data: Any, attempts: int, queue_s: float) -> None:
+    def answered(
+        self, custom_id: str, model: str, data: Any, attempts: int, queue_s: float, latency_s: float | None = None
+    ) -> None:
         """A row got its answer; *data* is the parsed body."""
         self.ok += 1
+        self.waits.add(queue_s)
+        if latency_s is not None:
+            self.latencies.add(latency_s)
         self._sent(attempts, queue_s)
         if not isinstance(data, dict):
             data = {}

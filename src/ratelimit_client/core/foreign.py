@@ -23,6 +23,11 @@ _MILLION = 1_000_000
 _LEAST_UNITS = 20
 
 
+def is_measurable(limit: int, window_ns: float) -> bool:
+    """Is a bucket quick enough for what others take of it to be seen?"""
+    return limit * _SPAN_NS >= _LEAST_UNITS * window_ns
+
+
 @attrs.define(eq=False)
 class ForeignMeter:
     """Differences between predicted and read levels over the last ten seconds."""
@@ -60,7 +65,7 @@ class ForeignMeter:
     def ppm(self, limit: int, window_ns: int, *, now_ns: int) -> int:
         """Millionths of the refill that others took; 0 when they took none or nothing is known."""
         self.forget(now_ns=now_ns)
-        if self._sum <= 0 or limit * _SPAN_NS < _LEAST_UNITS * window_ns:
+        if self._sum <= 0 or not is_measurable(limit, window_ns):
             return 0
         sure = self._sum - max(0, self._latest) - (self._edge or 0) - self._slots[-1][3]
         if sure <= 0:

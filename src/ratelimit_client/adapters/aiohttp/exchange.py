@@ -243,6 +243,7 @@ class Whole(Exchange[Reply]):
                 told=told,
                 attempts=attempt.number,
                 queue_s=attempt.queue_s,
+                latency_s=attempt.held_s,
             )
             if attempt.counts_use() and (used := tokens_used(reply.usage)) is not None:
                 attempt.settle(tokens=used)

@@ -31,6 +31,7 @@ class Reply:
         told: what the limiter was told by it.
         attempts: how often it was sent.
         queue_s: seconds it waited for its turn, all attempts.
+        latency_s: seconds from the last turn to the end of the body; None for a reply that no call brought.
     """
 
     status: int
@@ -40,6 +41,7 @@ class Reply:
     told: Told
     attempts: int
     queue_s: float
+    latency_s: float | None = None
 
     @property
     def signals(self) -> Signals:

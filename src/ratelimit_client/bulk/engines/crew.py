@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import attrs
 
+from ...core.counts import Counts
 from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import Closed, ConfigurationError, RateLimitClientError
@@ -102,6 +103,7 @@ class Crew:
     _jobs: set[asyncio.Task[None]] = attrs.field(init=False, factory=set)
     _gone: LimiterStatistics = attrs.field(init=False, factory=lambda: LimiterStatistics("", {}))
     _gone_retries: Counter[str] = attrs.field(init=False, factory=Counter)
+    _gone_counts: Counts = attrs.field(init=False, factory=Counts)
     _nobody_since_s: float | None = attrs.field(init=False, default=None)
 
     @property
@@ -212,6 +214,19 @@ class Crew:
         for seat in self.seats:
             found.update(seat.look.retries if seat.look is not None else {})
         return found
+
+    def counts(self) -> Counts:
+        """What all limiters counted; a worker that is gone counts for what it did until it was heard last."""
+        found = Counts()
+        for counts in (self._gone_counts, *(seat.look.counts for seat in self.seats if seat.look is not None)):
+            if counts is not None:
+                found.merge(counts)
+        return found
+
+    @property
+    def tells_others(self) -> bool:
+        """What others take of a limit can be told from what this job does. Workers are others to each other."""
+        return len(self.seats) == 1 and self.in_parts
 
     def facts(self) -> dict[str, int]:
         """What the summary tells of it beside what it tells of every run."""
@@ -325,6 +340,8 @@ class Crew:
         if seat.look is not None:
             self._gone = added([self._gone, only_counts(seat.look.statistics)], in_parts=self.in_parts)
             self._gone_retries.update(seat.look.retries)
+            if seat.look.counts is not None:
+                self._gone_counts.merge(seat.look.counts)
         seat.born, seat.heard, seat.look, seat.away_since_s = None, 0, None, None
         seat.out.clear()
         seat.in_flight.clear()

@@ -18,6 +18,7 @@ import attrs
 from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.payload import JSON, Content
 from ...adapters.aiohttp.reply import Reply
+from ...core.counts import Counts
 from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import StoreUnavailable
@@ -54,6 +55,14 @@ class LocalEngine:
     priors: dict[str, Quotas] = attrs.field(factory=dict)
     store: RedisStore | None = None
     workers: ClassVar[int] = 1
+
+    def __attrs_post_init__(self) -> None:
+        self.client.limiter.counts  # noqa: B018  # from now on it counts
+
+    @property
+    def tells_others(self) -> bool:
+        """What others take of a limit can be told from what this job does. Not from what else is in the store."""
+        return self.store is None
 
     def call(self, row: Row) -> Coroutine[Any, Any, Reply]:
         """
@@ -115,6 +124,10 @@ class LocalEngine:
         for (_, why), count in self.client.tally.retries.items():
             found[why] += count
         return found
+
+    def counts(self) -> Counts:
+        """What its limiter counted."""
+        return self.client.limiter.counts
 
     def waits(self, tokens: int | None = None) -> dict[str, Explanation]:
         """What the next calls of the models that wait are waiting for; *tokens* is what one costs."""

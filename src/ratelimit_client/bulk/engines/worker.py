@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from ...adapters.aiohttp.reply import Reply
+from ...core.counts import Counts
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import RateLimitClientError
 from ..row import Row
@@ -58,13 +59,14 @@ class Answer:
     data: Mapping[str, Any] | None
     attempts: int
     queue_s: float
+    latency_s: float | None = None
 
     @classmethod
     def of(cls, reply: Reply) -> Answer:
         body, data = reply.data, None
         if body is not None:
             data = {name: body[name] for name in ("model", "usage") if name in body} if isinstance(body, dict) else {}
-        return cls(reply.status, reply.request_id, reply.content, data, reply.attempts, reply.queue_s)
+        return cls(reply.status, reply.request_id, reply.content, data, reply.attempts, reply.queue_s, reply.latency_s)
 
 
 class Ended(NamedTuple):
@@ -93,12 +95,14 @@ class Look:
         retries: attempts made again, by what made them necessary.
         waits: for the first calls of the models that wait.
         idle_s: how long nothing will happen by itself.
+        counts: what it counted.
     """
 
     statistics: LimiterStatistics
     retries: Mapping[str, int] = attrs.field(factory=dict)
     waits: Mapping[str, Explanation] = attrs.field(factory=dict)
     idle_s: float = 0.0
+    counts: Counts | None = None
 
 
 @attrs.frozen
@@ -230,4 +234,17 @@ class Worker:
             return None
         self._looked_s = now_s
         engine = self._engine
-        return Look(engine.statistics(), Counter(engine.retries()), engine.waits(), engine.idle_for_s())
+        return Look(
+            engine.statistics(),
+            Counter(engine.retries()),
+            engine.waits(),
+            engine.idle_for_s(),
+            _copy(engine.counts()),
+        )
+
+
+def _copy(counts: Counts) -> Counts:
+    """As they stand now."""
+    copy = Counts()
+    copy.merge(counts)
+    return copy
