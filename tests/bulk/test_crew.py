@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from ratelimit_client.bulk.jsonl import Line
 from ratelimit_client.bulk.row import Row, read_row
 from ratelimit_client.bulk.stops import Stop, Why
 from ratelimit_client.errors import Closed, ConfigurationError, ModelNotFound
-from ratelimit_client.testing import Faults, ModelServer
+from ratelimit_client.testing import Faults, ModelServer, sliced
 from tests.bulk.workers import Direct, crew_of
 from tests.jobs import row as row_of
 from tests.jobs import serving
@@ -317,6 +318,45 @@ def test_attempts_made_again_are_counted_for_those_who_are_gone_as_well() -> Non
         assert crew.retries()["server_error"] == again
 
     play(scene, 1, server={"faults": Faults(server_error=0.3), "seed": 1})
+
+
+def test_what_came_of_calls_is_counted_for_those_who_are_gone_as_well() -> None:
+    """
+    By status, and refusals by the limit they named: as the server counts them.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        await asyncio.gather(*map(crew.call, rows(30)))
+        await told(lambda: statuses(crew).total() == granted(crew))
+        counted.append((statuses(crew), refusals(crew)))
+        await hands[0].kill()
+        await told(lambda: crew.lost == 1)
+        counted.append((statuses(crew), refusals(crew)))
+
+    counted: list[tuple[Counter[int | str], Counter[str]]] = []
+    server = play(scene, 1, limits="1200 requests/min", server={"enforcement": sliced(0.5), "seed": 1})
+    assert server.tally.refused.total() > 0
+    assert counted == [(server.tally.statuses, server.tally.refused)] * 2
+
+
+def statuses(crew: Crew) -> Counter[int | str]:
+    return sum(crew.counts().attempts.values(), Counter())
+
+
+def refusals(crew: Crew) -> Counter[str]:
+    return Counter({limit: count for (_, limit), count in crew.counts().refused.items()})
+
+
+@pytest.mark.parametrize(("count", "in_parts", "tells"), [(1, True, True), (2, True, False), (1, False, False)])
+def test_workers_are_others_to_each_other(count: int, in_parts: bool, tells: bool) -> None:
+    """
+    So what others take of a limit is known of one worker alone, where no store is shared.
+    """
+
+    async def scene(crew: Crew, hands: list[Direct]) -> None:
+        assert crew.tells_others is tells
+
+    play(scene, count, in_parts=in_parts)
 
 
 def test_a_row_that_nobody_waits_for_is_given_to_nobody() -> None:

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import attrs
 
-from ..core.counts import PPM, UNKNOWN
+from ..core.counts import UNKNOWN
 from .job import Job
 from .spread import Spread
-from .words import duration, number, shown
+from .words import brief, number, shown
 
 RATE_LIMITED: Final = "rate_limited"
 QUANTILES: Final = (500, 900, 990)
@@ -31,7 +31,7 @@ class Figures:
         retried: attempts made again by what made them necessary.
         attempts: by status, or by what came instead of an answer.
         others: share of the limit that binds that others on the key took; None where that is not known.
-        estimate: tokens charged for each token estimated, on average; None where answers do not show it.
+        estimate: tokens charged for each token estimated, as learnt; None where answers do not show it.
     """
 
     refused: Counter[str]
@@ -56,14 +56,24 @@ def figures_of(job: Job) -> Figures:
     for row in counts.attempts.values():
         for code, count in row.items():
             attempts[str(code)] += count
-    seen = sum(counts.estimates.counts)
     return Figures(
         refused=refused,
         retried=job.engine.retries(),
         attempts=attempts,
         others=_others(job),
-        estimate=counts.estimates.total / seen / PPM if seen else None,
+        estimate=_estimate(job),
     )
+
+
+def _estimate(job: Job) -> float | None:
+    """What is believed of estimates in the end: of all models that it is known of, by their calls."""
+    known = [
+        (key.granted, key.estimate_ratio)
+        for key in job.engine.statistics().keys.values()
+        if key.estimate_ratio is not None
+    ]
+    calls = sum(granted for granted, _ in known)
+    return sum(granted * ratio for granted, ratio in known) / calls if calls else None
 
 
 def _others(job: Job) -> float | None:
@@ -127,7 +137,7 @@ def lines(job: Job, found: Figures) -> list[tuple[str, str]]:
     if job.tally.waits.count > 1:
         table.append(("queued", _times(job.tally.waits)))
     if job.tally.latencies.count > 1:
-        table.append(("answered", _times(job.tally.latencies)))
+        table.append(("latency", _times(job.tally.latencies)))
     if found.others is not None and found.others >= _TELLING:
         table.append(("others", f"{found.others:.0%} of the limit went to others on the key"))
     if found.estimate is not None:
@@ -145,5 +155,5 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _times(spread: Spread) -> str:
-    half, nine, most = (duration(_known(spread, permille)) for permille in QUANTILES)
-    return f"half within {half}, 90 % within {nine}, 99 % within {most}, at most {duration(spread.most_s)}"
+    half, nine, most = (brief(_known(spread, permille)) for permille in QUANTILES)
+    return f"half within {half}, 90 % within {nine}, 99 % within {most}, at most {brief(spread.most_s)}"

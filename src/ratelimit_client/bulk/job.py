@@ -293,6 +293,8 @@ class Job:
     def _look(self, statistics: LimiterStatistics, now_ns: int) -> None:
         self.meter.see(statistics, now_ns=now_ns)
         self.record.see(statistics, self.meter, now_ns=now_ns)
+        self.tally.waits.digest()
+        self.tally.latencies.digest()
 
     def _watch_wait(self) -> None:
         """A limit that is used up for hours is no wait for a program: the same command goes on then."""

@@ -1,8 +1,8 @@
 """
 How long things took: all of them, in a few kilobytes.
 
-Law of this file: one more costs a few operations on whole numbers, and however many there were,
-a quantile is wrong by at most a thirtieth of itself; the shortest and the longest are exact.
+Law of this file: one more costs next to nothing when it comes, and however many there were, a
+quantile is wrong by at most a thirtieth of itself; the shortest and the longest are exact.
 
 Theory. Durations are counted in bins, 16 to each doubling (an HDR histogram), from a microsecond to
 two years. A bin is as wide as a sixteenth of its lower end, so its middle is off by half of that.
@@ -10,7 +10,7 @@ two years. A bin is as wide as a sixteenth of its lower end, so its middle is of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 _PER_DOUBLING: Final = 16
@@ -47,31 +47,46 @@ class Spread:
     """
     Durations, by how long they were.
 
-    ``count`` is how many; ``least_s`` and ``most_s`` are the shortest and the longest, 0 when there is none.
+    ``add(seconds)`` keeps one more as it comes; ``digest`` counts what was kept, and is to be called now and then.
     """
 
-    __slots__ = ("_bins", "count", "least_s", "most_s")
+    __slots__ = ("_bins", "_fresh", "_least_s", "_most_s", "add")
 
     def __init__(self) -> None:
         self._bins = [0] * _BINS
-        self.count = 0
-        self.least_s = self.most_s = 0.0
+        self._fresh: list[float] = []
+        self._least_s, self._most_s = float("inf"), 0.0
+        self.add: Callable[[float], None] = self._fresh.append
 
-    def add(self, seconds: float) -> None:
-        """One more; a negative one is none at all, as clocks go."""
-        if seconds > self.most_s:
-            self.most_s = seconds
-        if seconds < self.least_s or not self.count:
-            self.least_s = max(0.0, seconds)
-        self.count += 1
-        us = int(seconds * 1_000_000)
-        shift = us.bit_length() - 5
-        if shift <= 0:
-            self._bins[us if us > 0 else 0] += 1
-        elif us <= _LONGEST_US:
-            self._bins[shift * 16 + (us >> shift)] += 1
-        else:
-            self._bins[-1] += 1
+    def digest(self) -> None:
+        """Count what came since the last time."""
+        fresh, bins = self._fresh, self._bins
+        if not fresh:
+            return
+        for seconds in fresh:
+            us = min(int(seconds * 1_000_000), _LONGEST_US) if seconds > 0 else 0
+            shift = us.bit_length() - 5
+            bins[us if shift <= 0 else shift * _PER_DOUBLING + (us >> shift)] += 1
+        self._least_s = min(self._least_s, max(0.0, min(fresh)))
+        self._most_s = max(self._most_s, max(fresh))
+        fresh.clear()
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        self.digest()
+        return sum(self._bins)
+
+    @property
+    def least_s(self) -> float:
+        """The shortest; 0 when there is none."""
+        return self._least_s if self.count else 0.0
+
+    @property
+    def most_s(self) -> float:
+        """The longest; 0 when there is none."""
+        self.digest()
+        return self._most_s
 
     def quantile(self, permille: int) -> float | None:
         """
@@ -79,9 +94,10 @@ class Spread:
 
         It is that of the smallest one of which it is true, to the middle of its bin.
         """
-        if not self.count:
+        total = self.count
+        if not total:
             return None
-        left = max(1, -(-self.count * permille // 1000))
+        left = max(1, -(-total * permille // 1000))
         number = 0
         for number, count in enumerate(self._bins):  # noqa: B007  # the bin in which it ends is what is looked for
             left -= count
@@ -94,6 +110,7 @@ class Spread:
         """
         Them all in at most 40 bars of one width by ratio, without gaps; the first of those under a millisecond.
         """
+        self.digest()
         filled = [number for number, count in enumerate(self._bins) if count]
         if not filled:
             return []

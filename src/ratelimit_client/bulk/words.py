@@ -33,3 +33,16 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def brief(seconds: float) -> str:
+    """A span of time in three digits, however short: "3.5 ms", "2.16 s", "5 min", "1.4 h"."""
+    if seconds < 1:
+        return f"{three(seconds * 1000)} ms"
+    name, unit = ("h", 3600.0) if seconds >= 3600 else ("min", 60.0) if seconds >= 120 else ("s", 1.0)
+    return f"{three(seconds / unit)} {name}"
+
+
+def three(value: float) -> str:
+    """Three digits, as far as they tell anything."""
+    return f"{float(f'{value:.3g}'):g}"

@@ -21,6 +21,7 @@ from ..errors import ConfigurationError
 from . import outlook
 from .counter import counter_of
 from .report import lines
+from .report_file import checked
 from .target import base_url, job_of, known_limits, new_client, store_of
 from .voice import Voice
 
@@ -31,6 +32,7 @@ def dry_run(options: Mapping[str, Any], voice: Voice) -> int:
     """Say what a run of *options* would do; 0, or 1 when some lines of the input cannot be sent."""
     new_client(options, store_of(options))
     counter = counter_of(options, voice)
+    checked(options, options["input"], touches=False)
     source = Source.open(options["input"])
     try:
         if not source.regular:

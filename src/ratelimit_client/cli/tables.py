@@ -145,6 +145,7 @@ RUN: Final = (
         help="auto, live, plain, json or none (auto)",
     ),
     Option(flag="--summary-file", metavar="FILE", read=text, help="write the summary there as JSON"),
+    Option(flag="--report", metavar="FILE", read=text, help="write it there as a page with plots, for a browser"),
     Option(
         flag="--grace", metavar="S", read=seconds, default=25.0, help="how long calls under way may take to end (25)"
     ),

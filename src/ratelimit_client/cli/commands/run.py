@@ -36,6 +36,7 @@ from ..counter import counter_of
 from ..metrics import page
 from ..options import pair_shown, url_shown
 from ..progress import display_for, keep_showing
+from ..report_file import checked, write_report
 from ..target import base_url, job_of, new_client, store_of, with_shard
 from ..view import Watch
 from ..voice import PROGRAM, Voice, log_events_of, logging_to
@@ -75,6 +76,7 @@ def carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
 
 def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
     options = request.options
+    report = checked(options, input_)
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
     with _set_up(options)(options, input_, voice) as (options, source, engine):
         rows = source.count() if options["shard"] is None else None
@@ -84,7 +86,7 @@ def _carry_out(request: Request, voice: Voice, input_: str, plan: Plan) -> int:
         if words:
             voice.say(words)
         with _collected_seldom():
-            summary = asyncio.run(_run(job, resume_command(request), voice, options))
+            summary = asyncio.run(_run(job, resume_command(request), voice, options, report))
     if options["state"]:
         _save_state(options, learnt, job, voice)
     _say_summary(summary, options, voice)
@@ -220,7 +222,9 @@ def _job(
 # -- the run --------------------------------------------------------------------------
 
 
-async def _run(job: Job, command: Sequence[str], voice: Voice, options: Mapping[str, Any]) -> Summary:
+async def _run(
+    job: Job, command: Sequence[str], voice: Voice, options: Mapping[str, Any], report: str | None
+) -> Summary:
     display = display_for(options["progress"], voice, os.environ, out=options["out_path"])
     watch = Watch(job)
     showing = asyncio.create_task(keep_showing(display, watch.look), name="progress")
@@ -236,6 +240,7 @@ async def _run(job: Job, command: Sequence[str], voice: Voice, options: Mapping[
         display.close(watch.look())
         job.close_output()
         summary = summarise(job, command)
+        write_report(report, job, summary, options, voice)
         await job.engine.close()
     return summary
 
