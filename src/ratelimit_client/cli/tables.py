@@ -85,6 +85,29 @@ _COUNTER: Final = Option(
     help="what the tokens of a text are estimated by: a quarter of its characters, or tiktoken (characters)",
 )
 
+_STORE: Final = (
+    Option(
+        flag="--store",
+        metavar="URL",
+        read=text,
+        help="share the limits with other processes through a Redis or Valkey: redis://HOST:PORT/0 (extra: redis)",
+        shown=url_shown,
+    ),
+    Option(
+        flag="--store-name",
+        metavar="NAME",
+        read=text,
+        help="what they are shared under (host, organization and project)",
+    ),
+    Option(
+        flag="--on-store-failure",
+        metavar="share|stop",
+        read=one_of("share", "stop"),
+        default="share",
+        help="without the store go on with this process's part of the limits, or send nothing (share)",
+    ),
+)
+
 RUN: Final = (
     _BASE_URL,
     _QUERY,
@@ -109,13 +132,7 @@ RUN: Final = (
     Option(flag="--priority", metavar="N", read=whole(-2, 2), default=0, help="-2 to 2, lower first (0)"),
     _COUNTER,
     _STATE,
-    Option(
-        flag="--store",
-        metavar="URL",
-        read=text,
-        help="share the limits with other runs through a Redis or Valkey: redis://HOST:PORT/0 (extra: redis)",
-        shown=url_shown,
-    ),
+    *_STORE,
     Option(
         flag="--shard",
         metavar="I/N",
@@ -300,6 +317,7 @@ SERVE: Final = (
         help="MiB that all requests inside may have together; one more is answered 503 (512)",
     ),
     _STATE,
+    *_STORE,
     Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
     Option(
         flag="--grace",

@@ -93,6 +93,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         counts_tokens=options["counter"] == TIKTOKEN,
         store=options["store"],
         budget="default" if (store := store_of(options)) is None else store.name,
+        on_store_failure=options["on_store_failure"],
     )
 
 
@@ -109,9 +110,13 @@ def known_limits(options: Mapping[str, Any]) -> dict[str, Quotas]:
     return (remembered if REST not in given else {}) | given
 
 
-def store_of(options: Mapping[str, Any]) -> RedisStore | None:
+def store_of(options: Mapping[str, Any], *, url: str | None = None, own: bool = True) -> RedisStore | None:
     """
-    The store that was named; shared are the limits of one host, organization and project.
+    The store that was named; shared are the limits of one host, organization and project, unless it has a name.
+
+    Args:
+        url: of the API, where it is not that of the options.
+        own: calls go with the key of this process, so it knows of which organization and project they are.
 
     Raises:
         ConfigurationError: its URL is none, or redis-py is not installed.
@@ -120,9 +125,11 @@ def store_of(options: Mapping[str, Any]) -> RedisStore | None:
         return None
     from ..adapters.redis import RedisStore
 
-    host = urlsplit(base_url(options["base_url"])).netloc.rpartition("@")[2]
-    whose = (host, os.environ.get("OPENAI_ORG_ID"), os.environ.get("OPENAI_PROJECT_ID"))
-    return RedisStore(options["store"], name=re.sub(r"[^A-Za-z0-9_.:-]", "-", "/".join(filter(None, whose)))[:100])
+    host = urlsplit(base_url(options["base_url"]) if url is None else url).netloc.rpartition("@")[2]
+    whose = (host, os.environ.get("OPENAI_ORG_ID"), os.environ.get("OPENAI_PROJECT_ID")) if own else (host,)
+    name = re.sub(r"[^A-Za-z0-9_.:-]", "-", "/".join(filter(None, whose)))[:100]
+    named = options["store_name"] or name
+    return RedisStore(options["store"], name=named, on_store_failure=options["on_store_failure"])
 
 
 def new_client(options: Mapping[str, Any], store: RedisStore | None = None) -> Client:

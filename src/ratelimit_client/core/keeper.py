@@ -217,6 +217,11 @@ class Keeper:
                     self.due_ns = now_ns
 
     @property
+    def strangers(self) -> bool:
+        """There are budgets that the store has not heard of."""
+        return any(place.name not in self.leases for place in self.survey())
+
+    @property
     def _hopeless(self) -> bool:
         """All that could be asked for is scarce: asking again soon would bring nothing."""
         units = [held for each in self.leases.values() for held in each.units.values()]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any
 
-from .keeper import ASLEEP_NS, PATIENCE_NS, Keeper, Place, places
+from .keeper import ASLEEP_NS, PATIENCE_NS, Keeper, Place, name_of, places
 from .keystate import KeyState
 from .lease import Call, Lease
 from .scheduler import Scheduler, Turn
@@ -50,7 +50,8 @@ class LeasingScheduler(Scheduler):
         known = len(self.keys)
         state = super().open_key(key, now_ns=now_ns)
         if len(self.keys) != known and state not in self._gates and not state.granted:
-            if self.keeper.lost_ns is None:
+            told = name_of(state, (state,)) is not None or bool(self._shared)
+            if self.keeper.lost_ns is None and told:
                 self._gates[state] = now_ns + PATIENCE_NS
                 state.gate_ns = max(state.gate_ns, now_ns + PATIENCE_NS)
             self.keeper.opened(now_ns=now_ns)
@@ -84,6 +85,12 @@ class LeasingScheduler(Scheduler):
         """As of ``Scheduler``."""
         super().observe(ticket, signals, now_ns=now_ns)
         if signals.reason is _REFUSED and self.keeper.hurry(now_ns=now_ns):
+            self.wake()
+
+    def named(self, *, now_ns: int) -> None:
+        """Budgets have names by which others may know them: share them from now on."""
+        if self.keeper.strangers:
+            self.keeper.opened(now_ns=now_ns)
             self.wake()
 
     def advance(self, *, now_ns: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..core.leasing import LeasingScheduler
 from ..core.merging import merge
 from ..core.scopes import Caller, Scopes
 from ..core.signals import Signals
@@ -55,6 +56,8 @@ class Scoped:
         if one is not None:
             merge(desk.dispatcher.scheduler, *one, now_ns=now_ns)
             desk.dispatcher.turn_soon()
+        if isinstance(scheduler := desk.dispatcher.scheduler, LeasingScheduler):
+            scheduler.named(now_ns=now_ns)
 
     def __repr__(self) -> str:
         return f"<Scoped @{self.number}>"

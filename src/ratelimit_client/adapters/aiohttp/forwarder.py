@@ -133,6 +133,9 @@ class Forwarder:
         self.tally = Tally()
         """What became of the calls so far; the metrics are made of it."""
         limiter.reports_written()
+        if limiter.sharing is not None and not self._credentials.given:
+            # Whoever happens to come first is nobody that other proxies know of: no caller has the limiter's own scope.
+            limiter.scope(str(self._base.origin), credential=b"of nobody")
         self._sender = Sender(limiter, self._whose, self._wire, self._credentials, self._door, self.tally)
 
     def __repr__(self) -> str:
@@ -327,11 +330,12 @@ class Forwarder:
         self._door.shut("draining")
 
     async def close(self) -> None:
-        """Fail what is queued with ``Closed``, and close the connections. Idempotent."""
+        """Fail what is queued with ``Closed``, close the connections, give back what is leased. Idempotent."""
         self._door.shut("closed")
-        self.limiter.close()
+        closing = self.limiter.close()
         self._credentials.stop()
         await self._wire.close()
+        await closing
 
 
 def let_go(error: BaseException) -> None:

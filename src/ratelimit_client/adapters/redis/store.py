@@ -114,6 +114,22 @@ class RedisStore:
         """
         await self._run([self.key("check")], ["check", "0", "1", "r 0 0 1"])
 
+    async def look(self) -> str | None:
+        """
+        Whether it can be used, before the first call: None, or why calls begin without it.
+
+        Raises:
+            ConfigurationError: it can never be used this way.
+            StoreUnavailable: it cannot be reached, and without it no call is to be sent.
+        """
+        try:
+            await self.check()
+        except StoreUnavailable as error:
+            if self.on_store_failure == "stop":
+                raise
+            return str(error)
+        return None
+
     async def close(self) -> None:
         """Let go of the connection; what is leased is given back by the limiters, before. Idempotent."""
         task, self._connecting = self._connecting, None

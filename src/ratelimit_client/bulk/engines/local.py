@@ -21,7 +21,6 @@ from ...adapters.aiohttp.reply import Reply
 from ...core.counts import Counts
 from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
-from ...errors import StoreUnavailable
 from ...runtime.calling import DEFAULT_KEY
 from ...runtime.logs import fields, one_line
 from ..row import Row, counted
@@ -145,14 +144,11 @@ class LocalEngine:
 
         Raises:
             ConfigurationError: it never can be; one that cannot be reached is told and waited for beside the calls.
+            StoreUnavailable: it cannot be reached, and no call is to be sent without it.
         """
-        if self.store is None:
-            return
-        try:
-            await self.store.check()
-        except StoreUnavailable as error:
+        if self.store is not None and (why := await self.store.look()) is not None:
             said = "%s; this run goes on with its part of the limits until it is there"
-            _log.warning(said, one_line(str(error)), extra=fields("store_missing", error=error))
+            _log.warning(said, one_line(why), extra=fields("store_missing", error=why))
 
     async def close(self) -> None:
         """Let go of the connections; what is under way is broken off, and what is left of a lease is given back."""

@@ -48,6 +48,7 @@ class Recipe:
         counts_tokens: by tiktoken rather than by characters.
         store: URL of the store that the budget is in, or None.
         budget: its name there.
+        on_store_failure: "share" or "stop".
         priors: limits as an earlier run saw them.
     """
 
@@ -63,6 +64,7 @@ class Recipe:
     counts_tokens: bool = False
     store: str | None = attrs.field(default=None, repr=False)
     budget: str = _BUDGET
+    on_store_failure: str = "share"
     priors: Mapping[str, Quotas] = attrs.field(factory=dict)
 
 
@@ -76,7 +78,7 @@ def engine_of(recipe: Recipe, key: str | None) -> LocalEngine:
     Raises:
         ConfigurationError: something it needs is not there.
     """
-    store = None if recipe.store is None else _store(recipe.store, recipe.budget)
+    store = None if recipe.store is None else _store(recipe)
     client = Client(
         recipe.base_url,
         api_key=key,
@@ -105,10 +107,10 @@ def _limits(recipe: Recipe, store: RedisStore | None) -> dict[str, Any]:
     return {"limiter": Limiter(**found, store=store)}
 
 
-def _store(url: str, name: str) -> RedisStore:
+def _store(recipe: Recipe) -> RedisStore:
     from ...adapters.redis import RedisStore
 
-    return RedisStore(url, name=name)
+    return RedisStore(recipe.store or "", name=recipe.budget, on_store_failure=recipe.on_store_failure)
 
 
 def _counter() -> Callable[[str, str], int]:

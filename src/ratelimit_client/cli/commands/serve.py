@@ -16,7 +16,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -32,8 +32,11 @@ from ...runtime.limiter import Limiter
 from ..args import Request
 from ..metrics import say
 from ..options import quotas_by_model
-from ..target import base_url
+from ..target import base_url, store_of
 from ..voice import Voice, log_events_of, logging_to
+
+if TYPE_CHECKING:
+    from ...adapters.redis import RedisStore
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _OWN = "own"
@@ -50,7 +53,8 @@ def main(request: Request, voice: Voice) -> int:
         )
     allow_more()  # before the limiter looks how many calls there are files for
     learnt = load(options["state"], now_s=time.time()) if options["state"] else State()
-    limiter = _limiter(options, upstream)
+    store = store_of(options, url=upstream, own=options["credentials"] == _OWN)
+    limiter = _limiter(options, upstream, store)
     forwarder = _forwarder(options, upstream, limiter)
     for key, quotas in learnt.of(upstream).items():
         limiter.expect(key, quotas)
@@ -65,13 +69,13 @@ def main(request: Request, voice: Voice) -> int:
     )
     with logging_to(voice):
         log_events_of(limiter)
-        code = asyncio.run(_serve(proxy, options, voice))
+        code = asyncio.run(_serve(proxy, store, options, voice))
     if options["state"]:
         _save(options["state"], learnt.after(upstream, limiter.statistics(), now_s=time.time()), voice)
     return code
 
 
-def _limiter(options: Mapping[str, Any], upstream: str) -> Limiter:
+def _limiter(options: Mapping[str, Any], upstream: str, store: RedisStore | None) -> Limiter:
     dialect = options["dialect"]
     if dialect == AUTO:
         found = detect(url=upstream)
@@ -84,6 +88,7 @@ def _limiter(options: Mapping[str, Any], upstream: str) -> Limiter:
             max_in_flight=options["max_in_flight"],
             max_queue=options["max_queue"],
             retry=RetryPolicy(max_attempts=options["max_attempts"]),
+            store=store,
         )
     except LookupError as error:
         raise ConfigurationError(f"--dialect: {error.args[0] if error.args else error}") from None
@@ -134,8 +139,11 @@ class _Stopping:
         self.number = self.number or number
 
 
-async def _serve(proxy: Proxy, options: Mapping[str, Any], voice: Voice) -> int:
+async def _serve(proxy: Proxy, store: RedisStore | None, options: Mapping[str, Any], voice: Voice) -> int:
     with _signals() as stopping:
+        if store is not None and (why := await store.look()) is not None:
+            words = f"{why}; calls go on with this process's part of the limits until it is there"
+            voice.say(words, level="warning")
         try:
             await proxy.open()
         except OSError as error:
@@ -152,6 +160,8 @@ async def _serve(proxy: Proxy, options: Mapping[str, Any], voice: Voice) -> int:
                 return await _stop(proxy, options["grace"], stopping, voice)
         finally:
             await proxy.close()
+            if store is not None:
+                await store.close()
 
 
 def _tell(proxy: Proxy, host: str, voice: Voice) -> None:
