@@ -63,8 +63,9 @@ compat: $(STAMP)  ## the examples of examples/frameworks, each with its framewor
 bench: $(STAMP)  ## the measurements that README and docs quote
 	@$(PY) -m benchmarks
 
-bench-full: bench  ## the same, a job of ten million rows, and the race against the peers, each installed in an environment of its own: hours
+bench-full: bench  ## the same, a job of ten million rows, one on Ray, and the race against the peers, each installed in an environment of its own: hours
 	@$(PY) -m benchmarks growth-full
+	@$(PY) -m benchmarks ray
 	@$(PY) -m benchmarks race-peers
 
 gate: $(STAMP)  ## has anything grown more costly than benchmarks/gate/baseline.json? Counts instructions; needs valgrind

@@ -6,6 +6,7 @@ commit they are of; docs/benchmarks.md is written from that file. With names
 (``python -m benchmarks models race cpu sdk micro startup proxy``) only those parts run, and the
 others keep their figures and the commit these were measured at.
 
+``python -m benchmarks ray`` puts a job on a Ray cluster beside Ray's own HTTP processor, and
 ``python -m benchmarks race-peers`` runs the race against the peers, which takes hours and goes on
 where it stopped; ``--help`` tells what it can be narrowed to. ``growth-full`` is ``growth`` up to ten
 million rows.
@@ -24,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import cpu, growth, micro, openai_sdk, page, proxy, race, startup
+from . import cpu, growth, micro, openai_sdk, page, proxy, race, ray_http, startup
 from .models import contention, ramp, reconciliation, second_look, storms
 
 HERE = Path(__file__).parent
@@ -89,6 +90,8 @@ def main(names: list[str]) -> int:
     if names[:1] == ["race-peers"]:
         commit = about()["commit"]
         return _main({"peers": lambda: race.peers(names[1:], of=commit)})
+    if names == ["ray"]:
+        return _main({"ray": ray_http.ray_http})
     if names == ["growth-full"]:
         return _main({"growth": growth.growth_full})
     unknown = set(names) - set(PARTS)

@@ -1,10 +1,9 @@
 """
 ``run --engine ray`` beside Ray's own HTTP processor, one server, one run.
 
-    python -m benchmarks.ray_http PYTHON [ENTRANT ...]
+    python -m benchmarks ray                  # a part of ``make bench-full``: some twelve minutes
 
-PYTHON is an interpreter that has this package, Ray Data and pydantic: ``tests/ray/environment.py`` makes one
-but for the last. JSON on stdout.
+Ray Data and what it needs are installed in an environment of their own, as the peers of the race are.
 
 Law of this file: time is the server's, from the first call to the last admitted one, so what starting Ray takes
 is nobody's. The server holds 600 requests a minute, of which the first 600 may come at once; an answer takes a second.
@@ -20,13 +19,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import attrs
 
 from ratelimit_client.testing import ModelServer, serve_model
+
+from .peers.envs import ready
 
 ROWS, LIMIT, LATENCY_S = 900, "600 requests/min", 1.0
 IDEAL_S = (ROWS - 600) / 10 + LATENCY_S
@@ -47,6 +51,21 @@ processor = build_processor(config, preprocess=lambda row: {"payload": {"model":
 rows = ray.data.range(%d, override_num_blocks=8)
 print("answers", len(processor(rows).take_all()))
 """
+
+
+REQUIREMENTS: Final = Path(__file__).with_suffix(".txt")
+
+
+@attrs.frozen
+class Environment:
+    """What both are installed in."""
+
+    name: str = "ray-http"
+    requirements: Path = REQUIREMENTS
+    python: tuple[int, int] = (3, 11)
+
+
+VERSIONS: Final = "from importlib.metadata import version; print(version('ray'), version('pydantic'))"
 
 
 def entrants(python: str, folder: Path) -> dict[str, list[str]]:
@@ -84,6 +103,8 @@ async def measured(command: Sequence[str]) -> dict[str, Any]:
         if not saying.done():
             process.terminate()
         _, err = await saying
+    if process.returncode:
+        print(err.decode(errors="replace").strip()[-400:], file=sys.stderr, flush=True)
     seconds = None if began is None or ended is None else round(ended - began + LATENCY_S, 1)
     return {
         "seconds": seconds,
@@ -91,27 +112,38 @@ async def measured(command: Sequence[str]) -> dict[str, Any]:
         "calls": server.tally.calls,
         "refused": server.tally.refusals,
         "admitted": server.tally.admitted,
-        "exit_code": process.returncode,
-        "said": "" if process.returncode == 0 else err.decode(errors="replace").strip().splitlines()[-1][:200],
+        "done": process.returncode == 0 and server.tally.admitted >= ROWS,
     }
 
 
-def main() -> None:
-    """Run all, one after the other."""
+def ray_http() -> dict[str, Any]:
+    """
+    Run all, one after the other.
+
+    Raises:
+        Missing: Ray cannot be installed here.
+    """
+    python = str(ready(Environment()))
+    told = subprocess.run([python, "-c", VERSIONS], capture_output=True, text=True, check=True).stdout.split()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
         row = {"method": "POST", "url": "/v1/chat/completions", "body": body}
         lines = (json.dumps({"custom_id": f"row-{number}", **row}) + "\n" for number in range(ROWS))
         (folder / "in.jsonl").write_text("".join(lines), encoding="utf-8")
-        found = {}
-        for who, command in entrants(sys.argv[1], folder).items():
-            if sys.argv[2:] and who not in sys.argv[2:]:
-                continue
-            found[who] = asyncio.run(measured(command))
-            print(who, found[who], file=sys.stderr, flush=True)
-    print(json.dumps({"rows": ROWS, "limit": LIMIT, "latency_s": LATENCY_S, "ideal_s": IDEAL_S, "by": found}, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+        found = []
+        for who, command in entrants(python, folder).items():
+            found.append({"who": who, **asyncio.run(measured(command))})
+            print(found[-1], file=sys.stderr, flush=True)
+    return {
+        "rows": ROWS,
+        "limit": LIMIT,
+        "latency_s": LATENCY_S,
+        "ideal_s": IDEAL_S,
+        "most_s": MOST_S,
+        "versions": dict(zip(("ray", "pydantic"), told, strict=True)),
+        "load": round(load, 1),
+        "idle_priority": os.sched_getscheduler(0) == os.SCHED_IDLE,
+        "by": found,
+    }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from . import costs, models, races
+from . import clusters, costs, models, races
 from .plots import PLOTS, drawn
 from .tables import of
 
@@ -30,7 +30,7 @@ commit, stands below each table. [How to run it yourself](#how-to-run-it-yoursel
 _TAIL: Final = """## How to run it yourself
 
     make bench           # all but the peers; needs nothing but the checkout
-    make bench-full      # and the race against the peers, each installed in an environment of its own
+    make bench-full      # and the race against the peers, and Ray, each installed in an environment of its own
     make gate            # has anything grown more costly? Counts instructions, in a minute or two
 
     .venv/bin/python -m benchmarks race cpu micro          # only these parts; the others keep their figures
@@ -52,6 +52,7 @@ SECTIONS: Final[tuple[tuple[str, str, Write, tuple[str, ...]], ...]] = (
     ("growth", "Growth", costs.growth, ("growth", "memory")),
     ("startup", "Start-up", costs.startup, ()),
     ("proxy", "The proxy", costs.proxy, ()),
+    ("ray", "On a Ray cluster", clusters.ray, ()),
     ("models", "Models in virtual time", models.models, ()),
 )
 """The part of the results, the heading, what writes it, and the plots that stand over it."""

@@ -168,6 +168,29 @@ CPU = {
     for name, ratio, asked in (("with orjson", 1.2, 1.25), ("without", 1.4, 1.35))
 }
 
+RAY = {
+    "rows": 900,
+    "limit": "600 requests/min",
+    "latency_s": 1.0,
+    "ideal_s": 31.0,
+    "most_s": 300.0,
+    "versions": {"ray": "2.60", "pydantic": "2.14"},
+    "load": 1.5,
+    "idle_priority": True,
+    "by": [
+        {"who": "ours", "seconds": 31.0, "of_ideal": 1.0, "calls": 900, "refused": 0, "admitted": 900, "done": True},
+        {
+            "who": "theirs",
+            "seconds": 299.0,
+            "of_ideal": 9.6,
+            "calls": 452,
+            "refused": 0,
+            "admitted": 452,
+            "done": False,
+        },
+    ],
+}
+
 FOUND: dict[str, Any] = {
     "peers": [scenario(name, number) for number, name in enumerate("ABCDEFGHI")],
     "cpu": CPU,
@@ -175,5 +198,6 @@ FOUND: dict[str, Any] = {
     "micro": MICRO,
     "growth": GROWTH,
     "startup": STARTUP,
+    "ray": RAY,
 }
 RESULTS: dict[str, Any] = {name: {"of": OF, "found": found} for name, found in FOUND.items()}

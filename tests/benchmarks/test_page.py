@@ -175,3 +175,14 @@ def test_no_number_is_a_dash() -> None:
     A gap looks like an oversight.
     """
     assert (number(None), number(0.0), number(100.0)) == ("-", "0", "100")
+
+
+def test_who_was_not_done_has_no_time() -> None:
+    """
+    What it had answered when it was stopped stands beside it.
+    """
+    shown = page.page(PARTS)
+
+    assert "| ours | 31.0 s | 1.0 | 900 | 0 | 900 |" in shown
+    assert "| theirs | not done after 300 s | - | 452 | 0 | 452 |" in shown
+    assert "with idle priority, on a machine that others used as well (load 1.5 at the start); ray 2.60" in shown
