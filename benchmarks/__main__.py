@@ -3,7 +3,7 @@
 
 Results go to benchmarks/results/latest.json, with the machine, the versions and the
 commit they are of; docs/benchmarks.md is written from that file. With names
-(``python -m benchmarks models race cpu sdk micro startup proxy``) only those parts run, and the
+(``python -m benchmarks models race cpu sdk micro startup proxy newcomer``) only those parts run, and the
 others keep their figures and the commit these were measured at.
 
 ``python -m benchmarks ray`` puts a job on a Ray cluster beside Ray's own HTTP processor, and
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cpu, growth, micro, openai_sdk, page, proxy, race, ray_http, startup
-from .models import contention, ramp, reconciliation, second_look, storms
+from .models import contention, newcomer, ramp, reconciliation, second_look, storms
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
@@ -47,6 +47,7 @@ def models() -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[], Any]] = {
     "models": models,
+    "newcomer": newcomer.table,
     "race": race.race,
     "cpu": cpu.cpu,
     "sdk": openai_sdk.sdk,

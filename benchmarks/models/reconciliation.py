@@ -37,9 +37,7 @@ def _jobs() -> Iterator[Job]:
 def run(setting: str, seed: int, *, jitter_s: float = 0.0, told: object = ()) -> tuple[float, float]:
     """(refused %, used %) of one run of our scheduler."""
     world = World(seed)
-    server = ModelServer(
-        per_minute(requests=LIMIT), latency=LogNormal(4.0), outsiders=SETTINGS[setting], seed=seed
-    )
+    server = ModelServer(per_minute(requests=LIMIT), latency=LogNormal(4.0), outsiders=SETTINGS[setting], seed=seed)
     client = Client(world, server, _jobs(), in_flight=300, out_s=(0.001, 0.001 + jitter_s), told=told)
     world.run(to_ns(60 * MINUTES))
     used = server.tally.admitted + sum(account.outside_calls for account in server.accounts.values())

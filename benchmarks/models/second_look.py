@@ -32,9 +32,7 @@ def _job(
 ) -> Client:
     world = World(seed)
     model = ModelServer(limits, seed=seed, **server)  # type: ignore[arg-type]
-    client = Client(
-        world, model, [Job() for _ in range(calls)], in_flight=in_flight, out_s=(0.001, 0.001 + jitter_s)
-    )
+    client = Client(world, model, [Job() for _ in range(calls)], in_flight=in_flight, out_s=(0.001, 0.001 + jitter_s))
     world.run(to_ns(6 * 3600))
     return client
 

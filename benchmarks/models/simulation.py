@@ -27,9 +27,7 @@ from ratelimit_client.core.ticket import Ticket
 from ratelimit_client.core.units import to_ns, to_s
 from ratelimit_client.testing import ModelServer
 
-OPENAI = ServerProfile(
-    pays={"requests": "requests", "tokens": "tokens"}, refill=Refill.CONTINUOUS, reset_is_exact=True
-)
+OPENAI = ServerProfile(pays={"requests": "requests", "tokens": "tokens"}, refill=Refill.CONTINUOUS, reset_is_exact=True)
 
 
 class World:
@@ -87,6 +85,7 @@ class Client:
         in_flight: max_in_flight.
         reports_written: the grant's write is reported after the way's jitter.
         told: quotas typed in.
+        machine: what makes its scheduler.
     """
 
     def __init__(
@@ -104,13 +103,14 @@ class Client:
         policy: RetryPolicy | None = None,
         start_s: float = 0.0,
         profile: ServerProfile = OPENAI,
+        machine: Callable[..., Scheduler] = Scheduler,
     ) -> None:
         self.world, self.server = world, server
         self.jobs = iter(jobs)
         self.out_s, self.back_s = out_s, back_s
         self.ahead = ahead
         self.policy = policy or RetryPolicy.bulk()
-        self.scheduler = Scheduler(
+        self.scheduler = machine(
             quotas=told, profile=profile, max_in_flight=in_flight, dice=world.dice.random, now_ns=0
         )
         if jitter_s is not None:

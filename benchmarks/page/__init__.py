@@ -53,6 +53,7 @@ SECTIONS: Final[tuple[tuple[str, str, Write, tuple[str, ...]], ...]] = (
     ("startup", "Start-up", costs.startup, ()),
     ("proxy", "The proxy", costs.proxy, ()),
     ("ray", "On a Ray cluster", clusters.ray, ()),
+    ("newcomer", "A new worker on a shared budget", models.newcomer, ()),
     ("models", "Models in virtual time", models.models, ()),
 )
 """The part of the results, the heading, what writes it, and the plots that stand over it."""

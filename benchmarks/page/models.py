@@ -39,6 +39,22 @@ def models(found: dict[str, Any]) -> Iterator[str]:
     yield from table(("", "ours", "a simpler rule"), settled)
 
 
+def newcomer(found: list[Any]) -> Iterator[str]:
+    """The fifth worker, with and without what the other four tell."""
+    yield (
+        "Five workers on one budget of 6000 requests and 500 000 tokens a minute through a store, in virtual time; no "
+        "limit is typed. One was alone for a minute, three more came, and of the fifth's first minute this is how far "
+        "the prices of its calls were off, its refusals, and how much of the limit all five used."
+    )
+    yield ""
+    rows = (
+        (name, words, f"{error:.1f} %", f"{first:.1f} %", f"{refused:g}", f"{used:.0f} %")
+        for name, words, error, first, refused, used in found
+    )
+    heads = ("the server charges", "the fifth is", "prices off by", "its first ten", "refused", "used")
+    yield from table(heads, rows)
+
+
 def _ramp(found: dict[str, Any]) -> Iterator[str]:
     if "ramp" not in found:
         return

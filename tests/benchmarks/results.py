@@ -199,5 +199,6 @@ FOUND: dict[str, Any] = {
     "growth": GROWTH,
     "startup": STARTUP,
     "ray": RAY,
+    "newcomer": [["the text", "told nothing", 299.4, 435.5, 0, 99.7], ["the text", "told", 0.2, 0.2, 0, 100.2]],
 }
 RESULTS: dict[str, Any] = {name: {"of": OF, "found": found} for name, found in FOUND.items()}

@@ -17,6 +17,7 @@ import attrs
 
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.estimate import Features
 from ratelimit_client.core.lease import Call
 from ratelimit_client.core.leasing import LeasingScheduler
 from ratelimit_client.core.pool import Store
@@ -104,6 +105,7 @@ class Process:
     granted: int = 0
     spent: int = 0
     longest_ns: int = 0
+    errors: list[float] = attrs.field(factory=list)
 
 
 @attrs.define(eq=False)
@@ -114,6 +116,7 @@ class World:
         quota: what the server allows all of them together, and what each of them was told.
         unit: what calls pay besides one request.
         spends: what processes do while the store is lost.
+        sizes: characters of the texts of calls whose price is estimated; the server charges a quarter of them.
     """
 
     seed: int
@@ -122,6 +125,7 @@ class World:
     loses: float = 0.0
     reads: bool = False
     slice_s: float = 0.0
+    sizes: tuple[int, ...] = ()
     store: Store = attrs.field(factory=Store)
     processes: list[Process] = attrs.field(factory=list)
     now_ns: int = 0
@@ -198,8 +202,7 @@ class World:
         machine, now_ns = process.machine, self.now_ns + process.offset_ns
         step = 0.02 * (0.5 + self.dice.random())
         for _ in range(self._coming(process, step)):
-            amounts = {self.quota.unit: process.cost} if self.quota.unit != "requests" else {}
-            ticket = machine.submit(KEY, cost=Cost(**amounts) if amounts else Cost(), now_ns=now_ns)
+            ticket = machine.submit(KEY, **self._asked(process), now_ns=now_ns)
             if ticket.state is State.GRANTED:
                 self._sent(process, ticket)
         for ticket in machine.poll(now_ns=now_ns).granted:
@@ -208,6 +211,11 @@ class World:
         if machine.keeper.renew_ns <= now_ns and process.asking is None:
             self.ask(process)
         self.after(step, lambda: self._live(process))
+
+    def _asked(self, process: Process) -> dict[str, Any]:
+        if self.sizes:
+            return {"cost": None, "features": Features(self.dice.choice(self.sizes), 500, 0, "/chat")}
+        return {"cost": Cost(**{self.quota.unit: process.cost}) if self.quota.unit != "requests" else Cost()}
 
     def _coming(self, process: Process, step: float) -> int:
         if process.per_s < 0:
@@ -218,6 +226,10 @@ class World:
     def _sent(self, process: Process, ticket: Any) -> None:
         units = ticket.amount(self.quota.unit)
         process.granted += 1
+        if self.sizes:
+            charged = ticket.features.chars // 4
+            process.errors.append(abs(units - charged) / charged)
+            units = charged
         if self.slice_s:
             self.after(0.002 + 0.008 * self.dice.random(), lambda: self._arrives(process, ticket, units))
             return

@@ -33,6 +33,7 @@ bring that down.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
@@ -50,6 +51,7 @@ _MOST: Coefficients = (PPM, PPM, 2 * PPM, 64 * PPM, 4 * PPM, 4096 * PPM)
 _READ_WEIGHT = 1
 _STATED_WEIGHT = 2
 _AGREED_WEIGHT = 8
+_BEGIN_ROUNDS = 8  # a fit goes on from the one before it, and here nothing is known yet
 _SEVERAL = 4  # pieces; before there are so many, each is heeded at once
 _ABSURD = 8  # times the most that the bounds allow
 
@@ -111,6 +113,13 @@ class _Rule:
     evidence: deque[Evidence] = attrs.field(factory=lambda: deque(maxlen=MEMORY))
     lessons: int = 0
 
+    def begin(self, pieces: Sequence[Evidence]) -> None:
+        """Before the first lesson: what others were charged. It is the least part of what will be known."""
+        for _ in range(_BEGIN_ROUNDS):
+            self.aim = clamp_fit(self.aim, pieces, least=_LEAST, most=_MOST)
+        self.now = self.aim
+        self.evidence.extend(pieces[:_SEVERAL])
+
     def learn(self, new: Evidence) -> None:
         self.evidence.append(new)
         self.lessons += 1
@@ -151,6 +160,24 @@ class Estimator:
     """How often it learnt what was charged."""
     _rules: dict[str | None, _Rule] = attrs.field(factory=dict, init=False)
     _recent: list[tuple[int, int]] = attrs.field(factory=list, init=False)
+    _told: Callable[[str | None], Sequence[Evidence]] | None = attrs.field(default=None, init=False)
+
+    def hear(self, told: Callable[[str | None], Sequence[Evidence]]) -> None:
+        """
+        Other processes were charged, too: where nothing was learnt of an endpoint, prices begin with their evidence.
+
+        Args:
+            told: what they tell of an endpoint.
+        """
+        self._rules = {endpoint: rule for endpoint, rule in self._rules.items() if rule.lessons}
+        self._told = told
+        self.version += 1
+
+    def learnt(self, most: int) -> Iterator[tuple[str | None, int, tuple[Evidence, ...]]]:
+        """Endpoints of which enough is known, how often it was learnt, and the last *most* pieces of that evidence."""
+        for endpoint, rule in self._rules.items():
+            if rule.lessons >= _SEVERAL:
+                yield endpoint, rule.lessons, tuple(rule.evidence)[-min(most, rule.lessons) :]
 
     def learn(self, features: Features, calls: int, charged: int, *, stated: bool = False) -> bool:
         """
@@ -184,7 +211,7 @@ class Estimator:
         if rule is None:
             if len(self._rules) >= MAX_ENDPOINTS:
                 return False
-            rule = self._rules[features.endpoint] = _Rule()
+            rule = self._rules[features.endpoint] = self._begun(features.endpoint) or _Rule()
 
         self.evidences += 1
         self._recent.append((charged, self.price(features, calls)))
@@ -195,6 +222,15 @@ class Estimator:
         if rule.now != before:
             self.version += 1
         return True
+
+    def _begun(self, endpoint: str | None) -> _Rule | None:
+        """A rule that begins with what others tell of the endpoint; None: they tell nothing."""
+        pieces = [] if self._told is None else [each for each in self._told(endpoint) if _is_possible(each)]
+        if not pieces:
+            return None
+        rule = _Rule()
+        rule.begin(pieces)
+        return rule
 
     @property
     def last(self) -> tuple[int, int]:
@@ -216,6 +252,8 @@ class Estimator:
     def price(self, features: Features, calls: int = 1) -> int:
         """Units that so many calls, of these features together, are expected to be charged; rounded up."""
         rule = self._rules.get(features.endpoint)
+        if rule is None and self._told is not None and len(self._rules) < MAX_ENDPOINTS:
+            rule = self._rules[features.endpoint] = self._begun(features.endpoint) or _Rule()
         b, e, t, p, a, c = rule.now if rule is not None else _START
         quarters = a * features.chars + e * features.excess + _QUARTERS * (b * features.max_output + c * calls)
         if features.aside:
@@ -232,3 +270,8 @@ class Estimator:
             for endpoint, (b, e, t, p, a, c) in ((endpoint, rule.now) for endpoint, rule in self._rules.items())
         )
         return f"<Estimator {rules or 'nothing learnt'}>"
+
+
+def _is_possible(piece: Evidence) -> bool:
+    """Some rule could have made that charge; beside all its calls' text, the most there can be is in the bounds."""
+    return 0 < piece.charged <= _ABSURD * predict(_MOST, piece.terms)

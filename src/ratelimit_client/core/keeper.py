@@ -14,16 +14,19 @@ is left, and joined again by the next call.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
 from .bucket import Bucket
 from .budget import Budget
+from .fitting import Evidence
 from .lease import US, Call, Lease, Renewal
 from .leased import PERIOD_NS, PORTION_NS, TTL_US, Leased, Need
 from .lines import Line
+from .lore import mark
 from .purse import Purse
 from .scopes import ScopedKey, plain
 from .units import NS
@@ -83,6 +86,26 @@ class Place:
     def lines(self) -> list[Line]:
         """Its buckets with their readings."""
         return [] if self.budget is None else list(self.budget.all_lines)
+
+    @property
+    def tellers(self) -> tuple[KeyState, ...]:
+        """Whose prices and rates are told of; the budget over all keys has none."""
+        return () if self.budget is None else self.states
+
+    def hear(self, leased: Leased, lease: Lease, *, now_ns: int) -> None:
+        """What others told, if it was asked for."""
+        budget, hearsay = self.budget, leased.hearsay
+        found = None if budget is None else hearsay.hear(lease.told, members=lease.members, now_ns=now_ns)
+        if budget is None or found is None:
+            return
+        if found.rules != hearsay.rules:
+            hearsay.rules = found.rules
+            for state in self.states:
+                state.estimator.hear(partial(_told_of, found.rules, plain(state.name)))
+        # Where a limit of calls is known, it is the pace; a rate is for servers that say nothing but no.
+        if found.rate and not budget.by_unit.get("requests"):
+            budget.learner.hear(found.rate, budget.debits, now_ns=now_ns)
+            budget.rebuild()
 
     def needs(self, units: Iterable[str]) -> dict[str, Need]:
         """What waits for each unit."""
@@ -164,7 +187,9 @@ class Keeper:
                 continue
             if idle:
                 leaving.add(name)
-            renewals.append(leased.renewal(place.lines, place.shared, needs, leaves=idle, now_ns=now_ns))
+            renewal = leased.renewal(place.lines, place.shared, needs, leaves=idle, now_ns=now_ns)
+            word = leased.hearsay.word(place.tellers, leaves=idle, now_ns=now_ns)
+            renewals.append(attrs.evolve(renewal, tells=word, asks=not idle and leased.hearsay.asks(now_ns=now_ns)))
             place.put_in_force(leased)
         for name in [name for name in self.leases if name not in places]:
             # It is forgotten, or is one with another by now.
@@ -260,6 +285,7 @@ class Keeper:
                 self._again = True
             if (place := places.get(lease.budget)) is not None:
                 place.put_in_force(leased)
+                place.hear(leased, lease, now_ns=now_ns)
         self._next(turn_ns, now_ns)
         return True
 
@@ -305,6 +331,11 @@ class Keeper:
                 richer.append(place)
         self.due_ns = now_ns + PORTION_NS if any(each.active for each in self.leases.values()) else ASLEEP_NS
         return richer
+
+
+def _told_of(rules: Mapping[str, Sequence[Evidence]], key: str, endpoint: str | None) -> Sequence[Evidence]:
+    """What others told of one endpoint."""
+    return rules.get(mark(key, endpoint), ())
 
 
 def name_of(state: KeyState, states: Iterable[KeyState]) -> str | None:

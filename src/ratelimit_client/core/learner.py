@@ -61,6 +61,8 @@ class RateLearner:
     bucket: Bucket | None = None
     cut_ns: int = -1
     resumes_ns: int = 0
+    heard: bool = False
+    """What it knows it has from others."""
     _counted: int = 0
     _admitted: int = 0
     _measured: int = 0
@@ -90,6 +92,14 @@ class RateLearner:
         if most is not None and bucket.limit > most:
             bucket.limit = most
 
+    def hear(self, rate: int, debits: Debits, *, now_ns: int) -> None:
+        """Others that share the budget learnt a rate: begin with it, unless one was learnt here."""
+        if self.bucket is not None:
+            return
+        self._set(rate, now_ns)
+        self._measured, self.heard = _PLENTY, True
+        self.begin_anew(debits, now_ns=now_ns)
+
     def outlived(self, *, now_ns: int) -> bool:
         """Nothing was refused for so long that a limit the server shows is to be believed again."""
         return self.bucket is not None and now_ns - self.cut_ns >= self._kept_ns
@@ -102,9 +112,7 @@ class RateLearner:
         """Calls are counted in this ledger from now on; of those before nothing is learnt any more."""
         self.cut_ns, self._counted = now_ns, debits.calls
 
-    def refused(
-        self, granted_ns: int, before: int, debits: Debits, *, most: int | None = None, now_ns: int
-    ) -> bool:
+    def refused(self, granted_ns: int, before: int, debits: Debits, *, most: int | None = None, now_ns: int) -> bool:
         """
         Cut the rate; False when the refused call was sent before the last cut.
 
@@ -130,6 +138,7 @@ class RateLearner:
         longest_ns = min(_PAUSE_MAX_NS, _WINDOW_NS // least)
         self.resumes_ns = now_ns + min(longest_ns, _PAUSE_NS << min(self._barren, _DOUBLINGS_MAX))
         self.cut_ns = now_ns
+        self.heard = False
         self._admitted, self._counted = 0, debits.calls
         return True
 

@@ -21,6 +21,7 @@ from enum import Enum
 
 import attrs
 
+from .lore import Lore, Told
 from .units import NS
 
 US = NS // 1_000_000
@@ -133,6 +134,8 @@ class Renewal:
         fence: the number of its membership; 0: it is no member yet.
         born_us: of the budget as it knows it; 0: it has never heard of it.
         leaves: it wants nothing more, for now or for good.
+        tells: what it learnt of how the server charges, for those that come later.
+        asks: it is one of these.
     """
 
     budget: str
@@ -142,6 +145,8 @@ class Renewal:
     facts: tuple[Fact, ...] = ()
     wishes: tuple[Wish, ...] = ()
     sights: tuple[Sight, ...] = ()
+    tells: Lore | None = None
+    asks: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -184,6 +189,7 @@ class Lease:
         fence: of its membership. Another than was told: what was held under that is void.
         members: processes that hold a lease, this one with them.
         turn_us: until its turn to renew, if it keeps to the turns. They are evenly apart.
+        told: what others told, if it asked.
     """
 
     budget: str
@@ -193,6 +199,7 @@ class Lease:
     turn_us: int
     grants: tuple[Grant, ...] = ()
     buckets: tuple[Shown, ...] = ()
+    told: tuple[Told, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

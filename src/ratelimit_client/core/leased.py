@@ -22,6 +22,7 @@ from . import adrift
 from .bucket import Bucket
 from .lease import LONGEST_US, MOST_UNITS, TURN_US, US, BucketId, Fact, Fill, Grant, Lease, Renewal, Shown, Sight, Wish
 from .lines import Line
+from .lore import Telling
 from .priors import PRIOR
 from .profile import Refill
 from .purse import Purse
@@ -163,6 +164,7 @@ class Leased:
         calls: calls let out until then.
         over_all: it is the budget over all keys.
         shown: its buckets, as the store has them.
+        hearsay: what is told and heard of prices.
     """
 
     name: str
@@ -183,6 +185,7 @@ class Leased:
     _marks: deque[tuple[int, dict[str, tuple[int, int]]]] = attrs.field(factory=lambda: deque(maxlen=_MARKS))
     _fed_ns: int = 0
     _believed: dict[str, int] = attrs.field(factory=dict)
+    hearsay: Telling = attrs.field(factory=Telling)
 
     @property
     def active(self) -> bool:
@@ -342,6 +345,7 @@ class Leased:
         # A store that lost its memory takes our word for what we hold; else another fence means that it is void.
         fenced = self.fence not in (0, lease.fence) and self.born_us == lease.born_us
         void = self.lost_ns is not None or fenced
+        self.hearsay.answered(forgotten=self.born_us not in (0, lease.born_us), now_ns=now_ns)
         self.lost_ns, self._told, self._sights = None, self._telling, self._showing
         self.fence, self.born_us, self.members = lease.fence, lease.born_us, lease.members
         self.shown = {each.id: each for each in lease.buckets}

@@ -458,6 +458,7 @@ def _estimate(
         # What a refused call was charged, if anything, and that the bucket was not full before it: nobody says.
         signals.reason is not _RATE_LIMITED
         and not state.kin
+        and state.budget.members == 1  # else the fall of a level is what all of them were charged
         and state.budget.foreign_ppm(now_ns=now_ns) < _FOREIGN_MAX_PPM
         and state.gate_ns <= now_ns
     )

@@ -42,6 +42,8 @@ from collections.abc import Iterable
 import attrs
 
 from .lease import TURN_US, BucketId, Call, Fact, Fill, Grant, Lease, Renewal, Shown, Sight, Wish
+from .lore import KEPT_US as WORDS_KEPT_US
+from .lore import MOST_TELLERS, Lore, Told
 
 KEPT_US = 600_000_000
 """How long the store remembers what a silent process held: coming back, it gets back what it had not spent."""
@@ -145,6 +147,7 @@ class Pool:
         cautious_us: until then nothing but the rate is lent.
         lent: units ever lent, by unit, less those given back.
         saved: halves of a unit, by unit, that are set aside for the call that has waited longest.
+        words: what processes told, and when.
     """
 
     born_us: int
@@ -155,6 +158,7 @@ class Pool:
     members: dict[str, Member] = attrs.field(factory=dict)
     lent: dict[str, int] = attrs.field(factory=dict)
     saved: dict[str, int] = attrs.field(factory=dict)
+    words: dict[str, tuple[int, Lore]] = attrs.field(factory=dict)
 
     def renew(self, process: str, number: int, renewal: Renewal, *, ttl_us: int, now_us: int) -> Lease:
         """Write down where *process* stands, and lend it what is fair."""
@@ -181,6 +185,8 @@ class Pool:
             self._learn(fact, now_us)
         for sight in renewal.sights:
             self._see(sight, now_us)
+        if renewal.tells is not None:
+            self._note(process, renewal.tells, now_us)
         if renewal.leaves:
             del self.members[process]
             return self._lease(process, renewal, member, (), now_us)
@@ -292,6 +298,14 @@ class Pool:
         if bucket.level < least or bucket.level > has + 1:
             bucket.level, bucket.fraction = max(least, -bucket.capacity), 0
 
+    def _note(self, process: str, lore: Lore, now_us: int) -> None:
+        """Its word takes the place of the one before; the oldest go."""
+        self.words[process] = now_us, lore
+        for name in [name for name, (told_us, _) in self.words.items() if now_us - told_us >= WORDS_KEPT_US]:
+            del self.words[name]
+        while len(self.words) > MOST_TELLERS:
+            del self.words[min(self.words, key=lambda name: (self.words[name][0], name))]
+
     # -- what it gets -------------------------------------------------------------
 
     def _grant(self, process: str, member: Member, wish: Wish, gained: dict[str, int], now_us: int) -> Grant:
@@ -371,6 +385,11 @@ class Pool:
         lent, out = self.lent.get(unit, 0), self.out(unit, now_us)
         return Grant(unit=unit, units=units, fair=fair, at_once=at_once, lent=lent, out=out)
 
+    def _words_of_others(self, process: str, now_us: int) -> tuple[Told, ...]:
+        """What others told, by the names they have."""
+        others = [word for name, word in sorted(self.words.items()) if name != process]
+        return tuple(Told(max(0, now_us - told_us), lore) for told_us, lore in others)
+
     def _turn(self, process: str, live: list[str], now_us: int) -> int:
         """Turns are evenly apart in the store's time, so that nobody always comes just after another."""
         if process not in live:
@@ -392,4 +411,5 @@ class Pool:
             turn_us=self._turn(process, live, now_us),
             grants=grants,
             buckets=shown,
+            told=self._words_of_others(process, now_us) if renewal.asks else (),
         )

@@ -16,7 +16,9 @@ import redis
 
 from ratelimit_client.adapters.redis.store import script
 from ratelimit_client.adapters.redis.wire import read, write
+from ratelimit_client.core.fitting import Evidence
 from ratelimit_client.core.lease import BucketId, Call, Fact, Fill, Renewal, Sight, Wish
+from ratelimit_client.core.lore import Lore, mark
 from ratelimit_client.core.pool import Pool, Store
 from tests.redis_server import RedisServer, running
 from tests.sizes import SCALE
@@ -57,7 +59,7 @@ class Said:
     numbers: dict[str, int] = attrs.field(factory=dict)
 
     def call(self) -> Call:
-        process = self.dice.choice("abcd")
+        process = self.dice.choice("abcdefghijk")
         number = self.numbers.get(process, 0) + self.dice.choice((1, 1, 1, 1, 1, 1, 0, -1))
         self.numbers[process] = max(number, self.numbers.get(process, 0))
         budgets = self.dice.sample(("x", "y"), self.dice.choice((1, 1, 2)))
@@ -80,7 +82,14 @@ class Said:
             facts=facts,
             wishes=tuple(wishes),
             sights=sights,
+            tells=self._lore() if dice.random() < 0.4 else None,
+            asks=dice.random() < 0.5,
         )
+
+    def _lore(self) -> Lore:
+        dice = self.dice
+        piece = Evidence((4, 0, 0, dice.randrange(1 << 40), 5, 4), dice.randrange(1, 1 << 40), 1)
+        return Lore(dice.choice((0, dice.randrange(10**6))), tuple((mark("m", end), (piece,) * 2) for end in "ab"))
 
     def _wish(self, process: str, budget: str, unit: str) -> Wish:
         dice, whose = self.dice, (process, budget, unit)
@@ -164,8 +173,9 @@ def test_the_script_does_what_the_model_does(server: RedisServer, seed: int) -> 
         last = call
         expected = store.renew(call, now_us=now_us)
         keys = [f"{{n}}:{renewal.budget}" for renewal in call.renewals]
+        words = [f"{key}:told" for key in keys]
         texts = [write(renewal) for renewal in call.renewals]
-        time_us, *answers = run(keys=keys, args=[call.process, call.number, call.ttl_us, *texts, now_us])
+        time_us, *answers = run(keys=[*keys, *words], args=[call.process, call.number, call.ttl_us, *texts, now_us])
 
         assert int(time_us) == now_us
         for renewal, lease, key, answer in zip(call.renewals, expected, keys, answers, strict=True):
@@ -185,6 +195,6 @@ def test_a_budget_that_nobody_uses_is_forgotten(server: RedisServer) -> None:
     fact = Fact(id=BucketId("requests", "requests", MINUTE), limit=5, capacity=5, level=5)
     week = Fact(id=BucketId("requests", "requests", 7 * DAY), limit=5, capacity=5, level=5)
     for key, facts, days in (("{n}:short", (fact,), 1), ("{n}:long", (fact, week), 14)):
-        run(keys=[key], args=["a", 1, 3_000_000, write(Renewal(budget="x", facts=facts))])
+        run(keys=[key, f"{key}:told"], args=["a", 1, 3_000_000, write(Renewal(budget="x", facts=facts))])
         assert client.pttl(key) == pytest.approx(days * 86_400_000, abs=60_000)
     client.close()

@@ -1,5 +1,5 @@
 -- The law of core/pool.py, line by line, for a store that counts in floats of 53 bits.
--- KEYS: one hash for each budget, all in one slot.
+-- KEYS: one hash for each budget, then one for each of what processes tell of it, all in one slot.
 -- ARGV: process, number of the call, microseconds a lease lasts, then one text for each budget (see wire.py).
 -- Answers the store's time, then one text for each budget.
 
@@ -7,6 +7,8 @@ local KEPT_US = 600000000
 local TURN_US = 1000000
 local CAUTIOUS_US = 3000000
 local FORGOTTEN_MS = 86400000
+local WORDS_KEPT_US = 86400000000
+local MOST_TELLERS = 8
 
 local process, number, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -417,6 +419,40 @@ local function lease(pool, member, lines)
   return table.concat(said, '\n')
 end
 
+-- What processes tell those that come later; a word is the process's own, and means nothing here. ------
+
+local function words_of(key)
+  local found, flat = {}, redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do
+    local at, said = string.match(flat[i + 1], '^(%d+) (%S+)$')
+    found[#found + 1] = { name = flat[i], at = tonumber(at) or 0, said = said or '' }
+  end
+  table.sort(found, function(a, b) return a.name < b.name end)
+  return found
+end
+
+local function note(key, said)
+  redis.call('HSET', key, process, text(now) .. ' ' .. said)
+  local found = words_of(key)
+  table.sort(found, function(a, b) return a.at < b.at or (a.at == b.at and a.name < b.name) end)
+  for i, word in ipairs(found) do
+    if now - word.at >= WORDS_KEPT_US or i <= #found - MOST_TELLERS then
+      redis.call('HDEL', key, word.name)
+    end
+  end
+  redis.call('PEXPIRE', key, text(FORGOTTEN_MS))
+end
+
+local function words_of_others(key)
+  local said = {}
+  for _, word in ipairs(words_of(key)) do
+    if word.name ~= process and word.said ~= '' then
+      said[#said + 1] = 't ' .. text(max(0, now - word.at)) .. ' ' .. word.said
+    end
+  end
+  return said
+end
+
 -- One renewal -------------------------------------------------------------------------
 
 local function parse(said)
@@ -438,12 +474,16 @@ local function parse(said)
       numbers(w, 6)
       r.sights[#r.sights + 1] = { id = table.concat({ w[2], w[3], w[4], w[5] }, ' '), remaining = w[6], sent = w[7],
         seen = w[8], lent = w[9], out = w[10] }
+    elseif w[1] == 't' then
+      r.tells = w[2]
+    elseif w[1] == 'a' then
+      r.asks = true
     end
   end
   return r
 end
 
-local function renew(pool, r)
+local function renew(pool, r, words_key)
   for name, member in pairs(pool.members) do
     if now >= member.until_ + KEPT_US then
       pool.members[name] = nil
@@ -494,6 +534,9 @@ local function renew(pool, r)
   for _, s in ipairs(r.sights) do
     see(pool, s)
   end
+  if r.tells then
+    note(words_key, r.tells)
+  end
   if r.leaves then
     pool.members[process] = nil
     pool.outs = {}
@@ -506,9 +549,16 @@ local function renew(pool, r)
 end
 
 local answer = { text(now) }
-for i, key in ipairs(KEYS) do
-  local pool = load(key)
-  answer[i + 1] = renew(pool, parse(ARGV[i + 3]))
-  store(key, pool)
+local budgets = #KEYS / 2
+for i = 1, budgets do
+  local pool, r, words_key = load(KEYS[i]), parse(ARGV[i + 3]), KEYS[budgets + i]
+  local said = { renew(pool, r, words_key) }
+  if r.asks then
+    for _, line in ipairs(words_of_others(words_key)) do
+      said[#said + 1] = line
+    end
+  end
+  answer[i + 1] = table.concat(said, '\n')
+  store(KEYS[i], pool)
 end
 return answer

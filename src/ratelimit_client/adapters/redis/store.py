@@ -28,7 +28,7 @@ from .failures import told
 from .wire import read, write
 
 SCHEMA = 1
-"""Part of every key: versions whose scripts differ do not share."""
+"""Part of every key: versions that write something else into a budget do not share."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:@/-]{1,100}")
 
@@ -85,6 +85,11 @@ class RedisStore:
         """Where a budget is kept: all of one name in one slot of a cluster."""
         return f"ratelimit_client:{SCHEMA}:{{{self.name}}}:{budget}"
 
+    def keys(self, budgets: Sequence[str]) -> list[str]:
+        """What the script touches: the budgets, then what processes tell of each."""
+        kept = [self.key(budget) for budget in budgets]
+        return [*kept, *(f"{key}:told" for key in kept)]
+
     async def renew(self, call: Call) -> Sequence[Lease]:
         """
         Report and lease, all budgets in one round trip.
@@ -95,7 +100,7 @@ class RedisStore:
             StoreUnavailable: it could not be reached, or answered nonsense.
             ConfigurationError: it can be reached and never used this way.
         """
-        keys = [self.key(renewal.budget) for renewal in call.renewals]
+        keys = self.keys([renewal.budget for renewal in call.renewals])
         said = [call.process, str(call.number), str(call.ttl_us), *(write(renewal) for renewal in call.renewals)]
         _, *texts = await self._run(keys, said)
         try:
@@ -112,7 +117,7 @@ class RedisStore:
             StoreUnavailable: it cannot be reached within five seconds.
             ConfigurationError: it can never be used this way.
         """
-        await self._run([self.key("check")], ["check", "0", "1", "r 0 0 1"])
+        await self._run(self.keys(["check"]), ["check", "0", "1", "r 0 0 1"])
 
     async def look(self) -> str | None:
         """

@@ -9,10 +9,13 @@ store counts as failed.
     f UNIT NAME WINDOW SLICE FILL LIMIT CAPACITY LEVEL STEPS NEWS
     w UNIT SPENT KEEPS WANTS NEEDS WAITS
     s UNIT NAME WINDOW SLICE REMAINING SENT SEEN LENT OUT
+    t WORD                                                   what it tells, see telling.py
+    a                                                          it asks what others told
 
     h FENCE BORN MEMBERS TURN                                  a lease, then its grants and buckets
     g UNIT UNITS FAIR AT_ONCE LENT OUT
     b UNIT NAME WINDOW SLICE FILL LIMIT CAPACITY LEVEL
+    t AGE WORD
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...core.lease import BucketId, Fill, Grant, Lease, Renewal, Shown
+from ...core.lore import Told
+from . import telling
 
 _MOST = 1 << 53
 
@@ -41,6 +46,10 @@ def _lines(renewal: Renewal) -> Iterator[str]:
     for sight in renewal.sights:
         lent, out = sight.marks
         yield f"s {_id(sight.id)} {sight.remaining} {sight.sent_us} {sight.seen_us} {lent} {out}"
+    if renewal.tells is not None:
+        yield f"t {telling.write(renewal.tells)}"
+    if renewal.asks:
+        yield "a"
 
 
 def _id(id_: BucketId) -> str:
@@ -58,7 +67,7 @@ def read(budget: str, text: str) -> Lease:
     letter, fence, born_us, members, turn_us = head.split(" ")
     if letter != "h":
         raise ValueError("a lease begins with its head")
-    grants, shown = [], []
+    grants, shown, told = [], [], []
     for line in lines:
         kind, *words = line.split(" ")
         if kind == "g":
@@ -70,8 +79,12 @@ def read(budget: str, text: str) -> Lease:
             id_ = BucketId(unit, name, _whole(window_us), part == "1")
             amounts = {"limit": _whole(limit), "capacity": _whole(capacity), "level": _whole(level)}
             shown.append(Shown(id=id_, fill=Fill(fill), **amounts))
+        elif kind == "t":
+            age_us, word = words
+            if (lore := telling.read(word)) is not None:
+                told.append(Told(max(0, _whole(age_us)), lore))
         else:
-            raise ValueError("a line of a lease is a grant or a bucket")
+            raise ValueError("a line of a lease is a grant, a bucket or what somebody told")
     return Lease(
         budget=budget,
         fence=_whole(fence),
@@ -80,6 +93,7 @@ def read(budget: str, text: str) -> Lease:
         turn_us=_whole(turn_us),
         grants=tuple(grants),
         buckets=tuple(sorted(shown, key=lambda each: each.id)),
+        told=tuple(told),
     )
 
 
