@@ -16,6 +16,8 @@ from tests import canary
 from tests.redis_server import RedisServer, free_port, running
 from tests.sizes import SCALE, SIZE
 
+PATIENCE_S = 240.0
+
 
 def rows(folder: Path, count: int) -> Path:
     """A job."""
@@ -37,7 +39,13 @@ async def run(folder: Path, base_url: str, *arguments: str) -> tuple[int, str, d
         env={**environment, "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": canary.KEY},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, said = await process.communicate()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            _, said = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        _, said = await process.communicate()
+        raise AssertionError(f"a run did not end within {PATIENCE_S:g} s: {said[-2000:]!r}") from None
     canary.clean(said, "what a run said")
     return process.returncode or 0, said.decode(), json.loads(facts.read_text()) if facts.exists() else {}
 

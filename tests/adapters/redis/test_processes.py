@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from queue import Empty, Queue
 
 import pytest
 
@@ -32,17 +34,37 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
+PATIENCE_S = 60.0
+"""A worker calls many times a second; one that says nothing for so long will not speak again."""
+
+
 class Worker:
     """One process; each of its lines is a call: when it was let out, and how often the store had answered by then."""
 
-    def __init__(self, server: RedisServer) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, server.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, server: RedisServer, said: Path) -> None:
+        self.said = said  # a pipe that nobody reads would be full one day
+        with said.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", WORKER, server.url], stdout=subprocess.PIPE, stderr=file, text=True
+            )
+        self.lines: Queue[str] = Queue()
+        self.listening = threading.Thread(target=self._listen, daemon=True)
+        self.listening.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self.lines.put(line)
+        self.lines.put("")
 
     def call(self) -> tuple[float, int]:
-        assert self.process.stdout is not None
-        at_s, trips = self.process.stdout.readline().split()
+        try:
+            line = self.lines.get(timeout=PATIENCE_S)
+        except Empty:
+            line = ""
+        assert line, f"no call for {PATIENCE_S:g} s, or it ended: {self.process.poll()}, {self.said.read_text()}"
+        at_s, trips = line.split()
         return float(at_s), int(trips)
 
     def calls_until(self, at_s: float) -> list[tuple[float, int]]:
@@ -53,7 +75,8 @@ class Worker:
 
     def end(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self.listening.join(PATIENCE_S)
 
 
 if SIZE != "test":  # it takes its time
@@ -65,7 +88,7 @@ if SIZE != "test":  # it takes its time
         killed is the other's within a lease and a turn.
         """
         with running(tmp_path) as server:
-            one, other = Worker(server), Worker(server)
+            one, other = Worker(server, tmp_path / "one"), Worker(server, tmp_path / "other")
             try:
                 first, _ = one.call()
                 other.call()
