@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import logging
 import weakref
@@ -51,6 +52,42 @@ def test_each_instrument_hears_what_it_asked_for() -> None:
         assert limiter._instruments.wanted() == {Kind.GRANTED, Kind.RELEASED}
 
     virtual(main)
+
+
+WHOSE: contextvars.ContextVar[str] = contextvars.ContextVar("whose", default="nobody's")
+
+
+def test_an_event_brings_the_context_of_its_caller_where_one_asks_for_it() -> None:
+    """Of calls that go at once, that wait for others and that are sent again; without a wish there is none."""
+
+    class Contexts(Watcher):
+        wants_context = True
+        seen: list[tuple[str, str | None]]
+
+        def on_event(self, event: Event) -> None:
+            whose = event.context.run(WHOSE.get) if isinstance(event.context, contextvars.Context) else None
+            self.seen.append((event.kind.value, whose))
+
+    watcher, deaf = Contexts(Kind.QUEUED, Kind.GRANTED, Kind.RETRYING), Contexts(Kind.GRANTED)
+    watcher.seen, deaf.seen, deaf.wants_context = [], [], False
+
+    async def call(limiter: Limiter, whose: str) -> None:
+        WHOSE.set(whose)
+        async for attempt in limiter.attempts():
+            async with attempt:
+                await asyncio.sleep(1)
+                attempt.observe(429 if attempt.number == 1 and whose == "b" else 200, {})
+
+    async def main() -> None:
+        limiter = Limiter(max_in_flight=1, on_event=deaf)
+        await one_call(limiter)
+        limiter.add_instrument(watcher)
+        await asyncio.gather(call(limiter, "a"), call(limiter, "b"))
+
+    virtual(main)
+    assert deaf.seen[0] == ("granted", None)
+    assert [(kind, whose) for kind, whose in watcher.seen if kind != "granted"] == [("queued", "b"), ("retrying", "b")]
+    assert watcher.seen[0] == ("granted", "a")
 
 
 def test_gauges_reach_instruments_of_any_age() -> None:

@@ -21,6 +21,7 @@ from tests.adapters.aiohttp.streaming import DONE, chunk, data, events
 from tests.adapters.opentelemetry.recording import Recording
 
 DURATION, TOKENS = "gen_ai.client.operation.duration", "gen_ai.client.token.usage"
+FIRST = "gen_ai.client.operation.time_to_first_chunk"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 REPLY = answer(json.dumps({"id": "chatcmpl-1", "model": "gpt-4o-2024", "usage": USAGE}).encode(), x_request_id="req_9")
 REFUSAL = answer(b"{}", status="429 Too Many Requests", x_request_id="req_1", retry_after_ms="200")
@@ -118,9 +119,11 @@ def test_one_call_with_two_refusals_is_a_tree() -> None:
 
 def test_a_stream_lasts_until_it_has_ended() -> None:
     """Its span is not the current one while the consumer reads, and has what was used, which came last."""
-    seen = told(stream, [STREAM])
+    seen = told(stream, [1.5, STREAM])
     call = next(span for span in seen.spans() if span.name == "chat gpt-4o")
-    assert call.took_s == pytest.approx(3, abs=0.5)
+    assert call.took_s == pytest.approx(4.5, abs=0.5)
+    ((_, first),) = seen.points()[FIRST]
+    assert first.sum == pytest.approx(1.5, abs=0.1)
     assert (call.error, call.facts["gen_ai.usage.output_tokens"]) == (None, 7)
     assert next(span.parent for span in seen.spans() if span.name == "ratelimit_client.attempt") == "chat gpt-4o"
     assert {attributes["gen_ai.token.type"] for attributes, _ in seen.points()[TOKENS]} == {"input", "output"}

@@ -49,7 +49,7 @@ class Held:
     def told_by(self, operation: Operation, name: str | None) -> None:
         """Somebody tells of the call; *name* is the server's for it."""
         self._operation, self._name = operation, name
-        operation.left()
+        operation.opened()
 
     def give_back_place(self, error: Exception | None = None) -> None:
         """Settle what was used, as far as the server told it, and end the call for the limiter."""

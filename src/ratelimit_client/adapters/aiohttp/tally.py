@@ -48,8 +48,8 @@ class Marks(Protocol):
 class Operation(Protocol):
     """One call, as a watcher tells of it. Nothing here ever raises."""
 
-    def left(self) -> None:
-        """The task that asked goes on with something else, and the call lasts."""
+    def opened(self) -> None:
+        """The first event of a stream is there: the task that asked goes on with something else, and the call lasts."""
         ...
 
     def answered(

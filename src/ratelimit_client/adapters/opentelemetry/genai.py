@@ -56,6 +56,12 @@ class Calls:
             description="GenAI operation duration.",
             explicit_bucket_boundaries_advisory=words.DURATION_S,
         )
+        self.first = meter.create_histogram(
+            words.FIRST,
+            unit="s",
+            description="Time to receive the first chunk.",
+            explicit_bucket_boundaries_advisory=words.DURATION_S,
+        )
         self.tokens = meter.create_histogram(
             words.TOKENS,
             unit="{token}",
@@ -131,8 +137,16 @@ class Operation:
         self._at_ns, self._began_ns = at_ns, began_ns
         self._over = False
 
-    def left(self) -> None:
-        """The task that asked goes on with something else; the call may last, as streams do. Idempotent."""
+    def opened(self) -> None:
+        """The first event of a stream is there: the task that asked goes on with something else, and the call lasts."""
+        self._leave()
+        self._quietly(lambda: self._calls.first.record(to_s(self._took_ns()), self._attributes))
+
+    def _took_ns(self) -> int:
+        return self._calls.clock.monotonic_ns() - self._began_ns
+
+    def _leave(self) -> None:
+        """Its span is no longer the current one. Idempotent."""
         token, self._token = self._token, None
         if token is not None:
             self._quietly(lambda: self._calls.detach(token))
@@ -161,12 +175,12 @@ class Operation:
         Args:
             why: what was wrong, where there is no error.
         """
-        self.left()
+        self._leave()
         if self._over:
             return
         self._over = True
         kind = why if error is None else _kind_of(error)
-        took_ns = self._calls.clock.monotonic_ns() - self._began_ns
+        took_ns = self._took_ns()
 
         def say() -> None:
             if kind is not None:

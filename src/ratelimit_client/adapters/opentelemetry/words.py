@@ -5,7 +5,7 @@ Law of this file: what has a name in the semantic conventions is called by that,
 ``ratelimit_client.``.
 
 Source: the conventions for generative AI of OpenTelemetry (spans and metrics, "development"), version 1.37, in which
-``gen_ai.provider.name`` took the place of ``gen_ai.system``.
+``gen_ai.provider.name`` took the place of ``gen_ai.system``; the time to the first chunk came after it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ USED: Final[Mapping[str, str]] = {"input": "gen_ai.usage.input_tokens", "output"
 
 DURATION: Final = "gen_ai.client.operation.duration"
 DURATION_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+FIRST: Final = "gen_ai.client.operation.time_to_first_chunk"
 TOKENS: Final = "gen_ai.client.token.usage"
 TOKENS_UP_TO: Final = tuple(4**power for power in range(14))
 
