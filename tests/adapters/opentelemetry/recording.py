@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
@@ -33,6 +33,16 @@ def _place(span: ReadableSpan) -> tuple[bool, int, tuple[bool, str]]:
     return scope is not None and scope.name == SCOPE, span.start_time or 0, (span.name.startswith(SCOPE), span.name)
 
 
+class Begun(SpanProcessor):
+    """Counts what begins, to be held beside what has ended."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_start(self, span: Span, parent_context: Any = None) -> None:
+        self.count += 1
+
+
 class Recording:
     """Providers of a test's own, and what came of them."""
 
@@ -41,6 +51,8 @@ class Recording:
         self._reader = InMemoryMetricReader()
         self.tracers = TracerProvider(sampler=sampler, shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.begun = Begun()
+        self.tracers.add_span_processor(self.begun)
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
         self.tracer = self.tracers.get_tracer("program")
 
