@@ -19,7 +19,7 @@ REFUSED = {"retry_after_ms": "20", "x_ratelimit_remaining_requests": "0"}
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
-def test_it_is_in_no_record(level: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_quoted_key_is_in_no_record(level: int, caplog: pytest.LogCaptureFixture) -> None:
     """Of a refusal, of a success that shows limits for the first time, and of an error; in whatever they have of it."""
     body = f'{{"error": {{"message": "wrong key {canary.KEY}", "code": "{canary.KEY}"}}}}'.encode()
     answers = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -40,24 +41,26 @@ def traced(way: Callable[[Client], Awaitable[None]], *conversations: list[Step])
     async def scene(stage: Stage) -> None:
         seen = Recording()
         stage.loop.net.route = lambda *_: Route.slow(0.01)
-        options = {"quotas": per_day(requests=1000), "max_in_flight": 1, "retry": QUICK}
-        async with RawServer([0.05, answer(b"{}")], *conversations, [answer(b"{}")]) as server:
-            async with Client(server.url, api_key=FIXED_KEYS[0], **options) as client:  # type: ignore[arg-type]
-                watch(client, **seen.providers)
-                ahead = asyncio.create_task(post(client))
-                await asyncio.sleep(0.001)
+        options: dict[str, Any] = {"quotas": per_day(requests=1000), "max_in_flight": 1, "retry": QUICK}
+        async with (
+            RawServer([0.05, answer(b"{}")], *conversations, [answer(b"{}")]) as server,
+            Client(server.url, api_key=FIXED_KEYS[0], **options) as client,
+        ):
+            watch(client, **seen.providers)
+            ahead = asyncio.create_task(post(client))
+            await asyncio.sleep(0.001)
 
-                async def victim() -> None:
-                    with seen.tracer.start_as_current_span("program"):
-                        before = trace.get_current_span()
-                        try:
-                            await way(client)
-                        finally:
-                            assert trace.get_current_span() is before
+            async def victim() -> None:
+                with seen.tracer.start_as_current_span("program"):
+                    before = trace.get_current_span()
+                    try:
+                        await way(client)
+                    finally:
+                        assert trace.get_current_span() is before
 
-                await stage.torture(victim())
-                await ahead
-                at_rest(client.limiter)
+            await stage.torture(victim())
+            await ahead
+            at_rest(client.limiter)
         await asyncio.sleep(0.1)  # what was sent last is on its way
         assert seen.begun.count == len(seen.ended) > 0
         below = {span.name for span in seen.spans() if span.parent is None}

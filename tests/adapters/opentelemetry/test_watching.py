@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from ratelimit_client import Client, ConfigurationError, Limiter
-from ratelimit_client.adapters.opentelemetry import watch
+from ratelimit_client.adapters.opentelemetry import watch, words
 from ratelimit_client.adapters.opentelemetry.extra import needed
 from ratelimit_client.adapters.opentelemetry.words import TOKENS_UP_TO, operation_of, provider_of
 from ratelimit_client.core.events import Kind
@@ -65,6 +67,16 @@ def test_nothing_is_loaded_before_somebody_is_watched() -> None:
         "sys.exit(any(name.split('.')[0] == 'opentelemetry' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_names_what_is_told_and_nothing_else() -> None:
+    """Every attribute and metric of the code is in docs/opentelemetry.md, and the page has no other of ours."""
+    page = (Path(__file__).parents[3] / "docs" / "opentelemetry.md").read_text()
+    texts = [value for name, value in vars(words).items() if name.isupper() and isinstance(value, str)]
+    names = {text for text in (*texts, *words.USED.values()) if "." in text and "/" not in text}
+    assert {name for name in names if f"`{name}`" not in page and f'`{name}="' not in page} == set()
+    shown = set(re.findall(r"`((?:ratelimit_client|gen_ai|server|error|http)\.[a-z_.]+)`", page))
+    assert shown - names == set()
 
 
 def test_who_is_not_watched_makes_no_events() -> None:
