@@ -74,6 +74,31 @@ def test_everything_when_asked() -> None:
     assert LoggingInstrument(level=logging.WARNING).kinds == {Kind.OUTAGE, Kind.RECOVERED}
 
 
+@pytest.mark.parametrize(
+    ("name", "level", "kind"),
+    [
+        (EVENTS, logging.DEBUG, Kind.GRANTED),
+        ("ratelimit_client", logging.DEBUG, Kind.GRANTED),
+        ("ratelimit_client", logging.WARNING, Kind.OUTAGE),
+        (None, logging.DEBUG, Kind.REFUSED),
+        ("ratelimit_client_of_somebody_else", logging.DEBUG, Kind.REFUSED),
+    ],
+)
+def test_what_was_set_for_the_library_holds(name: str | None, level: int, kind: Kind) -> None:
+    """
+    For its logger or its tree, and not for everything: a program at DEBUG does not mean each step of each call.
+    """
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        kinds = LoggingInstrument().kinds
+    finally:
+        logger.setLevel(before)
+    order = [Kind.GRANTED, Kind.REFUSED, Kind.OUTAGE]
+    assert [each for each in order if each in kinds] == order[order.index(kind) :]
+
+
 def test_at_debug_every_call_is_told_by_its_number(caplog: pytest.LogCaptureFixture) -> None:
     """
     All lines of one call bear the same, and none is left out.

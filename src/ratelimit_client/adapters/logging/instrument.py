@@ -32,12 +32,14 @@ class LoggingInstrument:
 
     Args:
         logger: where to; ``ratelimit_client.events`` by default.
-        level: the least level that is written. Below INFO every call writes several
+        level: the least level that is written. None: what was set for the logger, or in the
+            library's tree above it, before; else INFO. Below INFO every call writes several
             lines, and each costs more than the call's whole place in the queue.
     """
 
-    def __init__(self, logger: logging.Logger | None = None, *, level: int = logging.INFO) -> None:
+    def __init__(self, logger: logging.Logger | None = None, *, level: int | None = None) -> None:
         self._logger = logging.getLogger(f"{ROOT}.events") if logger is None else logger
+        level = _set_for(self._logger) if level is None else level
         self.kinds = frozenset(kind for kind in Kind if LEVELS.get(kind, _ORDINARY) >= level)
         self._epochs = None if level <= _ORDINARY else Epochs()
         self._clients: set[str] = set()
@@ -76,6 +78,16 @@ class LoggingInstrument:
     def gauge(self, name: str, labels: Mapping[str, str], read: Callable[[], float]) -> None:
         """A log has no use for a number that is read later; whose it is says which client the events are of."""
         self._clients.add(labels.get("client", ""))
+
+
+def _set_for(logger: logging.Logger) -> int:
+    """What somebody has set for it by name; that everything else is written at DEBUG is no word about this."""
+    each: logging.Logger | None = logger
+    while each is not None and f"{each.name}.".startswith(f"{ROOT}."):
+        if each.level:
+            return each.level
+        each = each.parent
+    return logging.INFO
 
 
 def _words(shown: Mapping[str, object]) -> list[str]:
