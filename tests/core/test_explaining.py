@@ -240,6 +240,19 @@ def test_retries_that_are_used_up_are_told() -> None:
     )
 
 
+def test_a_start_that_is_spread_is_told() -> None:
+    """It would go; where a limit is in the way, that is told."""
+    drive = drive_of(per_minute(requests=10))
+    drive.ask()
+
+    def said(requests: int) -> Explanation:
+        return explain(drive.machine, "m", Cost(requests), around=Around(paced=4.0), now_ns=0)
+
+    spread = "waits 0.25 s or more: pacing lets 4 calls start a second, one after the other"
+    assert said(1) == Explanation(False, 0.25, "pacing", 0, spread)
+    assert said(10).binding == "requests"
+
+
 # -- the end, and a store -------------------------------------------------------------
 
 

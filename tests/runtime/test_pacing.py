@@ -199,3 +199,18 @@ def test_a_pace_has_a_repr_to_type() -> None:
     """As in the constructor."""
     assert repr(Pacing(20, burst=5)) == "Pacing(20, burst=5)"
     assert Pacing.of(None) is None
+
+
+def test_an_explanation_knows_that_starts_are_spread() -> None:
+    """While none is free; and who has no loop yet waits for nothing."""
+    limiter = Limiter(pacing=AsyncLimiter(1, 10))
+    assert limiter.explain().admissible
+
+    async def main() -> None:
+        async with limiter.permit():
+            pass
+        assert (limiter.explain().binding, limiter.explain().ready_in_s) == ("pacing", 10.0)
+        await asyncio.sleep(10)
+        assert limiter.explain().admissible
+
+    virtual(main)

@@ -39,10 +39,12 @@ class Around:
     Args:
         draining: no new calls are taken.
         retry_share: retries are at most this part of the calls, and ten; None: nobody says.
+        paced: while no start is free of those that are spread evenly, so many there are a second; else None.
     """
 
     draining: bool = False
     retry_share: float | None = None
+    paced: float | None = None
 
 
 _NOTHING = Around()
@@ -132,6 +134,8 @@ def _as_new(
     if unknown and binding is None and isinstance(scheduler, LeasingScheduler) and scheduler.keeper.lost_ns is None:
         ready_ns, binding = now_ns + PATIENCE_NS, "store"
     if binding is None and not ahead:
+        if around.paced is not None:
+            return _paced(around.paced)
         probes = ", and asks a server that does not answer" if state.breaker.open else ""
         return Explanation(True, 0.0, None, 0, f"the call can go now{probes}{_retries(state, around, now_ns)}")
     what = binding or "queue"
@@ -143,6 +147,13 @@ def _as_new(
         f"{_ahead(state, ahead, priority)}{_full(scheduler)}{_retries(state, around, now_ns)}"
     )
     return Explanation(False, ready_s, what, ahead, reason)
+
+
+def _paced(per_second: float) -> Explanation:
+    """It would go, but starts are spread; it stands in no queue yet, so nobody knows how many do before it."""
+    wait_s = 1 / per_second
+    reason = f"waits {wait_s:.3g} s or more: pacing lets {per_second:g} calls start a second, one after the other"
+    return Explanation(False, wait_s, "pacing", 0, reason)
 
 
 def _binding(scheduler: Scheduler, state: KeyState, ticket: Ticket, now_ns: int) -> tuple[int | None, str | None]:

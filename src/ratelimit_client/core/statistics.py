@@ -138,7 +138,7 @@ class Explanation:
         admissible: it could go now.
         ready_in_s: the least wait in seconds; None when no wait is known to help.
         binding: what makes it wait: the name of a bucket; "slots", "ramp", "queue"; "hint" (a server asked),
-            "pause" (we do), "outage", "backoff"; "store"; "closed", "draining"; or None.
+            "pause" (we do), "outage", "backoff", "pacing"; "store"; "closed", "draining"; or None.
         ahead: calls waiting before it.
         reason: the sentence, which is also its ``str``; there what nobody understood is added, if anything was.
         unread: kinds of what answers said and nobody understood -> answers that did.

@@ -306,7 +306,8 @@ class Limiter(Calling):
 
     def _around(self) -> explaining.Around:
         dispatcher = self._desk.dispatcher
-        return explaining.Around(dispatcher.draining and not dispatcher.closed, self._retry.budget)
+        paced = None if self._pacing is None else self._pacing.used_up
+        return explaining.Around(dispatcher.draining and not dispatcher.closed, self._retry.budget, paced)
 
     def add_instrument(self, instrument: Instrument) -> None:
         """From now on *instrument* is told what happens."""

@@ -91,6 +91,15 @@ class Pacing:
             self._loop = loop
         return self._limiter
 
+    @property
+    def used_up(self) -> float | None:
+        """Starts a second, while none is free; None while one is, and where no loop runs that could tell."""
+        limiter = self._limiter if self._given is None else self._given
+        try:
+            return None if limiter is None or limiter.has_capacity() else self._per_second
+        except RuntimeError:  # one that nobody has used yet belongs to no loop
+            return None
+
     def __repr__(self) -> str:
         if self._given is not None:
             return f"<Pacing by {self._given!r}>"

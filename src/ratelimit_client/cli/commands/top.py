@@ -38,6 +38,7 @@ _NOBODY, _NOT_OURS = 1, 2
 _TERMINATED: Final = 143
 _WIDE: Final = 100
 _LEAST_TICK_S: Final = 1.0
+_LEAVE: Final = frozenset("qQ\x04")  # Ctrl-D; Ctrl-C is a signal
 
 
 def main(request: Request, voice: Voice) -> int:
@@ -207,7 +208,7 @@ def _signals(watcher: Watcher, screen: Screen) -> Iterator[None]:
         keys = screen.pressed()
         if not keys:
             loop.remove_reader(fds.pop())  # the terminal is gone
-        if not keys or keys.lower().strip("\x1b") in ("q", "\x03", "\x04") or "q" in keys.lower():
+        if not keys or set(keys) & _LEAVE:
             watcher.end()
 
     def on_pause() -> None:
@@ -227,7 +228,8 @@ def _signals(watcher: Watcher, screen: Screen) -> Iterator[None]:
     }
     handled = []
     screen.on_key(listen)
-    with contextlib.suppress(NotImplementedError):  # a loop without signals: Ctrl-C ends it as it does any program
+    # Where a system has no such signals Ctrl-C ends it as it does any program.
+    with contextlib.suppress(NotImplementedError, AttributeError):
         for name, act in actions.items():
             number = getattr(signal, name)
             loop.add_signal_handler(number, act)
