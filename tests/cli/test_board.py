@@ -46,6 +46,12 @@ def test_a_key_that_waits_is_shown_in_full() -> None:
     ]
 
 
+def test_a_rate_that_was_learnt_is_shown_as_one() -> None:
+    """Its window means nothing to anybody."""
+    learnt = bucket("learnt rate", limit=5750, window_s=1000.0, level=1, reserve=0.0, source="learned")
+    assert "at most 5.75 a second, the server said 250, learned" in shown(state(key(buckets=[learnt])))[6]
+
+
 def test_one_at_rest_says_so() -> None:
     """And nobody knows when a slot comes back."""
     lines = shown(state(key(history={})))
@@ -64,8 +70,12 @@ def test_jobs_and_clients_are_at_the_top() -> None:
     ]
     one = state(key(), jobs=jobs)
     assert shown(one)[2:4] == [
-        "out.jsonl  1 203 of 1 255 rows, 3 failed, 12.1 rows/s, about 5 min 20 s left: at the limit's pace",
-        "other  1 of 1 rows",
+        "out.jsonl: 1 203 of 1 255 rows, 3 failed, 12.1 rows/s, about 5 min 20 s left: at the limit's pace",
+        "other: 1 of 1 rows",
+    ]
+    assert shown(one, 70)[2:4] == [
+        "out.jsonl: 1 203 of 1 255 rows, 3 failed, 12.1 rows/s, about 5 min",
+        "20 s left: at the limit's pace",
     ]
     many = state(key()) | {"clients": [state(key(), client=f"c{number}")["clients"][0] for number in range(5)]}
     lines = shown(many)

@@ -29,6 +29,7 @@ _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _TONES: Final = ("dim", "", "bold", "bold red")
 _MOST_CLIENTS: Final = 3
 _COMMA: Final = re.compile(r"(?<=\d),(?=\d{3})")  # numbers are written one way on one screen
+_LEARNED: Final = "learned"
 _HIDDEN_SOURCES: Final = frozenset({"", "header"})
 
 
@@ -93,7 +94,9 @@ def _head(seen: Seen, around: Around, frame: Frame) -> Iterator[list[Part]]:
     if not seen.clients:
         yield [("no client is shown there yet", "")]
     for job in seen.jobs[:_MOST_CLIENTS]:
-        yield [(f"{job.name}  ", "bold"), (_job(job), "")]
+        first, *more = _folded(f"{job.name}: {_job(job)}", frame)
+        yield [(first[: len(job.name)], "bold"), (first[len(job.name) :], "")]
+        yield from ([(line, "")] for line in more)
 
 
 def _client(client: Client) -> str:
@@ -254,6 +257,8 @@ def _label(text: str) -> Part:
 def _limit(limit: Limit, key: Key, frame: Frame) -> list[Part]:
     binds = key.why.binding == limit.name
     words = [f"{number(limit.level)} of {number(limit.limit)}/{window(limit.window_s)} left"]
+    if limit.source == _LEARNED and limit.window_s:  # a rate, and no store to draw from
+        words = [f"at most {limit.limit / limit.window_s:.3g} a second"]
     if limit.gate_s:
         words.append(f"closed for {_soon(limit.gate_s)}")
     if limit.foreign >= 0.005:
