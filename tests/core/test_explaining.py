@@ -202,6 +202,28 @@ def test_the_first_in_line_says_what_all_wait_for() -> None:
     )
 
 
+def test_the_first_in_line_is_the_one_whose_turn_it_is() -> None:
+    """By priority, then by the tenant whose turn it is, then by age; one that was sent back keeps its place."""
+    drive = drive_of(per_second(requests=100, tokens=1000))
+    back = drive.ask(tokens=200, tenant="b")
+    drive.ask(tokens=790, tenant="a")
+    drive.end(back, None, Ending.IGNORED)
+    drive.machine.requeue(back, not_before_ns=S // 1000, now_ns=0)
+    for cost, tenant, priority in [(300, "a", 1), (400, "b", 0), (500, "c", 0), (600, "a", -1)]:
+        drive.ask(tokens=cost, tenant=tenant, priority=priority, polled=False)
+    queue = drive.machine.keys["m"].queue
+    found = []
+    while queue.ready:
+        ticket = queue.first()
+        assert ticket is not None
+        found.append(ticket.amount("tokens"))
+        assert f"the call needs {ticket.amount('tokens')};" in str(first(drive))
+        drive.machine.cancel(ticket, now_ns=drive.now_ns)
+        queue.wake(now_ns=S // 1000)
+    assert sorted(found) == [200, 300, 400, 500, 600]
+    assert found[0] == 600
+
+
 def test_the_first_in_line_may_wait_for_a_slot() -> None:
     """Then nobody knows when."""
     drive = drive_of(slots=1)

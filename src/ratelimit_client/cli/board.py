@@ -94,9 +94,9 @@ def _head(seen: Seen, around: Around, frame: Frame) -> Iterator[list[Part]]:
     if not seen.clients:
         yield [("no client is shown there yet", "")]
     for job in seen.jobs[:_MOST_CLIENTS]:
-        first, *more = _folded(f"{job.name}: {_job(job)}", frame)
+        first, *rest = _folded(f"{job.name}: {_job(job)}", frame)
         yield [(first[: len(job.name)], "bold"), (first[len(job.name) :], "")]
-        yield from ([(line, "")] for line in more)
+        yield from ([(line, "")] for line in rest)
 
 
 def _client(client: Client) -> str:

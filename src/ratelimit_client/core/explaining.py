@@ -19,6 +19,7 @@ from .bucket import Bucket
 from .cost import Cost
 from .keeper import PATIENCE_NS
 from .leasing import LeasingScheduler
+from .queue import Band, FairQueue, Lane
 from .reasons import because, span
 from .retry_budget import FLOOR
 from .statistics import Explanation
@@ -70,7 +71,7 @@ def explain_first(scheduler: Scheduler, key: str, *, around: Around = _NOTHING, 
     state = scheduler.keys.get(key)
     if state is None or not state.queue.waiting:
         return None
-    ticket = state.queue.first()
+    ticket = _first(state.queue)
     if ticket is None:
         return _resting(state, around, now_ns)
     ready_ns, binding = _binding(scheduler, state, ticket, now_ns)
@@ -83,6 +84,29 @@ def explain_first(scheduler: Scheduler, key: str, *, around: Around = _NOTHING, 
     why = because(scheduler, state, ticket, binding, now_ns)
     reason = f"waits {_when(ready_ns, now_ns)}: {why}; {waited}{_retries(state, around, now_ns)}"
     return Explanation(False, ready_s, binding, 0, reason)
+
+
+def _first(queue: FairQueue) -> Ticket | None:
+    """As ``FairQueue.first``, which tidies up on its way; this one may be asked beside the loop, and is O(lanes)."""
+    for band in sorted(queue.bands.values(), key=_number):
+        lanes = [lane for lane in tuple(band.lanes.values()) if lane.ready]
+        if lanes:
+            lane = min(lanes, key=_turn)
+            heads = [ticket for line in tuple(lane.lines.values()) for ticket in line.oldest()]
+            return min(heads, key=_rank, default=None)
+    return None
+
+
+def _number(band: Band) -> int:
+    return band.number
+
+
+def _turn(lane: Lane) -> tuple[int, str]:
+    return lane.tag, lane.tenant
+
+
+def _rank(ticket: Ticket) -> int:
+    return ticket.seq
 
 
 def _unopened(scheduler: Scheduler, key: str, now_ns: int) -> KeyState:
@@ -129,7 +153,7 @@ def _as_new(
     if (bucket := state.budget.never(probe)) is not None:
         return _never(bucket.name, _too_large(bucket, probe))
     priority = probe.priority
-    ahead = sum(band.ready for band in state.queue.bands.values() if band.number <= priority)
+    ahead = sum(band.ready for band in tuple(state.queue.bands.values()) if band.number <= priority)
     ready_ns, binding = _binding(scheduler, state, probe, now_ns)
     if unknown and binding is None and isinstance(scheduler, LeasingScheduler) and scheduler.keeper.lost_ns is None:
         ready_ns, binding = now_ns + PATIENCE_NS, "store"
@@ -181,8 +205,7 @@ def _behind(state: KeyState, cost: Cost, priority: int, now_ns: int) -> int:
 
 def _resting(state: KeyState, around: Around, now_ns: int) -> Explanation:
     """All that wait were sent back, and none of them may go yet."""
-    at_ns = state.queue.wakes_at_ns()
-    assert at_ns is not None, "somebody waits, and nobody is ready"
+    at_ns = min((ticket.not_before_ns for ticket in state.queue.oldest()), default=now_ns)
     rest = state.queue.waiting
     who = "the call that waits was" if rest == 1 else f"all {rest:,} calls that wait were"
     why = f"{who} refused or failed before; so long is the rest before it is tried again"
@@ -202,9 +225,9 @@ def _ahead(state: KeyState, ahead: int, priority: int) -> str:
     if not ahead:
         return ""
     bands = state.queue.bands
-    better = sum(band.ready for band in bands.values() if band.number < priority)
+    better = sum(band.ready for band in tuple(bands.values()) if band.number < priority)
     own = bands.get(priority)
-    tenants = 0 if own is None else sum(1 for lane in own.lanes.values() if lane.ready)
+    tenants = 0 if own is None else sum(1 for lane in tuple(own.lanes.values()) if lane.ready)
     words = f"; {ahead:,} {'call is' if ahead == 1 else 'calls are'} ahead"
     words += f", {better:,} of a better priority" if better else ""
     return f"{words}, of {tenants:,} tenants that take turns" if tenants > 1 else words
