@@ -11,10 +11,9 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
-from ratelimit_client.runtime.listening import stop_listening
 from tests.adapters.aiohttp.rawserver import END, Move, Step, answer, chunked
+from tests.connections import Connections
 
 Fate = Sequence[Step]
 
@@ -27,7 +26,7 @@ ELSEWHERE: Fate = [0.1, answer(status="307 X", Location="http://evil.test/")]
 BAD: Fate = [0.1, answer(b'{"error":{"code":"bad"}}', length=400, status="400 X"), 0.1, b" " * 376]
 
 
-class Echo:
+class Echo(Connections):
     """
     ``async with Echo(victim=[REFUSED, CUT_OFF]) as server: server.url``
 
@@ -36,43 +35,13 @@ class Echo:
     """
 
     def __init__(self, **fates: Sequence[Fate]) -> None:
+        super().__init__()
         self.begun: Counter[str] = Counter()
-        self.open = 0
         self._fates: Mapping[str, Sequence[Fate]] = fates
-        self._server: asyncio.Server
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def __aenter__(self) -> Echo:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop_listening(self._server)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.open += 1
-        try:
-            while await self._answer(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+    async def converse(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await self._answer(reader, writer):
             pass
-        finally:
-            self.open -= 1
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -8,12 +8,11 @@ import asyncio
 import socket
 import struct
 from collections.abc import Sequence
-from types import TracebackType
 
 import attrs
 
-from ratelimit_client.runtime.listening import stop_listening
 from tests.adapters.aiohttp.rawserver import Request
+from tests.connections import Connections
 from tests.wire.chunkings import Chunking, whole
 from tests.wire.script import Forever, Heard, Move, Pause, Step, answer
 
@@ -36,7 +35,7 @@ class Pace:
     again_s: float
 
 
-class ScriptedServer:
+class ScriptedServer(Connections):
     """
     ``async with ScriptedServer(chunking, pace) as server: server.play(script, heard)``
 
@@ -48,16 +47,13 @@ class ScriptedServer:
     """
 
     def __init__(self, chunking: Chunking, pace: Pace) -> None:
+        super().__init__()
         self._chunking = chunking
         self._pace = pace
         self.requests: list[Request] = []
         self.turns = 0
         self.connection = -1
-        self._connections = 0
         self.well()
-        self.url = ""
-        self._server: asyncio.Server
-        self._tasks: set[asyncio.Task[None]] = set()
         self._playing = 0
         self._changed: asyncio.Future[None] | None = None
 
@@ -82,35 +78,11 @@ class ScriptedServer:
             self._changed = asyncio.get_running_loop().create_future()
             await self._changed
 
-    async def __aenter__(self) -> ScriptedServer:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**16)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop_listening(self._server)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        number = self._connections
-        self._connections += 1
-        try:
-            if self._heard is Heard.NOTHING:
-                await self._play(number, writer)
-            while await self._serve_one(number, reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+    async def converse(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._heard is Heard.NOTHING:
+            await self._play(number, writer)
+        while await self._serve_one(number, reader, writer):
             pass
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _serve_one(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         self.requests.append(await _request(reader, number, with_body=self._heard is not Heard.HEAD))

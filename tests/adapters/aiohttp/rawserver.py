@@ -2,7 +2,7 @@
 A server that sends exactly the bytes it is told to.
 
 A conversation is a list of steps for one request: bytes are sent as they are,
-numbers are seconds to wait, and a ``Move`` does something to the connection. The
+numbers are seconds to wait, an event is waited for, and a ``Move`` does something to the connection. The
 first request gets the first conversation, the second the second, and the last
 conversation is repeated.
 """
@@ -15,11 +15,10 @@ import socket
 import struct
 from collections.abc import Sequence
 from ssl import SSLContext
-from types import TracebackType
 
 import attrs
 
-from ratelimit_client.runtime.listening import stop_listening
+from tests.connections import Connections
 
 
 class Move(enum.Enum):
@@ -35,7 +34,7 @@ class Move(enum.Enum):
     """Nothing more, for as long as the test lasts."""
 
 
-Step = bytes | float | Move
+Step = bytes | float | asyncio.Event | Move
 
 
 @attrs.frozen
@@ -48,61 +47,26 @@ class Request:
     connection: int
 
 
-class RawServer:
+class RawServer(Connections):
     """``async with RawServer([step, ...], [step, ...]) as server: server.url``"""
 
     def __init__(self, *conversations: Sequence[Step], ssl: SSLContext | None = None) -> None:
+        super().__init__(ssl)
         self.conversations = conversations
-        self._ssl = ssl
         self.requests: list[Request] = []
-        self.connections = 0
-        self.open_connections = 0
-        self._server: asyncio.Server
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         """Without the requests, which hold whatever was sent."""
         return f"<RawServer {len(self.requests)} requests on {self.connections} connections>"
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        port = self._server.sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}" if self._ssl is None else f"https://localhost:{port}"
-
-    async def __aenter__(self) -> RawServer:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._ssl)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await stop_listening(self._server)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def left_alone(self) -> None:
         """Return when every connection has ended."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        number = self.connections
-        self.connections += 1
-        self.open_connections += 1
-        try:
-            while await self._serve_one(number, reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+    async def converse(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await self._serve_one(number, reader, writer):
             pass
-        finally:
-            self.open_connections -= 1
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _serve_one(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -138,6 +102,8 @@ async def _take(step: Step, reader: asyncio.StreamReader, writer: asyncio.Stream
             writer.write_eof()
         case Move.SILENCE:
             await asyncio.Event().wait()
+        case asyncio.Event():
+            await step.wait()
         case _:
             await asyncio.sleep(step)
     return True

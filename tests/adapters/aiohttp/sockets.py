@@ -11,7 +11,7 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Any
 
-from ratelimit_client.runtime.listening import stop_listening
+from tests.connections import Connections
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -83,49 +83,32 @@ class Peer:
 Script = Callable[[Peer], Awaitable[object]]
 
 
-class SocketServer:
+class SocketServer(Connections):
     """``async with SocketServer(script) as server: server.url``; each connection runs the script, and then stays."""
+
+    path = "/v1"
 
     def __init__(
         self, script: Script, *, head: bytes | None = None, accept: bytes | None = None, ssl: SSLContext | None = None
     ) -> None:
+        super().__init__(ssl)
         self._script = script
-        self._ssl = ssl
         self._head = head
         self._accept = accept
-        self._server: asyncio.Server
-        self._tasks: set[asyncio.Task[None]] = set()
         self.targets: list[str] = []
-        self.open = 0
         self.problems: list[BaseException] = []
 
     def __repr__(self) -> str:
         return f"<SocketServer {len(self.targets)} handshakes>"
 
-    @property
-    def url(self) -> str:
-        port = self._server.sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}/v1" if self._ssl is None else f"https://localhost:{port}/v1"
-
-    async def __aenter__(self) -> SocketServer:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._ssl)
-        return self
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await stop_listening(self._server)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().__aexit__(kind, error, trace)
         if error is None and self.problems:
             raise self.problems[0]
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.open += 1
+    async def converse(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.targets.append(head.split()[1])
@@ -134,14 +117,8 @@ class SocketServer:
             await self._script(peer)
             while await reader.read(65536):  # until the client is gone
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
         except AssertionError as problem:
             self.problems.append(problem)
-        finally:
-            self.open -= 1
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     def _answer(self, headers: Mapping[str, str]) -> bytes:
         if self._head is not None:

@@ -212,7 +212,7 @@ def test_a_client_that_was_forgotten():
         async with RawServer([answer()]) as server:
             client = Client(server.url, api_key=KEY)
             await client.get("/v1/x")
-            assert server.open_connections == 1
+            assert server.open == 1
             with pytest.warns(ResourceWarning, match="unclosed connections to"):
                 del client
                 gc.collect()

@@ -41,14 +41,14 @@ def test_what_idles_is_closed():
     async def story() -> None:
         async with served(SLOW) as (server, client):
             await asyncio.gather(*(client.get("/v1/a") for _ in range(3)))
-            assert server.open_connections == 3
+            assert server.open == 3
             for _ in range(6):
                 await asyncio.sleep(4)
                 await client.get("/v1/a")
-            assert server.open_connections == 1
+            assert server.open == 1
             assert server.connections == 3
             await asyncio.sleep(15.1)
-            assert server.open_connections == 0
+            assert server.open == 0
             assert virtual_loop().pending_timers == 0
             await client.get("/v1/a")
             assert server.connections == 4
