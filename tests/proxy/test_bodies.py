@@ -25,9 +25,9 @@ def test_requests_have_a_most_together(way: str):
     """
 
     async def story() -> tuple[Said, int, list[int]]:
-        limiter = Limiter(max_in_flight=1)
+        limiter, looked = Limiter(max_in_flight=1), asyncio.Event()
         async with (
-            RawServer([0.2, answer()], [answer()]) as server,
+            RawServer([looked, answer()], [answer()]) as server,
             proxied(server.url, limiter=limiter, **SMALL) as proxy,
         ):
             async with Line(proxy.url) as first, Line(proxy.url) as second, Line(proxy.url) as third:
@@ -40,6 +40,7 @@ def test_requests_have_a_most_together(way: str):
                     second.writer.write(head + b"%x\r\n%b\r\n0\r\n\r\n" % (80_000, b"a" * 80_000))
                 refused = await second.hear()
                 held = json.loads((await third.ask("/healthz")).body)["held_bytes"]
+                looked.set()
                 later = [(await first.hear()).status, (await third.ask("/v1/x", b"a" * 80_000)).status]
             return refused, held, later
 

@@ -294,15 +294,17 @@ def test_a_caller_that_leaves_the_queue_leaves_no_trace():
     """
 
     async def story() -> tuple[int, int]:
-        limiter = Limiter(max_in_flight=1)
-        async with RawServer([0.2, answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
+        limiter, gone = Limiter(max_in_flight=1), asyncio.Event()
+        async with RawServer([gone, answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
             async with Line(proxy.url) as first, Line(proxy.url) as last:
                 first.say("/v1/x", {}, headers=[BEARER])
                 await until(lambda: server.requests)
                 async with Line(proxy.url) as second:
                     second.say("/v1/x", {}, headers=[BEARER])
                     await until(lambda: limiter.queued == 1)
+                await until(lambda: limiter.queued == 0)
                 last.say("/v1/x", {}, headers=[BEARER])
+                gone.set()
                 statuses = [(await line.hear()).status for line in (first, last)]
             return statuses.count(200), len(server.requests)
 

@@ -38,14 +38,15 @@ def test_a_full_queue_says_when_to_come_again():
     """
 
     async def story() -> tuple[Said, int]:
-        limiter = Limiter(max_in_flight=1, max_queue=1)
-        async with RawServer([0.2, answer()], [answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
+        limiter, refused = Limiter(max_in_flight=1, max_queue=1), asyncio.Event()
+        async with RawServer([refused, answer()], [answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
             async with Line(proxy.url) as one, Line(proxy.url) as two, Line(proxy.url) as three:
                 one.say(TARGET, CHAT)
                 await until(lambda: server.requests)
                 two.say(TARGET, CHAT)
                 await until(lambda: limiter.queued == 1)
                 said = await three.ask(TARGET, CHAT)
+                refused.set()
                 assert [(await line.hear()).status for line in (one, two)] == [200, 200]
             return said, len(server.requests)
 

@@ -159,8 +159,8 @@ def test_the_better_band_goes_first():
     """
 
     async def story() -> list[str]:
-        limiter = Limiter(max_in_flight=1)
-        async with RawServer([0.1, answer()], [answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
+        limiter, all_wait = Limiter(max_in_flight=1), asyncio.Event()
+        async with RawServer([all_wait, answer()], [answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
             async with Line(proxy.url) as first, Line(proxy.url) as late, Line(proxy.url) as soon:
                 first.say("/v1/x", {"number": 0})
                 await until(lambda: server.requests)
@@ -168,6 +168,7 @@ def test_the_better_band_goes_first():
                 await until(lambda: limiter.queued == 1)
                 soon.say("/v1/x", {"number": 2}, headers={"x-ratelimit-client-priority": "-2"})
                 await until(lambda: limiter.queued == 2)
+                all_wait.set()
                 answers = [await line.hear() for line in (first, late, soon)]
             assert all(int(said.header("x-ratelimit-client-queue-ms") or 0) > 0 for said in answers[1:])
             return [json.loads(request.body)["number"] for request in server.requests]
@@ -181,14 +182,15 @@ def test_two_tenants_share_evenly():
     """
 
     async def story() -> list[str]:
-        limiter = Limiter(max_in_flight=1)
-        async with RawServer([0.1, answer()], [answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
+        limiter, all_wait = Limiter(max_in_flight=1), asyncio.Event()
+        async with RawServer([all_wait, answer()], [answer()]) as server, proxied(server.url, limiter=limiter) as proxy:
             lines = [Line(proxy.url) for _ in range(9)]
             for number, line in enumerate(lines):
                 await line.__aenter__()
                 tenant = "small" if number > 6 else "large"
                 line.say("/v1/x", {"tenant": tenant}, headers={"x-ratelimit-client-tenant": tenant})
                 await until(lambda number=number: limiter.queued == number and server.requests)
+            all_wait.set()
             for line in lines:
                 assert (await line.hear()).status == 200
                 await line.__aexit__(None, None, None)
