@@ -35,10 +35,10 @@ def test_what_happened_between_two_looks():
         await call(limiter)
         history.sample([limiter], models, now_s=13)
         assert history.times() == [10, 11, 12.5, 13]
-        assert history.columns(("mine", "m")) == ([2, 0, 1], [1, 0, 0])
-        assert history.columns(("mine", "never")) == ([0, 0, 0], [0, 0, 0])
+        assert history.columns()["mine", "m"] == ([2, 0, 1], [1, 0, 0])
+        assert history.columns()["mine", "never"] == ([0, 0, 0], [0, 0, 0])
         assert history.times(2) == [11, 12.5, 13]
-        assert history.columns(("mine", "m"), 2) == ([0, 1], [0, 0])
+        assert history.columns(2)["mine", "m"] == ([0, 1], [0, 0])
 
     lived(story)
 
@@ -57,7 +57,7 @@ def test_what_was_before_the_first_look_is_not_of_that_second():
             limiter.counts  # from now on it counts, as something that is watched does
             await call(limiter)
         history.sample([old, later, new], models, now_s=2)
-        found = {name: history.columns((name, "m"))[0] for name in ("old", "later", "default")}
+        found = {name: history.columns()[name, "m"][0] for name in ("old", "later", "default")}
         assert found == {"old": [0], "later": [0], "default": [1]}
 
     lived(story)
@@ -74,7 +74,7 @@ def test_two_of_one_name_are_added():
         for limiter in both:
             await call(limiter)
         history.sample(both, models, now_s=2)
-        assert history.columns(("mine", "m")) == ([2], [0])
+        assert history.columns()["mine", "m"] == ([2], [0])
 
     lived(story)
 
@@ -93,7 +93,7 @@ def test_it_has_a_bound():
             history.sample([limiter], models, now_s=second)
         assert len(history.times()) == POINTS + 1
         assert history.times()[-1] == 3599
-        moved = [history.columns(("mine", models.of(f"m-{key}"))) for key in range(100)]
+        moved = [history.columns()["mine", models.of(f"m-{key}")] for key in range(100)]
         assert all(len(admitted) == POINTS for admitted, _ in moved)
 
     lived(story)

@@ -251,6 +251,28 @@ def test_asked_often_it_tells_what_it_made_last():
     run_virtual(story)
 
 
+def test_what_cannot_be_told(caplog: pytest.LogCaptureFixture):
+    """
+    A job that tells of itself without an end: the page is told of nothing, the log once, and the seconds go on.
+    """
+    endless: dict[str, Any] = {}
+    endless["more"] = endless
+
+    async def story() -> None:
+        collector = Collector(None)
+        collector.progress("o", lambda: endless)
+        live = live_of(collector)
+        with live.listening() as listener:
+            for _ in range(3):
+                assert told(await anext(listener))["jobs"] == []
+            collector.progress("o", lambda: {"odd": [1, float("nan"), 10**400, object]})
+            assert told(await anext(listener))["jobs"][0]["progress"]["odd"][:2] == [1, None]
+        live.close()
+
+    run_virtual(story)
+    assert [record.levelname for record in caplog.records if record.name == "ratelimit_client"] == ["WARNING"]
+
+
 def test_another_loop():
     """
     Asked on the loop that came after the one it sampled on, it samples on that.

@@ -13,7 +13,7 @@ difference over the time since the point before.
 from __future__ import annotations
 
 import weakref
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 
 from ...core.counts import Names
@@ -23,6 +23,14 @@ POINTS = 300
 
 Whose = tuple[str, str]
 """(client, model)"""
+
+
+class Column(list[int]):
+    """Counts, the newest last."""
+
+
+Columns = defaultdict[Whose, tuple[Column, Column]]
+"""Admitted and refused, by key; of a key that stood still zeros."""
 
 _Moved = tuple[int, int]
 _Tally = tuple[str, int, int]
@@ -65,10 +73,15 @@ class History:
         """When the last so many points were taken, and before them the moment since when they count."""
         return [round(at_s, 3) for at_s, _ in list(self._points)[-last - 1 :]]
 
-    def columns(self, whose: Whose, last: int = POINTS) -> tuple[list[int], list[int]]:
-        """How many were admitted and refused in each of the last so many points."""
-        points = [moved.get(whose, (0, 0)) for _, moved in list(self._points)[-last - 1 :]][1:]
-        return [granted for granted, _ in points], [refused for _, refused in points]
+    def columns(self, last: int = POINTS) -> Columns:
+        """How many were admitted and refused in each of the last so many points, of each key that moved."""
+        points = list(self._points)[-last - 1 :][1:]
+        found: Columns = defaultdict(lambda: (Column([0] * len(points)), Column([0] * len(points))))
+        for at, (_, moved) in enumerate(points):
+            for whose, (granted, refused) in moved.items():
+                admissions, refusals = found[whose]
+                admissions[at], refusals[at] = granted, refused
+        return found
 
 
 def _by_key(tallies: Iterable[_Tally]) -> dict[str, _Moved]:

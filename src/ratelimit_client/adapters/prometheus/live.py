@@ -14,6 +14,7 @@ so a socket that takes nothing holds that task, and its server cuts it off.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ _NEWEST = 15  # seconds of history in an event: more than a listener may hang be
 _LEAST_SHARE = 100
 _LONGEST_S = 10.0  # a process that was stopped while it looked did not look for so long
 _AT_REST_S = 600.0
+_log = logging.getLogger("ratelimit_client")
 _RETRY = b"retry: 2000\n\n"
 _DISPLACED = b"event: displaced\ndata: {}\n\n"
 _END = b"event: end\ndata: {}\n\n"
@@ -94,6 +96,7 @@ class Live:
         self._now_s = now_s
         self._share = Share(now_s)
         self._state: bytes | None = None
+        self._complained = False
         self._listeners: list[Listener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -160,8 +163,14 @@ class Live:
 
     def _make(self, points: int) -> bytes:
         with self._share.spending():
-            collector = self._collector() or self._nothing
-            return as_json(state_of(collector, self._history, now_s=self._wall_s(), points=points))
+            try:
+                collector = self._collector() or self._nothing
+                return as_json(state_of(collector, self._history, now_s=self._wall_s(), points=points))
+            except Exception:  # noqa: BLE001 - what a program tells of its jobs is of any form; the page is no reason to fail
+                if not self._complained:
+                    self._complained = True
+                    _log.warning("the live page cannot be told what is done; not reported again", exc_info=True)
+                return as_json(state_of(self._nothing, self._history, now_s=self._wall_s(), points=points))
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -25,7 +25,7 @@ from ...core.statistics import BandStatistics, BucketStatistics, KeyStatistics
 from ...runtime.limiter import Limiter
 from .collector import Collector
 from .families import FAMILIES, PREFIX
-from .history import POINTS, History
+from .history import POINTS, Column, Columns, History
 
 _DIGITS = 6
 
@@ -38,10 +38,11 @@ def state_of(collector: Collector, history: History, *, now_s: float, points: in
         now_s: the date.
         points: of the history, the newest.
     """
+    columns = history.columns(points)
     return {
         "version": __version__,
         "now_s": now_s,
-        "clients": [_client(limiter, collector.models, history, points) for limiter in collector.limiters],
+        "clients": [_client(limiter, collector.models, columns) for limiter in collector.limiters],
         "counts": _counts(collector.counters()),
         "jobs": collector.jobs(),
         "history": {"at_s": history.times(points)},
@@ -55,22 +56,27 @@ def as_json(state: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """Numbers that JSON has, no longer than somebody reads, and texts that are UTF-8."""
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is float:
         return round(value, _DIGITS) if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {_plain(str(name)): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
+    if kind is int or kind is bool or kind is Column or value is None:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {_text(str(name)): _plain(each) for name, each in value.items()}
+    if kind is list or kind is tuple:
         return [_plain(each) for each in value]
-    return value
+    return _text(str(value))
 
 
-def _client(limiter: Limiter, models: Names, history: History, points: int) -> dict[str, Any]:
+def _text(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _client(limiter: Limiter, models: Names, columns: Columns) -> dict[str, Any]:
     keys, others = [], {"keys": 0, "queued": 0, "in_flight": 0}
     for key, statistics, bands in limiter.glance(models.shows):
         if models.shows(key):
-            keys.append(_key(limiter, key, models.of(key), statistics, bands, history, points))
+            keys.append(_key(limiter, key, statistics, bands) | _past(models.of(key), limiter, columns))
         else:
             others["keys"] += 1
             others["queued"] += statistics.queued
@@ -86,34 +92,33 @@ def _client(limiter: Limiter, models: Names, history: History, points: int) -> d
     }
 
 
+def _past(model: str, limiter: Limiter, columns: Columns) -> dict[str, Any]:
+    admitted, refused = columns[limiter.name, model]
+    return {"model": model, "history": {"admitted": admitted, "refused": refused}}
+
+
 def _key(
-    limiter: Limiter,
-    key: str,
-    model: str,
-    statistics: KeyStatistics,
-    bands: Mapping[int, BandStatistics],
-    history: History,
-    points: int,
+    limiter: Limiter, key: str, statistics: KeyStatistics, bands: Mapping[int, BandStatistics]
 ) -> dict[str, Any]:
-    admitted, refused = history.columns((limiter.name, model), points)
     waiting = sum(band.tokens for band in bands.values())
     # A call such as those that wait, and behind them.
     tokens = max(1, waiting // statistics.queued) if waiting and statistics.queued else None
     first = limiter.explain_first(key)
-    shown = attrs.asdict(statistics, filter=lambda field, _: field.name != "buckets")
     return {
-        "model": model,
-        **shown,
+        **_facts(statistics),
         "buckets": [_bucket(name, bucket) for name, bucket in statistics.buckets.items()],
-        "queue": [{"priority": priority, **attrs.asdict(bands[priority])} for priority in sorted(bands)],
-        "explanation": attrs.asdict(limiter.explain(key, tokens=tokens)),
-        "first": None if first is None else attrs.asdict(first),
-        "history": {"admitted": admitted, "refused": refused},
+        "queue": [{"priority": priority, **_facts(bands[priority])} for priority in sorted(bands)],
+        "explanation": _facts(limiter.explain(key, tokens=tokens)),
+        "first": None if first is None else _facts(first),
     }
 
 
+def _facts(facts: attrs.AttrsInstance) -> dict[str, Any]:
+    return attrs.asdict(facts, recurse=False)
+
+
 def _bucket(name: str, bucket: BucketStatistics) -> dict[str, Any]:
-    return {"name": as_label(name), **attrs.asdict(bucket), "unit": as_label(bucket.unit)}
+    return {"name": as_label(name), **_facts(bucket), "unit": as_label(bucket.unit)}
 
 
 def _counts(metrics: Iterable[Metric]) -> list[dict[str, Any]]:

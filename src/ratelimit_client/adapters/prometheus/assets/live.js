@@ -97,9 +97,9 @@
       make("tr", { role: "row" }, left, said, kept, full),
       make("tr", { role: "presentation" }, make("td", { role: "presentation", class: "drawn", colspan: "4" }, drawn)),
     ];
-    const [title, note] = [make("span"), make("small")];
-    name.append(title, " ", note);
-    return { elements, title, note, drawn, left, said, kept, full };
+    const [title, note, binds] = [make("span"), make("small"), make("small", { class: "binds" }, "binds now")];
+    name.append(title, " ", note, " ", binds);
+    return { elements, title, note, binds, drawn, left, said, kept, full };
   }
 
   function changeBudget(one, bucket, binds) {
@@ -109,8 +109,8 @@
     if (bucket.gate_s > 0) notes.push(`shut for ${span(bucket.gate_s)}`);
     if (bucket.learnt_burst !== null) notes.push(`${number(bucket.learnt_burst)} at once`);
     if (bucket.foreign_ratio >= .005) notes.push(`others take ${Math.round(100 * bucket.foreign_ratio)} %`);
-    put(one.note, notes.join(", ") + (binds ? ", binds now" : ""));
-    one.note.classList.toggle("binds", binds);
+    put(one.note, notes.join(", "));
+    one.binds.hidden = !binds;
     put(one.left, number(bucket.level));
     put(one.said, number(bucket.server_remaining));
     put(one.kept, number(bucket.reserve));
@@ -197,11 +197,12 @@
     const { bars, shown_s } = barsOf(past, now_s);
     one.bars = bars;
     const up = bars.map((each_) => each_.admitted / each_.seconds), down = bars.map((each_) => each_.refused / each_.seconds);
-    // A first burst is no reason to draw all that comes after it flat: what is higher is cut, and says so.
+    // What is admitted for long is no more than the limit lets through, so what is far above is a burst. It is no
+    // reason to draw all that comes after it flat: it is cut, and says so.
     const busy = up.filter((n) => n > 0).sort((a, b) => a - b), deep = Math.max(...down), most = Math.max(...up, deep);
-    const usual = busy.length ? busy[Math.floor(.9 * (busy.length - 1))] : 0;
-    const near = pace !== null && pace <= 4 * Math.max(usual, .01);
-    const top = Math.max(1, Math.min(most * 1.08, Math.max(1.8 * usual, near ? 1.4 * pace : 0, 1.5 * deep)));
+    const usual = busy.length ? busy[Math.floor(busy.length / 2)] : 0;
+    const room_ = Math.max(.4, Math.min(1.08 * most, Math.max(pace === null ? 3 * usual : 2 * pace, 1.5 * usual, 1.5 * deep)));
+    const top = pace !== null && pace > room_ && pace < 1.6 * room_ ? 1.1 * pace : room_;
     const low = deep > 0 ? Math.max(8, Math.min(78, 156 * deep / (top + deep))) : 0;
     const zero = 158 - low, high = zero - 2, w = 600 / bars.length;
     const height = (n, room) => Math.min(room, Math.max(n > 0 ? 2.5 : 0, n / top * high));
@@ -217,7 +218,7 @@
     const level = (line, y) => { mark(line, "y1", y.toFixed(1)); mark(line, "y2", y.toFixed(1)); };
     level(one.lines[0], zero - high);
     level(one.lines[1], zero);
-    const shown = near && pace <= top;
+    const shown = pace !== null && pace <= top;
     mark(one.lines[2], "visibility", shown ? "visible" : "hidden");
     if (shown) level(one.lines[2], zero - pace / top * high);
     one.pace.hidden = pace === null;
@@ -242,18 +243,18 @@
   function buildKey(key) {
     const title = make("h3", { id: `key-${++buildKey.made}` }), mode = make("span", { class: "mode" }), why = make("p", { class: "why", "data-field": "reason" });
     const tiles = {}, list = make("dl", { class: "tiles" });
-    for (const [name, text, kind] of [["next", "A call now", "waits"], ["queued", "In the queue", "waits"], ["flight", "Under way", "goes"], ["admitted", "Admitted", "goes"], ["refused", "Refused", "fails"]]) {
+    for (const [name, text, kind] of [["next", "A call now", "waits"], ["queued", "Queued", "waits"], ["flight", "Under way", "goes"], ["admitted", "Admitted", "goes"], ["refused", "Refused", "fails"]]) {
       const [main, small] = [make("span", { "data-field": name }), make("small")];
       tiles[name] = { main, small };
       list.append(make("div", { class: kind }, make("dt", {}, text), make("dd", {}, main, " ", small)));
     }
     const room = bar("room", "left");
     tiles.flight.main.closest("div").append(room);
-    const budgets = table("budgets", "Budgets", ["Left, we believe", "Server said", "Kept back", "In full"]);
+    const budgets = table("budgets", "What is left of the budgets", ["We believe", "Server said", "Kept back", "In full"]);
     const queue = table("queue", "Queue by priority, lower first", ["Priority", "", "Calls", "Tokens", "Longest wait"]);
     queue.element.querySelectorAll("th")[1].replaceWith(make("td", { role: "cell", "aria-hidden": "true" }));
     const plot = buildPlot();
-    const sides = [make("div", {}, budgets.element, legend(["", "left, we believe"], ["said", "server said"], ["kept", "kept back"])), make("div", {}, plot.element), make("div", {}, queue.element)];
+    const sides = [make("div", {}, budgets.element, legend(["", "we believe"], ["said", "server said"], ["kept", "kept back"])), make("div", {}, plot.element), make("div", {}, queue.element)];
     const element = make("article", { class: "card", "aria-labelledby": title.id, "data-model": key.model }, make("div", { class: "head" }, title, mode), why, list, make("div", { class: "parts" }, ...sides));
     return { element, title, mode, why, tiles, room, budgets: budgets.body, queue: queue.body, plot };
   }
@@ -280,7 +281,7 @@
     put(tiles.admitted.small, `${rate(recent / 10)}/s`);
     put(tiles.refused.small, key.granted ? `${fine.format(100 * key.refused / key.granted)} %` : "");
 
-    each(one.budgets, key.buckets, (bucket) => bucket.name, buildBudget, (row, bucket) => changeBudget(row, bucket, !why.admissible && [bucket.unit, `${bucket.unit} slice`].includes(why.binding)));
+    each(one.budgets, key.buckets, (bucket) => bucket.name, buildBudget, (row, bucket) => changeBudget(row, bucket, !why.admissible && `${why.binding} `.startsWith(`${bucket.unit} `)));
     one.budgets.closest("div").hidden = !key.buckets.length;
     const most = Math.max(1, ...key.queue.map((band) => band.queued));
     each(one.queue, key.queue, (band) => String(band.priority), buildBand, (row, band) => {
