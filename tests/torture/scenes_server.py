@@ -20,7 +20,7 @@ from ratelimit_client.testing import ModelServer, VirtualLoop, serve_model
 from ratelimit_client.testing.serve import serving
 from tests.torture.trial import Scene, Stage
 
-ASKS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+ASKS, LISTENS = (b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in (b"metrics", b"events"))
 BODY = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}'
 CALLS, STREAMED = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -80,7 +80,7 @@ def free_port(stage: Stage) -> Iterator[Callable[[], int]]:
 async def page(stage: Stage) -> None:
     registry = CollectorRegistry()
     watch(Limiter(), registry)
-    guests = Guests(ASKS, b"GET /met", ASKS, b"")
+    guests = Guests(ASKS, b"GET /met", LISTENS, ASKS, b"")
     with free_port(stage) as port:
         shown = MetricsPage(str(port()), registry)
 

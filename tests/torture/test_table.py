@@ -109,6 +109,7 @@ NEVER_STANDS_STILL = {
 
 NOT_HERE = {
     "adapters/prometheus/apps.py": "it waits for nothing but the server that it is a part of",
+    "adapters/prometheus/live_apps.py": "the same; and what tells events ends with the connection, in tests of its own",
     "adapters/ray/": "it runs in processes of Ray, which are killed in tests of its own",
     "bulk/engines/crew.py": "its workers are other processes: they are killed, and it is closed, in tests of its own",
     "bulk/engines/ray.py": "the same",
@@ -168,6 +169,7 @@ STANDS_NOWHERE = {
     "LocalEngine.open: if self.store is not None and (why := await self.store.look()) is not None:": _NO_STORE,
     "MetricsPage._answer: await response.prepare(request)": _SMALL,
     "MetricsPage._answer: await response.write_eof()": _SMALL,
+    "LocalEngine.open: await self.store.check()": _NO_STORE,
     "MetricsPage._listen: await runner.setup()": "it sets up and waits for nothing",
     "ModelApp._tell: await response.prepare(request)": _SMALL,
     'ModelApp._tell: await response.write(b"".join(events))': _SMALL,

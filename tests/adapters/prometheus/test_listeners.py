@@ -86,7 +86,7 @@ def test_one_that_reads_nothing_is_cut_off():
     async def story() -> None:
         collector = Collector(None)
         collector.progress("large", lambda: {"state": "x" * 2**23})
-        live = Live(lambda: collector)
+        live = Live(lambda: collector, rests=True)
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             return await respond(live, request, "events", patience_s=0.2) or web.Response(status=404)

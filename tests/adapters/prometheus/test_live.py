@@ -16,8 +16,10 @@ from ratelimit_client.testing import run_virtual
 
 
 def live_of(collector: Collector | None = None, **how: Any) -> Live:
-    """One on virtual time, on which looking costs nothing."""
-    return Live(lambda: collector, wall_s=asyncio.get_running_loop().time, now_s=lambda: 0.0, **how)
+    """One that is open, on virtual time, on which looking costs nothing."""
+    live = Live(lambda: collector, wall_s=asyncio.get_running_loop().time, now_s=lambda: 0.0, **how)
+    live.open()
+    return live
 
 
 def told(event: bytes) -> Any:
@@ -152,6 +154,25 @@ def test_the_end_is_told():
     run_virtual(story)
 
 
+def test_one_who_comes_after_the_end():
+    """
+    He is told how it ended; nothing is sampled because of him.
+    """
+
+    async def story() -> None:
+        collector = Counting(None)
+        live = live_of(collector)
+        live.close()
+        with live.listening() as listener:
+            (last,) = [event async for event in listener]
+        assert last.endswith(b"event: end\ndata: {}\n\n")
+        looks = collector.looks
+        await asyncio.sleep(10)
+        assert (collector.looks, live.listeners) == (looks, 0)
+
+    run_virtual(story)
+
+
 def test_an_end_that_says_nothing():
     """
     Whoever left is not told that he did.
@@ -243,6 +264,7 @@ def test_asked_often_it_tells_what_it_made_last():
                 async with limiter.permit(f"m-{key}"):
                     pass
         live = Live(lambda: collector)
+        live.open()
         for _ in range(1000):
             live.state()
         assert collector.made < 500
@@ -277,7 +299,7 @@ def test_another_loop():
     """
     Asked on the loop that came after the one it sampled on, it samples on that.
     """
-    live = Live(lambda: None, now_s=lambda: 0.0)
+    live = Live(lambda: None, now_s=lambda: 0.0, rests=True)
 
     async def story() -> None:
         live.state()

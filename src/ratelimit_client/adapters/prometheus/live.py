@@ -75,7 +75,8 @@ class Live:
     """
     Args:
         collector: what is shown at present, if anything is.
-        rests: stop sampling when nobody has looked for ten minutes; for servers that do not say when they end.
+        rests: sample from the first look on, and until nobody has looked for ten minutes; for servers that do not
+            say when they begin and end.
         wall_s: tells the date.
         now_s: measures what looking costs.
     """
@@ -128,7 +129,8 @@ class Live:
 
     def state(self) -> bytes:
         """All that is known, with all of the history, as JSON; made anew as often as there is time for it."""
-        self.open()
+        if self._rests:
+            self.open()
         if self._state is None or not self._share.is_spent:
             self._state = self._make(POINTS)
         return self._state
@@ -137,7 +139,10 @@ class Live:
     def listening(self) -> Iterator[Listener]:
         """One more who listens, until the block is left; where there are too many, the oldest is told to go."""
         listener = Listener(_RETRY + _event(self.state()))
-        self._listeners.append(listener)
+        if self._timer is None:  # the last moment of a page that was closed
+            listener.end(_END)
+        else:
+            self._listeners.append(listener)
         if len(self._listeners) > MOST_LISTENERS:
             self._listeners.pop(0).end(_DISPLACED)
         try:
