@@ -16,6 +16,7 @@ from tests.planted.bugs_of_stores import BUGS_OF_STORES
 from tests.planted.of_explaining import EXPLAINING
 from tests.planted.of_metrics import METRICS
 from tests.planted.of_telling import TELLING
+from tests.planted.of_reports import REPORTS
 
 BUGS = (
     Bug(
@@ -452,5 +453,7 @@ BUGS = (
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
     *(Bug(*each) for each in (*METRICS, *EXPLAINING, *TELLING)),
+    *(Bug(*each) for each in METRICS),
+    *(Bug(*each) for each in REPORTS),
     *BUGS_OF_STORES,
 )

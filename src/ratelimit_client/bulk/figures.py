@@ -18,6 +18,7 @@ from .spread import Spread
 from .words import brief, number, shown
 
 RATE_LIMITED: Final = "rate_limited"
+SUCCESS: Final = "2xx"
 QUANTILES: Final = (500, 900, 990)
 # Less of a limit than this, taken by others, is told to nobody who did not ask.
 _TELLING: Final = 0.005
@@ -29,7 +30,7 @@ class Figures:
     Args:
         refused: refusals by the limit they named; "unknown" where they named none.
         retried: attempts made again by what made them necessary.
-        attempts: by status, or by what came instead of an answer.
+        attempts: by status, or by what came instead of an answer; "2xx" are those that brought a row its answer.
         others: share of the limit that binds that others on the key took; None where that is not known.
         estimate: tokens charged for each token estimated, as learnt; None where answers do not show it.
     """
@@ -48,18 +49,12 @@ class Figures:
 
 def figures_of(job: Job) -> Figures:
     """Those of a job, now."""
-    counts = job.engine.counts()
-    refused: Counter[str] = Counter()
-    for (_, limit), count in counts.refused.items():
-        refused[limit] += count
-    attempts: Counter[str] = Counter()
-    for row in counts.attempts.values():
-        for code, count in row.items():
-            attempts[str(code)] += count
+    attempts = job.engine.failures()
+    attempts[SUCCESS] = job.tally.ok + job.tally.lost_answers
     return Figures(
-        refused=refused,
+        refused=job.engine.refusals(),
         retried=job.engine.retries(),
-        attempts=attempts,
+        attempts=+attempts,  # none of a kind is no kind
         others=_others(job),
         estimate=_estimate(job),
     )

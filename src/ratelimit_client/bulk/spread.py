@@ -10,6 +10,7 @@ two years. A bin is as wide as a sixteenth of its lower end, so its middle is of
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -54,7 +55,7 @@ class Spread:
 
     def __init__(self) -> None:
         self._bins = [0] * _BINS
-        self._fresh: list[float] = []
+        self._fresh = array("d")
         self._least_s, self._most_s = float("inf"), 0.0
         self.add: Callable[[float], None] = self._fresh.append
 
@@ -69,7 +70,7 @@ class Spread:
             bins[us if shift <= 0 else shift * _PER_DOUBLING + (us >> shift)] += 1
         self._least_s = min(self._least_s, max(0.0, min(fresh)))
         self._most_s = max(self._most_s, max(fresh))
-        fresh.clear()
+        del fresh[:]
 
     @property
     def count(self) -> int:

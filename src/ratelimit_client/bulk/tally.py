@@ -47,7 +47,7 @@ class Tally:
         sent: rows that ended and went out at least once.
         sends: requests that went out for them.
         tokens: used by the answers, as they say themselves.
-        lost: of them those whose lines could not be written.
+        lost: of them those whose lines could not be written; *lost_answers*: of those the answers.
         slowest_wait_s: the longest that one row waited for its turn, all attempts together.
         waits: of the answered rows, how long each waited, all attempts together.
         latencies: of the same, how long the attempt took that was answered.
@@ -63,6 +63,7 @@ class Tally:
     sends: int = 0
     tokens: int = 0
     lost: int = 0
+    lost_answers: int = 0
     slowest_wait_s: float = 0.0
     waits: Spread = attrs.field(factory=Spread)
     latencies: Spread = attrs.field(factory=Spread)
@@ -99,6 +100,7 @@ class Tally:
     def lose(self, answers: int, errors: int) -> None:
         """So many lines could not be written: their rows are still to be done."""
         self.ok -= answers
+        self.lost_answers += answers
         self.failed -= errors
         self.lost += answers + errors
 

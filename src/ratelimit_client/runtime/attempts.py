@@ -73,11 +73,6 @@ class Attempt(Permit):
         return to_s(self.ticket.waited_ns)
 
     @property
-    def held_s(self) -> float:
-        """Seconds since its turn."""
-        return to_s(self._desk.clock.monotonic_ns() - self.ticket.granted_ns)
-
-    @property
     def replayable(self) -> bool:
         """Can the call be sent again? Set it to False once a one-shot body is begun or output was delivered."""
         return self._call.replayable

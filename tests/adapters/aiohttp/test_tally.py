@@ -123,6 +123,43 @@ def test_an_empty_account_is_counted():
     in_virtual_time(story)
 
 
+def test_attempts_without_success_are_counted_by_what_came():
+    """
+    A status, or what came instead of an answer; and of refusals by a rate limit, which limit they named.
+    """
+
+    async def story() -> None:
+        refused = answer(b'{"error": {"message": "Limit 5 RPM", "type": "requests"}}', status="429 X")
+        answers = [refused, answer(status="500 X"), answer()]
+        retry = RetryPolicy(backoff=Backoff(first=0.1, cap=0.1))
+        async with served(answers, retry=retry) as (_, client):
+            reply = await client.post("/v1/x", json={})
+            assert client.tally.failures == {"429": 1, "500": 1}
+            assert client.tally.refusals.total() == 1
+            assert reply.latency_s is not None
+            assert reply.latency_s + reply.queue_s == pytest.approx(client.tally.total_s)
+
+    in_virtual_time(story)
+
+
+def test_limits_that_servers_name_have_a_bound():
+    """
+    Sixteen are told apart, also when several tallies become one; a refusal that names none is "unknown".
+    """
+    tally, both = Tally(), Tally()
+    for number in range(40):
+        signals = Signals(status=429, reason=Reason.RATE_LIMITED, unit=f"u{number}")
+        tally.went_wrong("429", Throttled("no", signals=signals, reason="rate_limited", status=429))
+    tally.went_wrong("429", Throttled("no", reason="rate_limited", status=429))
+    tally.went_wrong("500", Overloaded("no", reason="overloaded", status=500))
+    both.merge(tally)
+    both.merge(tally)
+
+    assert tally.failures == {"429": 41, "500": 1}
+    assert (len(tally.refusals), tally.refusals["unknown"], tally.refusals.total()) == (18, 1, 41)
+    assert (len(both.refusals), both.refusals.total(), both.failures["429"]) == (18, 82, 82)
+
+
 def test_names_from_outside_have_a_bound():
     """
     A thousand and twenty-four are told apart; tokens, retries and empty accounts of all later ones are "other".

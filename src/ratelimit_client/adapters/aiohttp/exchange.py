@@ -154,6 +154,7 @@ class Exchange(Generic[R]):
                 answer.close()
         except ResponseError as error:
             self._why = str(error.reason)
+            self._tally.went_wrong(str(error.status), error)
             if error.signals is not None:
                 self._scoped.heard(error.signals, attempt.ticket.granted_ns)
             if isinstance(error, QuotaExhausted):
@@ -183,6 +184,7 @@ class Exchange(Generic[R]):
 
     def _tell_of_failure(self, error: TransportError | IncompleteResponse | StreamError) -> None:
         self._why = str(error.kind)
+        self._tally.went_wrong(self._why)
         if isinstance(error, TransportError):
             self._stale = error.stale
             if not error.unsent:
@@ -193,6 +195,7 @@ class Exchange(Generic[R]):
         if answer.status == 401 and not self._renewed and await self._credentials.renew(self._key):
             self._renewed = True
             self._why = "auth"
+            self._tally.went_wrong(str(answer.status))
             return
         answer.hide(self._secrets())
         if answer.status < 400:
@@ -243,7 +246,6 @@ class Whole(Exchange[Reply]):
                 told=told,
                 attempts=attempt.number,
                 queue_s=attempt.queue_s,
-                latency_s=attempt.held_s,
             )
             if attempt.counts_use() and (used := tokens_used(reply.usage)) is not None:
                 attempt.settle(tokens=used)

@@ -31,7 +31,7 @@ class Reply:
         told: what the limiter was told by it.
         attempts: how often it was sent.
         queue_s: seconds it waited for its turn, all attempts.
-        latency_s: seconds from the last turn to the end of the body; None for a reply that no call brought.
+        latency_s: seconds it was with the server, all attempts; None for a reply that no call brought.
     """
 
     status: int

@@ -12,10 +12,11 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any, Protocol
 
-from ...core.counts import HELD_NS, OTHER, Amounts
+from ...core.counts import HELD_NS, OTHER, UNKNOWN, Amounts, Names
+from ...core.signals import Reason
 from ...core.units import to_ns, to_s
 from ...dialects.features import MOST_TOKENS
-from ...errors import DeadlineExceeded, DeadlineExpiredInQueue, DeadlineUnreachable, NotAdmitted
+from ...errors import DeadlineExceeded, DeadlineExpiredInQueue, DeadlineUnreachable, NotAdmitted, ResponseError
 
 SECONDS = tuple(map(to_s, HELD_NS))
 """Upper bounds of the durations that are told apart."""
@@ -31,6 +32,9 @@ _COUNTED = {
 
 _MOST = 1024
 """Names of keys come from outside, from the rows of a file say: so many are told apart, the rest are "other"."""
+
+_LIMITS_MOST = 16
+"""Servers name limits as they like: so many are told apart."""
 
 
 class Marks(Protocol):
@@ -78,6 +82,8 @@ class Tally:
     Args:
         outcomes: by (key, outcome): success, error, expired, cancelled or rejected.
         retries: by (key, what made it necessary).
+        failures: attempts without success, by status or by what came instead of an answer.
+        refusals: those of them that a rate limit refused, by the limit they named.
         exhausted: answers by key that said the account is out of money.
         tokens: by (key, kind): input, output, cached_input or reasoning, as answers say.
         seconds: calls by duration: one count for each bound of ``SECONDS``, and one beyond.
@@ -89,11 +95,14 @@ class Tally:
     """
 
     __slots__ = (
+        "_limits",
         "exhausted",
+        "failures",
         "first",
         "last_s",
         "marks",
         "outcomes",
+        "refusals",
         "retries",
         "seconds",
         "tokens",
@@ -111,6 +120,9 @@ class Tally:
         self.first = Amounts(HELD_NS)
         self.retries: Counter[tuple[str, str]] = Counter()
         self.exhausted: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self._limits = Names(_LIMITS_MOST)
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.seconds = [0] * (len(SECONDS) + 1)
@@ -140,6 +152,9 @@ class Tally:
         for mine, other in ((self.retries, more.retries), (self.outcomes, more.outcomes), (self.tokens, more.tokens)):
             mine.update(other)
         self.exhausted.update(more.exhausted)
+        self.failures.update(more.failures)
+        for limit, count in more.refusals.items():
+            self.refusals[self._limits.of(limit)] += count
         self.seconds = [a + b for a, b in zip(self.seconds, more.seconds, strict=True)]
         self.total_s += more.total_s
         self.first.merge(more.first)
@@ -165,6 +180,13 @@ class Tally:
         """An attempt after the first, and what made it necessary."""
         at = (key, why)
         self.retries[at if at in self.retries or len(self.retries) < _MOST else (OTHER, why)] += 1
+
+    def went_wrong(self, code: str, error: ResponseError | None = None) -> None:
+        """An attempt had no success; *error* is what its answer means."""
+        self.failures[code] += 1
+        if error is not None and error.reason == Reason.RATE_LIMITED:
+            limit = None if error.signals is None else error.signals.unit
+            self.refusals[UNKNOWN if limit is None else self._limits.of(limit)] += 1
 
     def ran_out(self, key: str) -> None:
         """An answer said that the account is out of money."""

@@ -25,7 +25,6 @@ from typing import Any, Final
 
 import attrs
 
-from ...core.counts import Counts
 from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import Closed, ConfigurationError, RateLimitClientError
@@ -103,7 +102,8 @@ class Crew:
     _jobs: set[asyncio.Task[None]] = attrs.field(init=False, factory=set)
     _gone: LimiterStatistics = attrs.field(init=False, factory=lambda: LimiterStatistics("", {}))
     _gone_retries: Counter[str] = attrs.field(init=False, factory=Counter)
-    _gone_counts: Counts = attrs.field(init=False, factory=Counts)
+    _gone_failures: Counter[str] = attrs.field(init=False, factory=Counter)
+    _gone_refusals: Counter[str] = attrs.field(init=False, factory=Counter)
     _nobody_since_s: float | None = attrs.field(init=False, default=None)
 
     @property
@@ -215,13 +215,15 @@ class Crew:
             found.update(seat.look.retries if seat.look is not None else {})
         return found
 
-    def counts(self) -> Counts:
-        """What all limiters counted; a worker that is gone counts for what it did until it was heard last."""
-        found = Counts()
-        for counts in (self._gone_counts, *(seat.look.counts for seat in self.seats if seat.look is not None)):
-            if counts is not None:
-                found.merge(counts)
-        return found
+    def failures(self) -> Counter[str]:
+        """Attempts without success, by status or by what came instead; a worker that is gone counts as it was heard."""
+        looks = (seat.look.failures for seat in self.seats if seat.look is not None)
+        return sum(map(Counter, looks), Counter(self._gone_failures))
+
+    def refusals(self) -> Counter[str]:
+        """Attempts that a rate limit refused, by the limit they named; likewise."""
+        looks = (seat.look.refusals for seat in self.seats if seat.look is not None)
+        return sum(map(Counter, looks), Counter(self._gone_refusals))
 
     @property
     def tells_others(self) -> bool:
@@ -340,8 +342,8 @@ class Crew:
         if seat.look is not None:
             self._gone = added([self._gone, only_counts(seat.look.statistics)], in_parts=self.in_parts)
             self._gone_retries.update(seat.look.retries)
-            if seat.look.counts is not None:
-                self._gone_counts.merge(seat.look.counts)
+            self._gone_failures.update(seat.look.failures)
+            self._gone_refusals.update(seat.look.refusals)
         seat.born, seat.heard, seat.look, seat.away_since_s = None, 0, None, None
         seat.out.clear()
         seat.in_flight.clear()

@@ -18,7 +18,6 @@ import attrs
 from ...adapters.aiohttp.client import Client
 from ...adapters.aiohttp.payload import JSON, Content
 from ...adapters.aiohttp.reply import Reply
-from ...core.counts import Counts
 from ...core.quota import Quotas
 from ...core.statistics import Explanation, LimiterStatistics
 from ...runtime.calling import DEFAULT_KEY
@@ -54,9 +53,6 @@ class LocalEngine:
     priors: dict[str, Quotas] = attrs.field(factory=dict)
     store: RedisStore | None = None
     workers: ClassVar[int] = 1
-
-    def __attrs_post_init__(self) -> None:
-        self.client.limiter.counts  # noqa: B018  # from now on it counts
 
     @property
     def tells_others(self) -> bool:
@@ -124,9 +120,13 @@ class LocalEngine:
             found[why] += count
         return found
 
-    def counts(self) -> Counts:
-        """What its limiter counted."""
-        return self.client.limiter.counts
+    def failures(self) -> Counter[str]:
+        """Attempts without success, by status or by what came instead of an answer."""
+        return Counter(self.client.tally.failures)
+
+    def refusals(self) -> Counter[str]:
+        """Attempts that a rate limit refused, by the limit they named."""
+        return Counter(self.client.tally.refusals)
 
     def waits(self, tokens: int | None = None) -> dict[str, Explanation]:
         """What the next calls of the models that wait are waiting for; *tokens* is what one costs."""

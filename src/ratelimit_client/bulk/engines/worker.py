@@ -24,7 +24,6 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from ...adapters.aiohttp.reply import Reply
-from ...core.counts import Counts
 from ...core.statistics import Explanation, LimiterStatistics
 from ...errors import RateLimitClientError
 from ..row import Row
@@ -95,14 +94,16 @@ class Look:
         retries: attempts made again, by what made them necessary.
         waits: for the first calls of the models that wait.
         idle_s: how long nothing will happen by itself.
-        counts: what it counted.
+        failures: attempts without success, by status or by what came instead.
+        refusals: attempts that a rate limit refused, by the limit they named.
     """
 
     statistics: LimiterStatistics
     retries: Mapping[str, int] = attrs.field(factory=dict)
     waits: Mapping[str, Explanation] = attrs.field(factory=dict)
     idle_s: float = 0.0
-    counts: Counts | None = None
+    failures: Mapping[str, int] = attrs.field(factory=dict)
+    refusals: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -239,12 +240,6 @@ class Worker:
             Counter(engine.retries()),
             engine.waits(),
             engine.idle_for_s(),
-            _copy(engine.counts()),
+            engine.failures(),
+            engine.refusals(),
         )
-
-
-def _copy(counts: Counts) -> Counts:
-    """As they stand now."""
-    copy = Counts()
-    copy.merge(counts)
-    return copy

@@ -50,7 +50,7 @@ def page(job: Job, summary: Summary, name: str) -> str:
         plots.of_queue(job),
         plots.of_times("Waits in the queue", "queued", job.tally.waits, "Of each row, all its attempts together."),
         plots.of_times(
-            "Latency of the server", "flight", job.tally.latencies, "From being sent to the end of the answer."
+            "Latency of the server", "flight", job.tally.latencies, "From being let out to the end of the answer."
         ),
         _calls(found),
         _limits(job, summary),
