@@ -23,13 +23,13 @@ from typing import Any, Final
 
 from ratelimit_client.cli import main as ratelimit_client
 from ratelimit_client.core.quota import Quotas, per_minute
-from ratelimit_client.testing import Faults, LogNormal, Outsiders, serve_in_process, sliced
+from ratelimit_client.testing import Faults, LogNormal, Outsiders, serve_in_process
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WIDTH: Final = 880
 HEIGHT: Final = 1330
 MODEL: Final = "gpt-4o-mini-2024-07-18"
-ROWS: Final = 1_700
+ROWS: Final = 2_000
 LIMITS: Final = {"*": Quotas.of(per_minute(requests=900))}
 LIGHT: Final = "--blink-settings=preferredColorScheme=1"
 
@@ -44,9 +44,8 @@ def report(folder: Path) -> Path:
             file.write(json.dumps(row) + "\n")
     conduct: dict[str, Any] = {
         "latency": LogNormal(0.7, most_s=8.0),
-        "enforcement": sliced(2.0),
         "faults": Faults(server_error=0.01),
-        "outsiders": Outsiders(per_s=2.0),
+        "outsiders": Outsiders(per_s=1.5, burst=40, every_s=25.0, insist=True),
         "seed": 4,
     }
     with serve_in_process(LIMITS, **conduct) as url:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from ratelimit_client.bulk.meter import Meter
@@ -83,3 +84,18 @@ def test_the_limit_that_takes_longest_binds() -> None:
     binding = meter.binding({"m": 0.0}, lambda key, unit: 0.0)
     assert binding is not None
     assert binding.remaining_s == 0.0
+
+
+def test_of_a_rate_that_was_learnt_the_calls_are_used() -> None:
+    """
+    It begins empty and runs over at once, so its level tells nothing: 25 calls of the 40 that ten seconds allow.
+    """
+    meter = Meter()
+    for second, granted in ((0, 500), (5, 510), (10, 525)):
+        learnt = attrs.evolve(bucket(0, limit=4000, unit="learnt rate", window_s=1000.0), source="learned")
+        meter.see(seen(granted=granted, **{"learnt rate": learnt}), now_ns=second * NS)
+
+    assert meter.utilisation() == (0.625, "m", "learnt rate")
+    binding = meter.binding({"m": 100.0}, lambda key, unit: 0.0)
+    assert binding is not None
+    assert binding.remaining_s == 25.0

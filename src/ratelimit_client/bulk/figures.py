@@ -14,8 +14,9 @@ import attrs
 
 from ..core.counts import UNKNOWN
 from .job import Job
+from .meter import LEARNT, Gauge
 from .spread import Spread
-from .words import brief, number, shown
+from .words import brief, number, shown, window
 
 RATE_LIMITED: Final = "rate_limited"
 SUCCESS: Final = "2xx"
@@ -138,6 +139,13 @@ def lines(job: Job, found: Figures) -> list[tuple[str, str]]:
     if found.estimate is not None:
         table.append(("estimate", f"{found.estimate:.2f} tokens charged for each that was estimated"))
     return table
+
+
+def limit_words(limit: str, gauge: Gauge) -> str:
+    """A limit, as people are told of it."""
+    if limit == LEARNT:
+        return f"{number(round(60 * gauge.rate))} requests/minute (learnt)"
+    return f"{number(gauge.limit)} {shown(limit)}/{window(gauge.window_s)}"
 
 
 def limit_name(limit: str) -> str:

@@ -22,6 +22,9 @@ from ..core.foreign import is_measurable
 from ..core.statistics import BucketStatistics, LimiterStatistics
 from ..core.units import NS, to_s
 
+LEARNT: Final = "learnt rate"
+"""How the limiter calls a limit of requests that it inferred from refusals."""
+_INFERRED: Final = "learned"
 # What others take is measured over ten seconds (core/foreign.py); before that it is not known.
 _LEAST_WATCHED_S: Final = 10.0
 
@@ -56,8 +59,13 @@ class Gauge:
         """The part of its refill that others took; None where that cannot be seen, or was not for long enough."""
         return self._others / self._watched_s if self._watched_s >= _LEAST_WATCHED_S else None
 
-    def see(self, bucket: BucketStatistics, *, now_ns: int) -> None:
-        """A later look at the same bucket."""
+    @property
+    def is_of_requests(self) -> bool:
+        """Does a call take one of it?"""
+        return self.unit == LEARNT or self.unit.endswith("requests")
+
+    def see(self, bucket: BucketStatistics, let_out: int, *, now_ns: int) -> None:
+        """A later look at the same bucket; *let_out* calls went since the last."""
         passed_s = to_s(now_ns - self.at_ns)
         refill = self.rate * passed_s
         is_exact = self.unit.endswith("requests") and is_measurable(self.limit, self.window_s * NS)
@@ -65,7 +73,8 @@ class Gauge:
             self._watched_s += passed_s
             self._others += bucket.foreign_ratio * passed_s
         without_use = min(max(float(self.limit), self.level), self.level + refill)
-        self.used += max(0.0, without_use - bucket.level)
+        # A learnt rate runs over at once, so its level tells nothing.
+        self.used += let_out if self.unit == LEARNT else max(0.0, without_use - bucket.level)
         self.offered += refill
         self.limit, self.window_s, self.source = bucket.limit, bucket.window_s, bucket.source
         self.level = bucket.level
@@ -92,11 +101,12 @@ class Meter:
     def see(self, statistics: LimiterStatistics, *, now_ns: int) -> None:
         """Take a look."""
         for key, state in statistics.keys.items():
+            let_out = state.granted - self._granted.get(key, 0)
             self._granted[key] = state.granted
             for name, bucket in state.buckets.items():
                 gauge = self.gauges.get((key, name))
                 if gauge is not None:
-                    gauge.see(bucket, now_ns=now_ns)
+                    gauge.see(bucket, let_out, now_ns=now_ns)
                 elif bucket.limit > 0 and bucket.window_s > 0:
                     self.gauges[key, name] = _first_look(bucket, state.granted, now_ns)
 
@@ -125,7 +135,7 @@ class Meter:
         return found
 
     def _cost(self, key: str, gauge: Gauge, cost_of: Callable[[str, str], float]) -> float:
-        if gauge.unit.endswith("requests"):
+        if gauge.is_of_requests:
             return 1.0
         granted = self._granted.get(key, 0)
         return gauge.used / granted if granted >= 10 and gauge.used else cost_of(key, gauge.unit)
@@ -134,9 +144,11 @@ class Meter:
 def _first_look(bucket: BucketStatistics, granted: int, now_ns: int) -> Gauge:
     """
     A bucket that came into sight: full before the calls that are out, as far as we know.
+
+    One that was learnt of refusals never was.
     """
     limit = float(bucket.limit)
-    used = limit - bucket.level if granted else 0.0
+    used = limit - bucket.level if granted and bucket.source != _INFERRED else 0.0
     return Gauge(
         unit=bucket.unit,
         limit=bucket.limit,

@@ -23,7 +23,7 @@ from .figures import Figures
 from .job import Job
 from .meter import Gauge
 from .tally import Snapshot
-from .words import duration, number, shown, window
+from .words import duration, number, shown
 
 _SHOWN_CODES = 6
 _SHOWN_MODELS = 8
@@ -236,7 +236,7 @@ def _limit_lines(job: Job) -> list[tuple[str, str]]:
     share, key, name = used
     gauge = job.meter.gauges[key, name]
     of = f" ({shown(key)})" if len({key for key, _ in job.meter.gauges}) > 1 else ""
-    return [("limit", f"{share:.0%} of {number(gauge.limit)} {name}/{window(gauge.window_s)} used{of}")]
+    return [("limit", f"{share:.0%} of {figures.limit_words(name, gauge)} used{of}")]
 
 
 def _model_lines(job: Job) -> list[tuple[str, str]]:

@@ -9,9 +9,13 @@ from ratelimit_client import (
     DeadlineExceeded,
     DeadlineExpiredInQueue,
     DeadlineUnreachable,
+    Overloaded,
     QueueFull,
+    Reason,
     ResponseError,
     RetryPolicy,
+    Signals,
+    Throttled,
     TransportError,
 )
 from ratelimit_client.adapters.aiohttp.tally import SECONDS, Tally, outcome_of
@@ -130,9 +134,7 @@ def test_attempts_without_success_are_counted_by_what_came():
 
     async def story() -> None:
         refused = answer(b'{"error": {"message": "Limit 5 RPM", "type": "requests"}}', status="429 X")
-        answers = [refused, answer(status="500 X"), answer()]
-        retry = RetryPolicy(backoff=Backoff(first=0.1, cap=0.1))
-        async with served(answers, retry=retry) as (_, client):
+        async with served([refused], [answer(status="500 X")], [answer()], retry=QUICK) as (_, client):
             reply = await client.post("/v1/x", json={})
             assert client.tally.failures == {"429": 1, "500": 1}
             assert client.tally.refusals.total() == 1

@@ -122,7 +122,8 @@ class Tally:
         self.exhausted: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self._limits = Names(_LIMITS_MOST)
+        self._limits = Names(_LIMITS_MOST + 1)
+        self._limits.of(UNKNOWN)
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.seconds = [0] * (len(SECONDS) + 1)
@@ -186,7 +187,7 @@ class Tally:
         self.failures[code] += 1
         if error is not None and error.reason == Reason.RATE_LIMITED:
             limit = None if error.signals is None else error.signals.unit
-            self.refusals[UNKNOWN if limit is None else self._limits.of(limit)] += 1
+            self.refusals[self._limits.of(UNKNOWN if limit is None else limit)] += 1
 
     def ran_out(self, key: str) -> None:
         """An answer said that the account is out of money."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ... import __version__
-from ..figures import RATE_LIMITED, Figures, limit_name
+from ..figures import RATE_LIMITED, Figures, limit_name, limit_words
 from ..job import Job
 from ..summary import Summary
 from ..words import duration, number
@@ -26,7 +26,7 @@ _BINDS: Final = 0.85
 _SOURCES: Final = {
     "header": "the server's headers",
     "config": "you",
-    "learned": "its refusals",
+    "learned": "refusals",
     "prior": "an earlier run",
     "lease": "the shared budget",
 }
@@ -120,7 +120,7 @@ def _limit_tile(job: Job, used: tuple[float, str, str] | None) -> tuple[str, str
     if used is None:
         return "Limit used", "unknown", "the server named no limit"
     share, key, limit = used
-    return "Limit used", f"{share:.0%}", f"of {plots.limit_words(limit, job.meter.gauges[key, limit])}"
+    return "Limit used", f"{share:.0%}", f"of {limit_words(limit, job.meter.gauges[key, limit])}"
 
 
 def _estimate(found: Figures) -> tuple[str, str]:
@@ -156,7 +156,7 @@ def _pace(job: Job, found: Figures) -> str:
         words.append("The server named no limit, and none was given.")
     else:
         share, key, limit = used
-        of = plots.limit_words(limit, job.meter.gauges[key, limit])
+        of = limit_words(limit, job.meter.gauges[key, limit])
         if share >= _BINDS:
             words.append(f"The limit: {share:.0%} of {of} was used. With a higher one it would have been faster.")
         else:
@@ -205,7 +205,7 @@ def _limits(job: Job, summary: Summary) -> str:
     rows = [
         (
             key,
-            plots.limit_words(limit, gauge),
+            limit_words(limit, gauge),
             _SOURCES.get(gauge.source, gauge.source),
             f"{gauge.share:.0%}",
             _share(gauge.others_share if job.engine.tells_others else None),

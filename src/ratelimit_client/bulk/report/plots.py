@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..figures import QUANTILES, name
+from ..figures import QUANTILES, limit_words, name
 from ..job import Job
-from ..meter import Gauge
+from ..meter import LEARNT, Gauge
 from ..series import Series, Span
 from ..spread import Spread
-from ..words import brief, duration, number, shown, window
+from ..words import brief, duration, number, shown
 from . import axes
 from .draw import Curve, Histogram, Timeline, stairs
 from .parts import plot, section, table
 
 _DRAWN: Final = 120
 _TOLD: Final = 20
-LEARNT: Final = "learnt rate"
-"""How the limiter calls a limit of requests that it inferred from refusals."""
 # The first moment of a run empties a full bucket: what is drawn is at most so many times the limit.
 _BEYOND: Final = 2.0
 _MANY: Final = 50.0
@@ -148,13 +146,6 @@ def _flow_table(job: Job) -> str:
     ]
     heads = ("time", "let out", "refused", "waiting, mean", "under way, mean")
     return table("Calls by time", heads, rows)
-
-
-def limit_words(limit: str, gauge: Gauge) -> str:
-    """A limit for people."""
-    if limit == LEARNT:
-        return f"{axes.amount(60 * gauge.rate)} requests/minute, as learnt,"
-    return f"{number(gauge.limit)} {shown(limit)}/{window(gauge.window_s)}"
 
 
 def _whose(job: Job, key: str) -> str:
