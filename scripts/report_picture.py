@@ -3,9 +3,9 @@ Make ``docs/pictures/report.png``: the upper part of a report, as a browser show
 
     python scripts/report_picture.py [--into FOLDER]
 
-Law of this file: nothing is drawn that a user would not see. A job runs for a minute and a half against a
-model server that has a limit, refuses now and then, fails now and then and has another customer;
-a Chromium without a window opens the page that ``--report`` wrote. It needs ``chromium`` in the PATH.
+Law of this file: nothing is drawn that a user would not see. A job runs for about a minute against a model
+server that has a limit, fails now and then and has another customer; a Chromium without a window opens the
+page that ``--report`` wrote. It needs ``chromium`` in the PATH.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ratelimit_client.testing import Faults, LogNormal, Outsiders, serve_in_proc
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WIDTH: Final = 880
-HEIGHT: Final = 1330
+HEIGHT: Final = 1415
 MODEL: Final = "gpt-4o-mini-2024-07-18"
-ROWS: Final = 2_000
+ROWS: Final = 1_600
 LIMITS: Final = {"*": Quotas.of(per_minute(requests=900))}
 LIGHT: Final = "--blink-settings=preferredColorScheme=1"
 
@@ -45,7 +45,7 @@ def report(folder: Path) -> Path:
     conduct: dict[str, Any] = {
         "latency": LogNormal(0.7, most_s=8.0),
         "faults": Faults(server_error=0.01),
-        "outsiders": Outsiders(per_s=1.5, burst=40, every_s=25.0, insist=True),
+        "outsiders": Outsiders(per_s=1.5),
         "seed": 4,
     }
     with serve_in_process(LIMITS, **conduct) as url:

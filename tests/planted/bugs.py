@@ -15,8 +15,8 @@ from tests.planted.bug import Bug
 from tests.planted.bugs_of_stores import BUGS_OF_STORES
 from tests.planted.of_explaining import EXPLAINING
 from tests.planted.of_metrics import METRICS
-from tests.planted.of_telling import TELLING
 from tests.planted.of_reports import REPORTS
+from tests.planted.of_telling import TELLING
 
 BUGS = (
     Bug(
@@ -452,8 +452,6 @@ BUGS = (
         "ticket.state is _ANSWERED:\n",
         ("runtime/test_hearing.py", "adapters/aiohttp/test_realtime.py"),
     ),
-    *(Bug(*each) for each in (*METRICS, *EXPLAINING, *TELLING)),
-    *(Bug(*each) for each in METRICS),
-    *(Bug(*each) for each in REPORTS),
+    *(Bug(*each) for each in (*METRICS, *EXPLAINING, *TELLING, *REPORTS)),
     *BUGS_OF_STORES,
 )

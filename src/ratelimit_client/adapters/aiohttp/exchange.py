@@ -268,7 +268,8 @@ def secrets_of(call: Call, key: Secret | None) -> list[bytes]:
 
 
 def note_use(tally: Tally, call: Call, reply: Reply, key: Secret | None, operation: Operation | None = None) -> None:
-    """A call that was added just now brought a reply: what it used, and which it was, if an example is wanted."""
+    """A call that was added just now brought a reply: what it took and used; which it was, if an example is wanted."""
+    reply.latency_s = tally.last_s - reply.queue_s
     tally.used(call.key, reply.usage)
     if tally.marks is not None and tally.marks.due(tally.last_s):
         raw = (reply.request_id or "").encode("utf-8", "surrogateescape")

@@ -160,7 +160,7 @@ def _pace(job: Job, found: Figures) -> str:
         if share >= _BINDS:
             words.append(f"The limit: {share:.0%} of {of} was used. With a higher one it would have been faster.")
         else:
-            words.append(f"No limit: of {of}, the one that was used most, {share:.0%} was used.")
+            words.append(f"Not a limit alone: of {of}, the one that was used most, {share:.0%} was used.")
     words.append(_others(job, found))
     workers = job.engine.facts()
     if workers:
