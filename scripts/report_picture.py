@@ -4,8 +4,8 @@ Make ``docs/pictures/report.png``: the upper part of a report, as a browser show
     python scripts/report_picture.py [--into FOLDER]
 
 Law of this file: nothing is drawn that a user would not see. A job runs for about a minute against a model
-server that has a limit, fails now and then and has another customer; a Chromium without a window opens the
-page that ``--report`` wrote. It needs ``chromium`` in the PATH.
+server that has a limit and fails now and then; a Chromium without a window opens the page that ``--report``
+wrote. It needs ``chromium`` in the PATH.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from ratelimit_client.cli import main as ratelimit_client
 from ratelimit_client.core.quota import Quotas, per_minute
-from ratelimit_client.testing import Faults, LogNormal, Outsiders, serve_in_process
+from ratelimit_client.testing import Faults, LogNormal, serve_in_process
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WIDTH: Final = 880
@@ -45,7 +45,6 @@ def report(folder: Path) -> Path:
     conduct: dict[str, Any] = {
         "latency": LogNormal(0.7, most_s=8.0),
         "faults": Faults(server_error=0.01),
-        "outsiders": Outsiders(per_s=1.5),
         "seed": 4,
     }
     with serve_in_process(LIMITS, **conduct) as url:

@@ -96,4 +96,5 @@ def test_ten_million_take_no_more_room_than_ten() -> None:
             found.add(number / 7)
         found.digest()
 
-    assert (found.count, size(found)) == (5010, few)
+    assert found.count == 5010
+    assert size(found) <= few
