@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from . import clusters, costs, models, races
+from . import clusters, costs, models, races, shared
 from .plots import PLOTS, drawn
 from .tables import of
 
@@ -52,6 +52,8 @@ SECTIONS: Final[tuple[tuple[str, str, Write, tuple[str, ...]], ...]] = (
     ("growth", "Growth", costs.growth, ("growth", "memory")),
     ("startup", "Start-up", costs.startup, ()),
     ("proxy", "The proxy", costs.proxy, ()),
+    ("processes", "Several processes on one key", shared.processes, ()),
+    ("stored", "Through a Redis", shared.stored, ()),
     ("ray", "On a Ray cluster", clusters.ray, ()),
     ("newcomer", "A new worker on a shared budget", models.newcomer, ()),
     ("models", "Models in virtual time", models.models, ()),

@@ -16,15 +16,41 @@ from tests.core.test_observing import answer, drive_of, refusal, shows, state_of
 
 
 def test_a_pace_is_cut_when_the_level_is_low() -> None:
-    """While others spend, a remaining below 7.5 % of the limit is the mark that all of them see."""
+    """While others spend, and what is left comes near to nothing, all of them slow down."""
     drive = drive_of()
     for number in range(30):
         answer(drive, Signals(200, readings=shows(590 - 5 * number)), at_s=number / 5)
     (line,) = state_of(drive).budget.lines["requests"]
     assert line.sharing.pace is not None
     before = line.sharing.pace.limit
-    answer(drive, Signals(200, readings=shows(44)), at_s=20.0)
+    answer(drive, Signals(200, readings=shows(20)), at_s=20.0)
 
+    assert line.sharing.pace.limit < before
+
+
+def test_a_slice_is_shared_by_all_who_draw_on_its_bucket() -> None:
+    """
+    What others took of the bucket is taken of the slice, a refusal empties it and cuts the pace, and halves nothing.
+
+    A server that has more than half of its limit left and refuses enforces less, whoever spent the rest.
+    """
+    drive = drive_of()
+    answer(drive, refusal(unit="requests", readings=shows(400)))
+    (line,) = state_of(drive).budget.lines["requests"]
+    piece = line.lessons.slice
+    assert piece is not None
+    assert (piece.capacity, line.lessons.strangers) == (200, 0)
+
+    for number in range(1, 31):
+        answer(drive, Signals(200, readings=shows(400)), at_s=1 + number / 2)
+    assert line.sharing.pace is not None
+    held, before = piece.level(now_ns=drive.now_ns), line.sharing.pace.limit
+    answer(drive, Signals(200, readings=shows(395)), at_s=17.2)
+    assert piece.level(now_ns=drive.now_ns) <= held - 4, "of the dozen that flowed in others took all"
+
+    answer(drive, refusal(unit="requests", readings=shows(395)), at_s=18.4)
+    assert (line.lessons.slice, piece.capacity) == (piece, 200)
+    assert piece.level(now_ns=drive.now_ns) <= 0
     assert line.sharing.pace.limit < before
 
 

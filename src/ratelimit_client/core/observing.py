@@ -193,8 +193,10 @@ def _read_levels(
     used = state.budget.read(ticket, signals, refused=proof, jitter_ns=jitter_ns, now_ns=now_ns)
     if had is not None:
         _tell_limits(scheduler, state, signals, had, now_ns)
-    for line, _ in used:
+    for line, lesson in used:
         _read(scheduler, state, ticket, line, now_ns)
+        if line.lessons.slice is not None:
+            line.sharing.drawn(line.lessons.slice, lesson.residual, now_ns=now_ns)
     if used:
         _share(state, ticket, now_ns)
         _set_gentle(state, ticket, now_ns)
@@ -282,9 +284,15 @@ def _share(state: KeyState, ticket: Ticket, now_ns: int) -> None:
         unit = line.bucket.pays
         if line.series.server_remaining is None or unit is None:
             continue
-        ends = _is_enough(state, unit, line.bucket.level(now_ns=now_ns))
-        changed = line.sharing.consider(line.bucket, foreign_ppm, ends=ends, now_ns=now_ns) or changed
-        line.sharing.marked(line.bucket, line.series.server_remaining, ticket.granted_ns, now_ns=now_ns)
+        level, slice_ = line.bucket.level(now_ns=now_ns), line.lessons.slice
+        if slice_ is not None:
+            level = min(level, slice_.level(now_ns=now_ns))
+        ends = _is_enough(state, unit, level)
+        urgent = slice_ is not None or line.series.server_remaining * 2 < line.bucket.limit
+        changed = line.sharing.consider(line.bucket, foreign_ppm, ends=ends, urgent=urgent, now_ns=now_ns) or changed
+        paid = state.budget.debits.till(unit).total
+        remaining, granted_ns = line.series.server_remaining, ticket.granted_ns
+        line.sharing.marked(line.bucket, slice_, remaining, paid, granted_ns, now_ns=now_ns)
     if changed:
         state.budget.rebuild()
 
@@ -405,8 +413,11 @@ def _named(
     if predicted is None:
         predicted = known if known is not None else bucket.level(now_ns=now_ns)
     in_slice = ticket.predicted(lessons.slice) if lessons.slice is not None else None
-    if state.budget.purses:  # others of ours draw on it, too
-        predicted = predicted if known is None else min(predicted, known)
+    others = state.budget.purses or line.sharing.suspects or line.sharing.pace is not None
+    if known is not None and (others or (lessons.slice is None and known * 2 >= bucket.limit)):
+        # What others took is in what the refusal tells.
+        predicted = min(predicted, known)
+    if others:
         in_slice = None if in_slice is None else 0  # it is emptied, and not cut
     had = lessons.slice
     refused_ns = state.budget.snap_ns(ticket, signals, jitter_ns=scheduler.jitter.ns, now_ns=now_ns)
@@ -419,6 +430,7 @@ def _named(
         # Nothing tells the level: the whole bucket waits; else only calls as large as the refused one.
         tells = known is not None or line.series.last_order >= 0
         bucket.close(Hint(until_ns, amount if tells else 0, signals), now_ns=now_ns)
+    line.sharing.refused(bucket, now_ns=now_ns)
     _note_slice(scheduler, state, line, had, now_ns)
 
 

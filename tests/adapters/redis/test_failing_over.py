@@ -89,7 +89,12 @@ async def through(url: str, fate: Callable[[], Awaitable[None]]) -> Log:
         trips = [limiter.sharing.trips for limiter in limiters if limiter.sharing]
         await fate()
         await until(
-            lambda: shared() and all(each.sharing and each.sharing.trips > had + 1 for each, had in zip(limiters, trips, strict=True)),
+            lambda: (
+                shared()
+                and all(
+                    each.sharing and each.sharing.trips > had + 1 for each, had in zip(limiters, trips, strict=True)
+                )
+            ),
             "they did not find the store again",
         )
         before = len(log.at_s)
@@ -146,7 +151,9 @@ def sentinels_of_two(folder: Path) -> Iterator[list[RedisServer]]:
     try:
         primary = RedisServer(folder).start()
         servers.append(primary)
-        servers.append(RedisServer(folder, options=(f"replicaof 127.0.0.1 {primary.port}", "repl-diskless-sync-delay 0")).start())
+        servers.append(
+            RedisServer(folder, options=(f"replicaof 127.0.0.1 {primary.port}", "repl-diskless-sync-delay 0")).start()
+        )
         watch = (
             f"sentinel monitor budgets 127.0.0.1 {primary.port} 2",
             "sentinel down-after-milliseconds budgets 500",
@@ -193,7 +200,9 @@ def cluster_of_three(folder: Path) -> Iterator[list[RedisServer]]:
             nodes.append(RedisServer(folder, options=options).start())
         clients = [redis.Redis(port=node.port, decode_responses=True) for node in nodes]
         for number, client in enumerate(clients[:3]):
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", -(-SLOTS * number // 3), -(-SLOTS * (number + 1) // 3) - 1)
+            client.execute_command(
+                "CLUSTER", "ADDSLOTSRANGE", -(-SLOTS * number // 3), -(-SLOTS * (number + 1) // 3) - 1
+            )
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node, bus in zip(nodes, buses, strict=True):
             clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
