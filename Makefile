@@ -26,7 +26,7 @@ endef
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ci nightly coverage compat bench bench-full gate lint dist reproducible sbom audit workflows clean
+.PHONY: help demo test test-ci valkey nightly coverage compat bench bench-full gate lint dist reproducible sbom audit workflows clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +47,12 @@ test: $(STAMP)  ## every test, at sizes that end within five minutes
 
 test-ci: $(STAMP)  ## the same tests at ten times the size
 	@RLC_SIZE=ci $(PY) -m pytest $(SPREAD) -o faulthandler_timeout=600
+
+# Cluster and Sentinel fail over at the size of CI only, and take half a minute.
+valkey: $(STAMP)  ## the tests of the shared store against a Valkey, which is fetched when there is none
+	@server=$$(sh scripts/valkey) && export RLC_REDIS_SERVER="$$server" && \
+		RLC_SIZE=test $(PY) -m pytest $(SPREAD) tests/adapters/redis && \
+		RLC_SIZE=ci $(PY) -m pytest $(SPREAD) tests/adapters/redis/test_failing_over.py
 
 nightly: $(STAMP)  ## the same tests at a thousand times the size of `make test`, with fresh seeds
 	@RLC_SIZE=nightly $(PY) -m pytest $(SPREAD) -o faulthandler_timeout=0
