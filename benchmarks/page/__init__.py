@@ -53,6 +53,7 @@ SECTIONS: Final[tuple[tuple[str, str, Write, tuple[str, ...]], ...]] = (
     ("startup", "Start-up", costs.startup, ()),
     ("proxy", "The proxy", costs.proxy, ()),
     ("processes", "Several processes on one key", shared.processes, ()),
+    ("crowds", "The same without a store, in virtual time", shared.crowds, ()),
     ("stored", "Through a Redis", shared.stored, ()),
     ("ray", "On a Ray cluster", clusters.ray, ()),
     ("newcomer", "A new worker on a shared budget", models.newcomer, ()),
