@@ -23,6 +23,7 @@ from tests.torture import (
     scenes_realtime,
     scenes_rows,
     scenes_server,
+    scenes_store,
     scenes_stream,
 )
 from tests.torture.census import Await, awaits, public_coroutines
@@ -41,6 +42,7 @@ PARTS = (
     scenes_server,
     scenes_bulk,
     scenes_proxy,
+    scenes_store,
 )
 SCENES = {scene.__name__: scene for part in PARTS for scene in part.SCENES}
 
@@ -53,6 +55,7 @@ CANCELLED_IN = {
     "Client.post": "post-vault",
     "Client.request": "post-vault",
     "Client.send": "post-vault",
+    "Closing.__await__": "shared_closed",
     "Feeder.run": "job-parked",
     "Forwarded.piece": "forward",
     "Forwarder.close": "proxy_that_does_not_wait",
@@ -116,7 +119,6 @@ NOT_HERE = {
     "bulk/engines/worker.py": "the same",
     "bulk/ray_source.py": "a thread of Ray Data's hands it pieces, and it is closed in tests of its own",
     "adapters/redis/": "real sockets to a real server: its questions are cancelled in tests of its own",
-    "runtime/keeping.py": "a task of its own that no call waits for: it is cancelled in tests of its own",
     "adapters/httpx/sync.py": "for threads, which are interrupted and not cancelled, in tests of its own",
     "runtime/background.py": "a thread of its own, and those who wait for it are interrupted, in tests of its own",
     "cli/": "a program, which ends by signals: they are sent to it, and it is killed, in tests of its own",
@@ -132,7 +134,7 @@ _PIPE = "a virtual loop reads no pipes"
 _FULL = "it takes a thousand parked rows; the wait is the one that Feeder.run has at its end"
 _LONG = "a turn of the loop for others, after more lines than a scene has"
 _PROGRAM = "a program, as the command line is"
-_NO_STORE = "no scene has a store; what waits for one is cancelled in tests of its own"
+_REAL_STORE = "a real server on real sockets: a program, to which signals are sent in tests of its own"
 _ENDED = "a program closes it after its job, and to that signals are sent, in tests of its own"
 _SMALL = "an answer of this size is written at once"
 
@@ -160,16 +162,12 @@ STANDS_NOWHERE = {
     "Journal.sync: await asyncio.get_running_loop().run_in_executor(None, _sync_into, self._syncing, self.disk, "
     "self.fd)": _INLINE,
     "Life.__aenter__: await self._limiter.__aenter__()": "entering a limiter waits for nothing",
-    "Forwarder.close: await closing": _NO_STORE,
-    "Limiter.__aexit__: await self.close()": _NO_STORE,
-    "Limiter.drain: await self._keeping.leave()": _NO_STORE,
     "LocalEngine.close: await self.client.close()": _ENDED,
-    "LocalEngine.close: await self.client.limiter.close()": _NO_STORE,
-    "LocalEngine.close: await self.store.close()": _NO_STORE,
-    "LocalEngine.open: if self.store is not None and (why := await self.store.look()) is not None:": _NO_STORE,
+    "LocalEngine.close: await self.client.limiter.close()": _ENDED,
+    "LocalEngine.close: await self.store.close()": _ENDED,
+    "LocalEngine.open: if self.store is not None and (why := await self.store.look()) is not None:": _REAL_STORE,
     "MetricsPage._answer: await response.prepare(request)": _SMALL,
     "MetricsPage._answer: await response.write_eof()": _SMALL,
-    "LocalEngine.open: await self.store.check()": _NO_STORE,
     "MetricsPage._listen: await runner.setup()": "it sets up and waits for nothing",
     "ModelApp._tell: await response.prepare(request)": _SMALL,
     'ModelApp._tell: await response.write(b"".join(events))': _SMALL,

@@ -298,10 +298,12 @@ class Keeper:
             self.lost_ns = now_ns
         for name in self._asking:
             leased = self.leases[name]
-            if name in self._leaving:
-                leased.left()
-            else:
+            if name not in self._leaving:
                 leased.lose(now_ns=now_ns)
+            elif now_ns < leased.until_ns:
+                leased.void()  # nobody knows whether it was heard: it says so again while that is of use to anybody
+            else:
+                leased.left()
         delay_ns = min(_RETRY_MOST_NS, NS // 2 << min(self._failures, 4))
         self._failures += 1
         self._next(delay_ns - int(delay_ns * self.dice() / 2), now_ns)

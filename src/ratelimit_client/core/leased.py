@@ -360,11 +360,15 @@ class Leased:
             held.granted(grant, lease.turn_us * US, now_ns=now_ns)
         return len(self.units) > asked
 
-    def left(self) -> None:
-        """It holds nothing more, and is no member."""
+    def void(self) -> None:
+        """It holds nothing more."""
         for held in self.units.values():
             held.void()
             held.fair = None
+
+    def left(self) -> None:
+        """It holds nothing more, and is no member."""
+        self.void()
         self.fence = self.born_us = self.until_ns = 0
         self.lost_ns = None
 
