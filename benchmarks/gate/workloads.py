@@ -16,7 +16,10 @@ import attrs
 from ratelimit_client import Limiter, per_day, per_minute
 from ratelimit_client.core.concurrency import Ending
 from ratelimit_client.core.cost import Cost
+from ratelimit_client.core.leasing import LeasingScheduler
+from ratelimit_client.core.pool import Store
 from ratelimit_client.core.scheduler import Scheduler
+from ratelimit_client.core.units import NS
 from ratelimit_client.dialects import read
 from ratelimit_client.dialects.openai import OPENAI
 from ratelimit_client.dialects.sse import EventParser
@@ -149,6 +152,37 @@ def decision(rounds: int) -> None:
         scheduler.release(ticket, Ending.SUCCEEDED, now_ns=number * 1000 + 500)
 
 
+def leased(rounds: int) -> None:
+    """Two processes on one budget, a call of each every millisecond; each asks the store, in memory, once a second."""
+    store = Store()
+    machines = [
+        LeasingScheduler(
+            process=name,
+            spends=True,
+            workers=4,
+            quotas=per_minute(requests=10**6, tokens=10**9) + per_day(requests=10**9),
+            profile=OPENAI.profile,
+            max_in_flight=1000,
+            dice=lambda: 0.5,
+            now_ns=0,
+        )
+        for name in ("ours", "theirs")
+    ]
+    cost = Cost(1, tokens=1500)
+    for number in range(rounds):
+        now_ns = number * NS // 1000
+        for machine in machines:
+            ticket = machine.submit("gpt-4o", cost=cost, now_ns=now_ns)
+            if ticket.order >= 0:
+                machine.release(ticket, Ending.SUCCEEDED, now_ns=now_ns + 500)
+            if machine.keeper.renew_ns <= now_ns:
+                call = machine.keeper.ask(now_ns=now_ns)
+                assert call is not None, "both are in use"
+                machine.store_lent(call, store.renew(call, now_us=10**15 + now_ns // 1000), now_ns=now_ns)
+            for ticket in machine.poll(now_ns=now_ns).granted:
+                machine.release(ticket, Ending.SUCCEEDED, now_ns=now_ns)
+
+
 def headers(rounds: int) -> None:
     """An answer's headers, 25 of them, of which six show limits that change."""
     for number in range(rounds):
@@ -236,6 +270,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "bare httpx": Workload("httpx alone: a POST and its answer, no network", _within(calls.alone), 20),
     "bare row": Workload("a loop over aiohttp: a row sent, its answer written", rows.bare, 1, rows.ROWS),
     "decision": Workload("core: submit, grant, release; 3 buckets", decision, 300, floor="plain python"),
+    "leased": Workload("core: the same of a leased budget, renewals with it", leased, 1000, 2, "plain python"),
     "headers": Workload("read(), 25 headers", headers, 128, floor="plain python"),
     "stream": Workload("a stream of 60 events", stream, 10, floor="plain python"),
     "permit, 1 bucket": Workload("uncontended permit", _within(permit_one), 300, floor="semaphore"),

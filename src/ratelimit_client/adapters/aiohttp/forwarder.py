@@ -133,9 +133,6 @@ class Forwarder:
         self.tally = Tally()
         """What became of the calls so far; the metrics are made of it."""
         limiter.reports_written()
-        if limiter.sharing is not None and not self._credentials.given:
-            # Whoever happens to come first is nobody that other proxies know of: no caller has the limiter's own scope.
-            limiter.scope(str(self._base.origin), credential=b"of nobody")
         self._sender = Sender(limiter, self._whose, self._wire, self._credentials, self._door, self.tally)
 
     def __repr__(self) -> str:
