@@ -166,8 +166,8 @@ STANDS_NOWHERE = {
     "LocalEngine.close: await self.client.limiter.close()": _ENDED,
     "LocalEngine.close: await self.store.close()": _ENDED,
     "LocalEngine.open: if self.store is not None and (why := await self.store.look()) is not None:": _REAL_STORE,
-    "MetricsPage._answer: await response.prepare(request)": _SMALL,
-    "MetricsPage._answer: await response.write_eof()": _SMALL,
+    'MetricsPage._answer: return await whole(request, web.Response(status=status, body=body, headers={"Content-Type": '
+    "kind}))": _SMALL,
     "MetricsPage._listen: await runner.setup()": "it sets up and waits for nothing",
     "ModelApp._tell: await response.prepare(request)": _SMALL,
     'ModelApp._tell: await response.write(b"".join(events))': _SMALL,
@@ -214,7 +214,14 @@ STANDS_NOWHERE = {
     "_run: async with serving(": _PROGRAM,
     "_run: await asyncio.Event().wait()": _PROGRAM,
     "prepare: return await _from_form(data)": _INLINE,
+    "respond: await response.prepare(request)": _SMALL,
+    "respond: await response.write(event)": _SMALL,
+    "respond: await response.write_eof()": _SMALL,
+    "respond: return None if found is None else await whole(request, web.Response(body=found.body, "
+    "headers=found.headers))": _SMALL,
     "serve_model: await runner.setup()": "it sets up and waits for nothing",
+    "whole: await response.prepare(request)": _SMALL,
+    "whole: await response.write_eof()": _SMALL,
 }
 """Awaits, by function and line, at which nobody ever stands when he is cancelled, and why."""
 
