@@ -124,6 +124,10 @@ def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
             pass
         with urllib.request.urlopen(found[1], timeout=5) as answer:
             text = answer.read().decode()
+        shown = process.stderr.readline().decode().split()[-1]
+        assert shown == found[1].removesuffix("metrics")
+        with urllib.request.urlopen(f"{shown}state.json", timeout=5) as answer:
+            (job,) = json.load(answer)["jobs"]
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     states = dict(re.findall(r'ratelimit_client_bulk_rows\{job="out",state="(\w+)"\} ([\d.]+)', text))
@@ -131,6 +135,7 @@ def test_metrics_are_served_while_it_runs(tmp_path: Path) -> None:
     assert sum(map(float, states.values())) == 40
     assert float(states["done"]) >= 1
     assert "ratelimit_client_bulk_last_progress_timestamp_seconds" in text
+    assert (job["job"], sum(job["rows"].values()), job["progress"]["total"]) == ("out", 40, 40)
     assert 'ratelimit_client_attempts_total{client="bulk"' in text
 
 

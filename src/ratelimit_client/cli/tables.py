@@ -153,7 +153,7 @@ RUN: Final = (
         help="the head of the cluster (RAY_ADDRESS, the cluster this machine is in, one of this machine alone)",
     ),
     Option(flag="--ray-workers", metavar="N", read=whole(1, 10_000), help="how many (one a node, two at least)"),
-    Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
+    Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics and a live page"),
     Option(
         flag="--progress",
         metavar="MODE",
@@ -318,7 +318,7 @@ SERVE: Final = (
     ),
     _STATE,
     *_STORE,
-    Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics"),
+    Option(flag="--metrics", metavar="[HOST:]PORT", read=address, help="serve Prometheus metrics and a live page"),
     Option(
         flag="--grace",
         metavar="S",

@@ -65,7 +65,7 @@ def _plain(value: Any) -> Any:
         return {_text(str(name)): _plain(each) for name, each in value.items()}
     if kind is list or kind is tuple:
         return [_plain(each) for each in value]
-    return _text(str(value))
+    return _plain(_facts(value)) if attrs.has(kind) else _text(str(value))
 
 
 def _text(text: str) -> str:
