@@ -162,18 +162,23 @@ def test_the_key_is_taken_away_as_the_head_is_there(theirs: bool):
     """
 
     async def story() -> None:
-        middle = [answer(b'{"a":', length=7), 0.1, b"1}"]
+        searched = asyncio.Event()
+        middle = [answer(b'{"a":', length=7), searched, b"1}"]
         async with contextlib.AsyncExitStack() as stack:
             server = await stack.enter_async_context(RawServer(middle))
             session = await stack.enter_async_context(aiohttp.ClientSession()) if theirs else None
             client = await stack.enter_async_context(Client(server.url, api_key=CANARY, session=session))
             call = asyncio.create_task(client.post("/v1/x", json={}))
-            await asyncio.sleep(0.05)
+            while not server.requests:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+            for _ in range(20):  # the head is on its way, in a loop of which the server is a part
+                await asyncio.sleep(0.002)
             assert server.requests[0].headers["authorization"] == f"Bearer {CANARY}"
             found = set(texts_within(call, client, but=asyncio.get_running_loop()))
             assert "/v1/x" in found  # the search went deep enough
             # The key itself stands in its Secret, and in this module.
             assert [text for text in found if SECRET in text and text != CANARY] == []
+            searched.set()
             await call
 
     on_real_sockets(story)
