@@ -15,7 +15,7 @@ from ... import __version__
 from ..figures import RATE_LIMITED, Figures, limit_name, limit_words
 from ..job import Job
 from ..summary import Summary
-from ..words import duration, number
+from ..words import duration, number, shown
 from . import plots
 from .parts import section, sentence, table, text, tiles
 from .place import MARK
@@ -204,16 +204,13 @@ def _limits(job: Job, summary: Summary) -> str:
     gauges = sorted(job.meter.gauges.items(), key=lambda item: -item[1].share)
     rows = [
         (
-            key,
-            limit_words(limit, gauge),
-            _SOURCES.get(gauge.source, gauge.source),
+            f"{limit_words(limit, gauge)} of {shown(key)}, from {_SOURCES.get(gauge.source, gauge.source)}",
             f"{gauge.share:.0%}",
             _share(gauge.others_share if job.engine.tells_others else None),
         )
         for (key, limit), gauge in gauges[:_MOST_ROWS]
     ]
-    heads = ("model", "limit", "known from", "used", "by others")
-    content = table("Limits of the run", heads, rows, names=3, hidden=True)
+    content = table("Limits of the run", ("limit", "used", "by others"), rows, hidden=True)
     more = len(gauges) - _MOST_ROWS
     about = f"The {_MOST_ROWS} used most; there were {more} more." if more > 0 else ""
     return section("Limits", about, content) if content else ""
@@ -230,13 +227,12 @@ def _failed(job: Job) -> str:
 
 def _models(job: Job) -> str:
     rows = [
-        (asked or "unnamed", name or "unnamed", _date(seen.first_s), _date(seen.last_s), number(seen.rows))
+        (asked or "unnamed", name or "unnamed", number(seen.rows), _date(seen.first_s), _date(seen.last_s))
         for asked, names in job.tally.snapshots.items()
         for name, seen in names.items()
     ]
-    content = table(
-        "Models", ("asked for", "answered as", "first", "last", "rows"), rows[:_MOST_ROWS], names=4, hidden=True
-    )
+    heads = ("asked for", "answered as", "rows", "first", "last")
+    content = table("Models", heads, rows[:_MOST_ROWS], names=2, hidden=True)
     return section("Models", "", content) if content else ""
 
 

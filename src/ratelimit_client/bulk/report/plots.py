@@ -40,11 +40,12 @@ def of_limit(job: Job) -> str:
     last = series.points[-1].values
     about = (
         f"{gauge.share:.0%} of {limit_words(limit, gauge)}{_whose(job, key)} was used: of the {axes.amount(last[1])} "
-        f"that the limit allowed until the end, {axes.amount(last[0])} were taken. The closer the two lines, the less "
-        "was left unused. A limit starts full, so the upper line does not begin at zero."
+        f"that the limit allowed until the end, {axes.amount(min(last))} were taken. The closer the two lines, the "
+        "less was left unused. A limit starts full, so the upper line does not begin at zero."
     )
     curves = [
-        Curve("use", [(s, values[0]) for s, values in _since(series)], filled=True),
+        # What was taken is read off a level that is believed, so it may be a little more than there was.
+        Curve("use", [(s, min(values)) for s, values in _since(series)], filled=True),
         Curve("limit", [(s, values[1]) for s, values in _since(series)]),
     ]
     unit = "requests" if limit == LEARNT else gauge.unit

@@ -65,7 +65,7 @@ table { border-collapse: collapse; width: 100%; margin: 10px 0 4px; font-size: 1
 caption { text-align: left; font-weight: 600; padding: 4px 0; }
 th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: normal; }
-td.name, th.name { overflow-wrap: anywhere; min-width: 8.5em; }
+td.name, th.name { overflow-wrap: anywhere; min-width: 7em; }
 thead th { color: var(--soft); font-weight: 500; font-size: 13px; }
 tbody th { font-weight: 400; }
 th.n, td.n { text-align: right; padding-right: 0; padding-left: 14px; white-space: nowrap; }
