@@ -63,7 +63,8 @@ def stored(rounds: int = ROUNDS) -> dict[str, Any]:
         return {"not_measured": str(reason)}
     table = {name: {what: _median(each, what) for what in each[0]} for name, each in runs.items()}
     more_us = round(table["ours"]["own_us"] - table["alone"]["own_us"], 2)
-    return {"versions": versions(), "rounds": rounds, "table": table, "more_us": more_us}
+    told = {"Python": envs.interpreter(Environment().python)[0], **versions()}
+    return {"versions": told, "rounds": rounds, "table": table, "more_us": more_us}
 
 
 def _median(runs: list[dict[str, Any]], what: str) -> float:

@@ -152,7 +152,7 @@ def test_sharing_is_a_mode() -> None:
     drive = drive_of()
     drive.end(drive.ask(), Signals(200, readings={"requests": Reading(600, 300, window_s=60.0)}))
     line = drive.machine.keys["m"].budget.lines["requests"][0]
-    line.sharing.consider(line.bucket, 500_000, now_ns=0)
+    line.sharing.consider(line.bucket, 500_000, urgent=True, now_ns=0)
     assert mode(drive) is Mode.SHARING
 
 

@@ -117,4 +117,20 @@ BUGS_OF_STORES = (
         "            pass\n",
         ("proxy/test_sharing.py",),
     ),
+    Bug(
+        "what others take of a bucket is left in its slice",
+        "processes that share without a store learn what all of them draw on",
+        "core/sharing.py",
+        "            slice_.credits = max(-slice_.brim, min(slice_.brim, slice_.credits - credits_))\n",
+        "            pass\n",
+        ("core/test_sharing.py", "core/test_observing_others.py"),
+    ),
+    Bug(
+        "whoever shares spends as if he were alone",
+        "processes that share without a store slow down together",
+        "core/sharing.py",
+        "        gap = (may - seen.all) * _MILLION // max(1, seen.all)\n",
+        "        gap = (may - seen.own) * _MILLION // max(1, seen.all)\n",
+        ("core/test_sharing.py",),
+    ),
 )

@@ -13,7 +13,7 @@ from tests.sizes import SIZE
 
 GREEDY = LIGHT = 8
 A_SECOND = 50
-SETTLES_S, LASTS_S = 12.0, 25.0
+SETTLES_S, LASTS_S = 10.0, 20.0
 PATIENCE_S = 240.0
 
 WORKER = """
