@@ -42,6 +42,9 @@ _PLENTY = 10
 _BURST = 32
 """So many calls of the usual size go soon where there is plenty; more of them are spread, as the ramp would."""
 
+_OTHERS = 4
+"""So many are taken to begin at the same time, until the store has told."""
+
 _MARKS = 16
 _MICRO = 1_000_000
 
@@ -301,7 +304,9 @@ class Leased:
         # full, no more at a time than shows soon enough that the server enforces less than it says.
         wants = max(flow // members, ahead + need.queued + 2 * need.typical)
         held.burst = _BURST * need.typical
-        wants = min(wants, max(held.burst, flow + 3 * flow // members))
+        # Together four times what flows in, as far as that lets each have all of it: at that rate refusals come until
+        # all have heard of the first.
+        wants = min(wants, max(held.burst, 9 * flow // 8, 4 * flow // (self.members or _OTHERS)))
         wants = 0 if leaves else min(purse.limit, max(need.head, wants))
         keeps = held.held if self.lost_ns is None else 0
         held.head = min(need.head, purse.limit)
