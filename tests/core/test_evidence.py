@@ -261,6 +261,8 @@ def test_as_many_calls_are_kept_as_may_be_under_way_and_the_sum_of_all() -> None
     assert 128 <= len(pad.evidence.calls) < 256
 
     assert pad.evidence.mark(tickets[0], jitter_ns=JITTER) is None
+    pad.reads(tickets[0], LIMIT - 130, 1000)
+    assert pad.taught() == []
     last = pad.evidence.mark(tickets[-1], jitter_ns=JITTER)
     assert last is not None
     assert (last.total.calls, last.before.calls, last.arrived.calls) == (1000, 999, 999)
