@@ -61,6 +61,9 @@ class Speaker:
         socket = self._socket
         try:
             await socket.prepare(request)
+        except ConnectionResetError:  # the client is gone already; one that is half made could not be ended
+            return web.Response()
+        try:
             async with asyncio.timeout(self._session.conduct.session_s) as limit:
                 await self._say(self._session.begin(wall_s=self._wall_s()))
                 while not socket.closed:
