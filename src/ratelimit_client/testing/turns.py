@@ -183,6 +183,7 @@ class VirtualTime(NotSimulated):
         self._ready.clear()
         if self._dice is not None:
             _shuffle_tasks(batch, self._dice)
+        handle: asyncio.Handle | None
         for position, handle in enumerate(batch):
             if not handle.cancelled():
                 handle._run()
@@ -190,6 +191,9 @@ class VirtualTime(NotSimulated):
                 self._ready.extendleft(reversed(batch[position + 1 :]))
                 fatal, self._fatal = self._fatal, None
                 raise fatal
+        # Frames that an error came through may keep this one, which then would keep who raised it.
+        batch.clear()
+        handle = None
 
     def _pass_time(self) -> None:
         timers = self._timers
