@@ -133,7 +133,7 @@ def test_a_limit_that_a_server_closed_tells_for_whom() -> None:
     )
     drive.to(5.1)
     assert str(why(drive, 300)) == (
-        "waits 24.9 s: the server lets through no more than 290 requests of 600 per 60 s at once: "
+        "waits 25.0 s: the server lets through no more than 291 requests of 600 per 60 s at once: "
         "41 are left and the call needs 300"
     )
 
@@ -142,14 +142,14 @@ def test_a_limit_that_a_server_closed_tells_for_whom() -> None:
 
 
 def test_a_pace_that_is_kept_for_the_sake_of_others_is_told() -> None:
-    """Half of what flows in is theirs, the other half is ours."""
+    """Half is left in the bucket, so that it may go faster than what flows in."""
     drive = drive_of(slots=1000)
     for second in range(16):
         drive.to(second)
         drive.end(drive.ask(), Signals(200, readings={"requests": Reading(600, 300 + 4 * second, window_s=60.0)}))
     assert str(why(drive)) == (
-        "waits 51 ms: others take 44% of what flows into requests, so that this process spreads its own evenly, "
-        "up to 588 of 600 per 60 s"
+        "waits 12 ms: others take 44% of what flows into requests, so that this process spreads its own evenly, "
+        "no faster than 2,400 per 60 s"
     )
 
 

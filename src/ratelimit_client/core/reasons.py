@@ -135,7 +135,7 @@ def _shared_with_others(line: Line, pace: Bucket, now_ns: int) -> str:
     taken = line.series.foreign_ppm(now_ns=now_ns) / 1_000_000
     return (
         f"others take {taken:.0%} of what flows into {bucket.name}, so that this process spreads its own evenly, "
-        f"up to {pace.limit:,} of {_per(bucket)}"
+        f"no faster than {pace.limit:,} per {to_s(bucket.window_ns):g} s"
     )
 
 

@@ -85,6 +85,7 @@ OTHERS: Final[Mapping[str, Told]] = {
     "proxy_failed": Told(_E, "A bug in the proxy ended a request.", ("error",)),
     "no_page": Told(_W, "The metrics page cannot listen where it was told to.", ("host", "port", "error")),
     "metrics_failed": Told(_W, "The page or the files of metrics cannot be written; not reported again."),
+    "live_page_failed": Told(_W, "The live page cannot be told what is done; not reported again."),
     "gauge_failed": Told(_W, "A gauge cannot be read; not reported again.", ("gauge",)),
     "telemetry_failed": Told(_W, "A tracer or a meter raised; it is not reported again.", ("error",)),
     "no_trace": Told(_D, "A tracer raised when it was asked for the id of a trace."),

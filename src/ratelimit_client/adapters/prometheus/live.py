@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from ...runtime.logs import fields
 from .collector import Collector
 from .history import POINTS, History
 from .share import Share
@@ -174,7 +175,8 @@ class Live:
             except Exception:  # noqa: BLE001 - what a program tells of its jobs is of any form; the page is no reason to fail
                 if not self._complained:
                     self._complained = True
-                    _log.warning("the live page cannot be told what is done; not reported again", exc_info=True)
+                    said = "the live page cannot be told what is done; not reported again"
+                    _log.warning(said, exc_info=True, extra=fields("live_page_failed"))
                 return as_json(state_of(self._nothing, self._history, now_s=self._wall_s(), points=points))
 
     def _stop(self) -> None:
