@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ratelimit_client.core.scopes import Scope, ScopedKey
+from ratelimit_client.core.ticket import State
 from ratelimit_client.core.units import NS
 from tests.core.test_leasing import Bench
 
@@ -29,3 +30,22 @@ def test_what_a_server_closed_stays_closed_when_the_store_answers() -> None:
     bench.renew()
     assert state.gate_ns == closed_ns
     assert not bench.machine._gates
+
+
+def test_whoever_waits_has_what_came_in_before_one_that_comes_now() -> None:
+    """A call that comes finds that a portion is due: those in line are looked at in this round, not at their alarm."""
+    bench = Bench()
+    turns: list[int] = []
+    bench.machine.turn = lambda: turns.append(bench.now_ns)
+    first = bench.submit()
+    bench.renew()
+    bench.later(2.0)
+    assert first.state is State.GRANTED
+    while bench.submit().state is State.GRANTED:
+        pass
+    bench.renew()
+    turns.clear()
+    bench.now_ns += NS // 20
+    assert bench.submit().state is State.QUEUED
+    assert turns == [bench.now_ns]
+    assert bench.machine.poll(now_ns=bench.now_ns).granted

@@ -133,4 +133,12 @@ BUGS_OF_STORES = (
         "        gap = (may - seen.own) * _MILLION // max(1, seen.all)\n",
         ("core/test_sharing.py",),
     ),
+    Bug(
+        "who waits is looked at when his alarm rings",
+        "what comes into a lease is for those in line, at once",
+        "core/leasing.py",
+        "                self.turn()  # what came in is for those who wait, and nobody else looks before their alarm\n",
+        "                pass\n",
+        ("core/test_leasing_gates.py", "simulation/test_shared.py"),
+    ),
 )

@@ -20,6 +20,7 @@ from pathlib import Path
 from . import jobs
 from .day import Day
 from .drawing import draw
+from .stores import draw_shared
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=1, help="so many, from the seed on")
     parser.add_argument("--tell", action="store_true", help="print the world and everything that happens")
     parser.add_argument("--job", action="store_true", help="a bulk job in the place of a day")
+    parser.add_argument("--shared", action="store_true", help="several limiters that share a store")
     parser.add_argument("--until-wrong", action="store_true", help="the first day that goes wrong is the last")
     parser.add_argument("--digest", action="store_true", help="print the digest of each day and nothing else")
     arguments = parser.parse_args(argv)
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.job:
             wrong += _job(seed, tell=arguments.tell)
             continue
-        world = draw(seed)
+        world = draw_shared(seed) if arguments.shared else draw(seed)
         if arguments.tell:
             sys.stdout.write(f"{world}\n")
         try:

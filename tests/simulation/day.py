@@ -27,6 +27,7 @@ from .checks import ALL
 from .guests import open_way
 from .records import Record
 from .serving import GATE, PORT, App, serving
+from .stores import TroubledStore
 from .talks import Talker
 from .trace import Trace
 from .watching import Ears, Watched, watch
@@ -62,6 +63,7 @@ class Day:
         self.loop = VirtualLoop(seed=world.seed, max_turns=_MAX_TURNS)
         self.failure: Broken | None = None
         self.left_behind = LeftBehind()
+        self.store = None if world.shared is None else TroubledStore(world.shared, world.seed)
         self.trace = Trace(self, tell=tell)
         self.ears = Ears([self.trace, Striker(self), *(check(self) for check in checks)])
         self.records = {call.mark: Record(call, party, party.gate) for party in world.parties for call in party.calls}
@@ -154,7 +156,7 @@ class Day:
             for client, limiter in zip(self.clients, self._at, strict=True):
                 await (limiter.close() if client is None else client.close())
             for limiter in self.limiters:
-                limiter.close()
+                await limiter.close()
         await asyncio.sleep(_QUIET_S)  # what is still on a wire arrives
         self.loop.on_instant = None
         self.left_behind = self.loop.look_behind(asyncio.current_task())
@@ -197,7 +199,7 @@ class Day:
             client = Client(url, **options, **made, name=name, retry=gate.policy)
         else:
             dice = random.Random(f"limiter {number} {self.world.seed}").random
-            limiter = Limiter(**gate.options, name=name, retry=gate.policy, dice=dice)
+            limiter = Limiter(**gate.options, name=name, retry=gate.policy, dice=dice, store=self.store)
             client = Client(url, **options, limiter=limiter) if gate.client else None
         if client is not None:
             client._requests._names = callers.Names(str(number))  # type: ignore[assignment]
@@ -326,7 +328,8 @@ class Day:
             case "restore":
                 loop.net.restore(self.world.sites[of].name)
             case _:
-                raise AssertionError(happening.what)
+                assert self.store is not None, happening.what
+                self.store.happens(happening.what, value, loop.time())
         return None
 
 

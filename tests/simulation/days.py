@@ -13,6 +13,7 @@ from tests.sizes import SCALE, SIZE
 
 from .day import Day
 from .drawing import draw
+from .stores import draw_shared
 from .world import World
 
 BLOCKS = 20
@@ -32,6 +33,14 @@ def regressions() -> list[int]:
 def command(seed: int) -> str:
     """What to type to see that day again."""
     return f"python -m tests.simulation --seed {seed} --tell"
+
+
+def live_shared(seed: int) -> Day:
+    """Run a day of several limiters on one store; the same."""
+    try:
+        return Day(draw_shared(seed)).run()
+    except Exception as error:
+        raise AssertionError(f"{type(error).__name__}: {error}\n\nreplay: {command(seed)} --shared") from error
 
 
 def live(world: World) -> Day:

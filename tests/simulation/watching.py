@@ -8,11 +8,13 @@ this class, so all that stands around it is what users have.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ratelimit_client import Limiter
 from ratelimit_client.core.bucket import Bucket
+from ratelimit_client.core.leasing import LeasingScheduler
 from ratelimit_client.core.scheduler import Scheduler
 from ratelimit_client.core.signals import Signals
 from ratelimit_client.core.ticket import State
@@ -179,10 +181,16 @@ class Watched(Scheduler):
         return ended
 
 
+@functools.cache
+def _leasing(kind: type[Watched]) -> type[Watched]:
+    """The same, of a limiter that shares its budgets."""
+    return type(f"Leasing{kind.__name__}", (kind, LeasingScheduler), {})
+
+
 def watch(limiter: Limiter, gate: int, ears: Ears, kind: type[Watched] = Watched) -> Watched:
     """From now on *ears* hear what the scheduler of *limiter* does; a *kind* of its own may do something wrong."""
     scheduler: Any = limiter._desk.dispatcher.scheduler
-    scheduler.__class__ = kind
+    scheduler.__class__ = _leasing(kind) if isinstance(scheduler, LeasingScheduler) else kind
     scheduler.ears, scheduler.gate = ears, gate
     watched: Watched = scheduler
     return watched

@@ -166,7 +166,8 @@ class Happening:
     Something that happens at an instant.
 
     Args:
-        what: "quotas", "drain", "close", "end of input", "expect", "wall", "stall", "cut off", "restore".
+        what: "quotas", "drain", "close", "end of input", "expect", "wall", "stall", "cut off", "restore",
+            "store gone", "store back", "store forgets", "store skew".
         of: the number of the limiter or server.
         value: seconds, or quotas.
     """
@@ -175,6 +176,22 @@ class Happening:
     what: str
     of: int = 0
     value: Any = None
+
+
+@attrs.frozen(kw_only=True)
+class Shared:
+    """
+    A store through which all limiters share their budgets.
+
+    Args:
+        latency_s: a way takes no longer.
+        loses: the share of questions that are lost, of answers, and of questions that arrive twice.
+        goes_on: without it limiters go on with their parts; else they stop.
+    """
+
+    latency_s: float = 0.0
+    loses: float = 0.0
+    goes_on: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -187,6 +204,7 @@ class World:
         ends_s: all trouble is over by then.
         lasts_s: and soon after, by this instant, every call has to have ended.
         calm: nothing breaks, nobody lies, and there is one honest server and one limiter.
+        shared: the store of all limiters, or None.
     """
 
     seed: int
@@ -198,6 +216,7 @@ class World:
     ends_s: float = 0.0
     lasts_s: float = 3600.0
     calm: bool = False
+    shared: Shared | None = None
 
     @property
     def calls(self) -> list[Call]:
@@ -211,6 +230,7 @@ class World:
         lines += [f"  site {n}: {site}" for n, site in enumerate(self.sites)]
         lines += [f"  gate {n}: {gate}" for n, gate in enumerate(self.gates)]
         lines.append(f"  {self.weather}")
+        lines += [] if self.shared is None else [f"  {self.shared}"]
         lines += [f"  {each}" for each in self.happenings]
         for number, party in enumerate(self.parties):
             lines.append(f"  party {number}: {party.way} at gate {party.gate}, leaves {party.leaves_s}")

@@ -36,6 +36,8 @@ class LeasingScheduler(Scheduler):
         self.keeper = Keeper(process, self._survey, spends=spends, workers=workers, dice=self.dice)
         self.wake: Callable[[], None] = _nothing
         """Called when the store is to be asked at ``keeper.renew_ns``."""
+        self.turn: Callable[[], None] = _nothing
+        """Called when somebody may go who waits, and it is not ``poll`` that found out."""
         self.refused: Exception | None = None
         """The store can never be used: why every call fails."""
         self._gates: dict[KeyState, int] = {}
@@ -64,6 +66,8 @@ class LeasingScheduler(Scheduler):
             raise copy(self.refused)
         if now_ns >= self.keeper.due_ns:
             self.advance(now_ns=now_ns)
+            if self.queued:
+                self.turn()  # what came in is for those who wait, and nobody else looks before their alarm
         if super().enter(ticket, waits, now_ns):
             return True
         if self.keeper.wanted(now_ns=now_ns):

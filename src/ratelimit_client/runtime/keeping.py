@@ -86,7 +86,7 @@ class Keeping:
         self._task: asyncio.Task[None] | None = None
         self._call: Call | None = None
         self._alarm = Alarm(self._ring)
-        scheduler.wake = self.wake
+        scheduler.wake, scheduler.turn = self.wake, dispatcher.turn_soon
 
     @property
     def lost(self) -> bool:

@@ -9,6 +9,7 @@ from .learning import HeadersAreHarmless, NoEndlessPause, OldNewsRaisesNothing
 from .ledger import EverySlotOnce, FailuresChargeNothing, WhatWasNotSentComesBack
 from .rest import Counted, NoSecrets, NothingLeft
 from .retries import NotBeforeItMay, NotTooOften, OnlyProbes, OthersWaitAsWell, WithinTheBudget
+from .sharing import NobodyHoldsAnythingAtLast, NoCallSeesTheStore, TogetherWithinTheBudget
 from .shown import Shown
 
 ALL: tuple[type[Check], ...] = (
@@ -37,4 +38,7 @@ ALL: tuple[type[Check], ...] = (
     NoSecrets,
     Counted,
     Shown,
+    TogetherWithinTheBudget,
+    NobodyHoldsAnythingAtLast,
+    NoCallSeesTheStore,
 )
