@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ratelimit_client.core.keeper import EVER_NS
 from ratelimit_client.core.units import NS
 from tests.core.test_leasing import Bench
 
@@ -37,3 +38,26 @@ def test_after_the_end_of_its_lease_nobody_has_to_be_told() -> None:
     bench.now_ns += 3 * NS
     bench.machine.store_failed(call, now_ns=bench.now_ns)
     assert bench.keeper.ask(leaves=True, now_ns=bench.now_ns) is None
+
+
+def test_who_went_to_sleep_while_the_store_was_lost_asks_it_with_the_next_call() -> None:
+    """However long ago that was; nobody has looked since."""
+    bench = Bench()
+    bench.submit()
+    bench.renew()
+    bench.later(12.0)
+    for _ in range(9):  # it would leave, and nobody hears
+        bench.now_ns += 2 * NS
+        call = bench.keeper.ask(now_ns=bench.now_ns)
+        if call is not None:
+            bench.machine.store_failed(call, now_ns=bench.now_ns)
+    assert bench.keeper.renew_ns == EVER_NS
+    assert bench.keeper.lost_ns is not None
+
+    bench.now_ns += 600 * NS
+    bench.submit()
+    assert bench.keeper.renew_ns <= bench.now_ns
+    bench.renew()
+    assert bench.keeper.lost_ns is None
+    bench.renew()
+    assert bench.later(1.0) >= 1

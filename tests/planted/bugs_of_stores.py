@@ -141,4 +141,12 @@ BUGS_OF_STORES = (
         "                pass\n",
         ("core/test_leasing_gates.py", "simulation/test_shared.py"),
     ),
+    Bug(
+        "who slept while the store was lost never asks it again",
+        "a limiter that comes back to work asks its store, however it left it",
+        "core/keeper.py",
+        "        elif self.renew_ns == EVER_NS:\n            self.renew_ns = now_ns  #",
+        "        elif False:\n            self.renew_ns = now_ns  #",
+        ("core/test_leasing_ends.py",),
+    ),
 )

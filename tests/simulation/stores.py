@@ -43,6 +43,8 @@ class TroubledStore:
         self.kept = Store()
         self.gone = False
         self.skew_us = 0
+        self.ahead_s = 0.0
+        """By how much its clock was set forward, all in all: so much flows in twice."""
         self.losses = 0
         """How often it has lost its memory."""
         self.troubled_s = -_FOR_EVER_S
@@ -87,6 +89,7 @@ class TroubledStore:
                 self.kept, self.losses = Store(), self.losses + 1
             case _:
                 self.skew_us += round(value * 1e6)
+                self.ahead_s += max(0.0, value)
         self.troubled_s = now_s
 
     def __repr__(self) -> str:
@@ -126,7 +129,8 @@ def draw_shared(seed: int) -> World:
         sites=(site,),
         gates=gates,
         parties=parties,
-        weather=draw_weather(random.Random(f"shared air {seed}"), ends_s),
+        # What a network does to calls is the matter of other days; here it is the store's turn.
+        weather=attrs.evolve(draw_weather(random.Random(f"shared air {seed}"), ends_s), kinds={}),
         happenings=_happenings(dice, ends_s, len(gates)),
         ends_s=ends_s,
         lasts_s=ends_s + 1800.0,
@@ -135,12 +139,12 @@ def draw_shared(seed: int) -> World:
 
 
 def _in_time(party: Party, dice: random.Random) -> Party:
-    """Nobody waits for longer than half a minute."""
-    calls = tuple(
-        attrs.evolve(call, deadline_s=min(call.deadline_s or 30.0, dice.choice((3.0, 10.0, 30.0))))
-        for call in party.calls
-    )
-    return attrs.evolve(party, calls=calls)
+    """Nobody waits for longer than half a minute, nor ends by himself what a deadline would end."""
+    calls = []
+    for call in party.calls:
+        deadline_s = min(call.deadline_s or 30.0, dice.choice((3.0, 10.0, 30.0)))
+        calls.append(attrs.evolve(call, deadline_s=deadline_s, quirk=call.quirk.replace("finishes", "")))
+    return attrs.evolve(party, calls=tuple(calls))
 
 
 def _plain_site(dice: random.Random, seed: int) -> Site:

@@ -232,6 +232,8 @@ class Keeper:
             self._again = True
         elif self.lost_ns is None:
             self.renew_ns = min(self.renew_ns, now_ns if self._trip(now_ns) else now_ns + PATIENCE_NS)
+        elif self.renew_ns == EVER_NS:
+            self.renew_ns = now_ns  # all had gone to sleep while it was lost, and nobody has looked since
         for place in self.survey():
             if place.name not in self.leases:
                 leased = self.leases[place.name] = Leased(place.name, used_ns=now_ns, over_all=place.budget is None)

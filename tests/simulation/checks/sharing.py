@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratelimit_client import ConfigurationError, StoreUnavailable
+from ratelimit_client.core.signals import Reason
 from ratelimit_client.core.units import NS, to_ns
 from ratelimit_client.testing import minute
 
@@ -13,7 +14,9 @@ from ..check import Check, Levels
 from .admission import Debt
 
 if TYPE_CHECKING:
+    from ratelimit_client.core.concurrency import Ending
     from ratelimit_client.core.keystate import KeyState
+    from ratelimit_client.core.signals import Signals
     from ratelimit_client.core.ticket import Ticket
 
     from ..records import Record
@@ -27,13 +30,16 @@ class TogetherWithinTheBudget(Check):
     """
     I20. In every span of time all limiters of one store together let out no more requests than a typed quota's whole
     bucket and what flows in, and one more bucket for each time the store lost its memory. While a question gets no
-    answer one that is cut off spends its part beside the others, so no more than what flows in may come on top.
+    answer one that is cut off spends its part beside the others, so no more than what flows in may come on top; and
+    where none ever came the first call goes all the same. A clock that is set forward brings what flows in meanwhile.
     """
 
     def __init__(self, day: Any) -> None:
         super().__init__(day)
         self._debts: dict[str, list[Debt]] = {}
         self._extra: dict[str, float] = {}
+        self._answered: set[tuple[int, int]] = set()
+        self._perhaps: dict[str, int] = {}
         site = day.world.sites[0].options
         self._holds = day.store is not None and site.get("enforcement", minute()) == minute()
 
@@ -51,12 +57,24 @@ class TogetherWithinTheBudget(Check):
                 self._extra[state.name] = min(allowed, float(debt.amount))
             debt.refill(now_ns)
             debt.owed += amount * debt.window_ns
-            most = debt.amount * (1 + store.losses) + self._extra.get(state.name, 0.0) + 1
+            most = debt.amount * (1 + store.losses) + self._extra.get(state.name, 0.0) + len(self.day.watched)
+            most += self._perhaps.get(state.name, 0) + store.ahead_s * NS * debt.amount / debt.window_ns
             if debt.owed > most * debt.window_ns:
                 over = debt.owed / debt.window_ns - most
                 self.broken(
                     f"gate {of.gate}, #{ticket.seq} of {state.name}: {over:g} more than {most:g} requests are out"
                 )
+
+    def released(self, of: Watched, ticket: Ticket, ending: Ending, now_ns: int) -> None:
+        """Of one that was cut off nobody knows whether the server has seen it; a header may tell that it never came."""
+        if (of.gate, ticket.order) not in self._answered:
+            name = of.keys[ticket.key].name
+            self._perhaps[name] = self._perhaps.get(name, 0) + ticket.cost.get("requests", 0)
+
+    def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
+        self._answered.add((of.gate, ticket.order))
+        if signals.reason is Reason.RATE_LIMITED:  # it was not let in, and headers give back what it was thought to pay
+            self.withdrawn(of, ticket, {}, now_ns)
 
     def withdrawn(self, of: Watched, ticket: Ticket, moved: Levels, now_ns: int) -> None:
         for debt in self._debts.get(of.keys[ticket.key].name, ()):
