@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratelimit_client import ConfigurationError, StoreUnavailable
-from ratelimit_client.core.signals import Reason
 from ratelimit_client.core.units import NS, to_ns
 from ratelimit_client.testing import minute
 
@@ -73,8 +72,6 @@ class TogetherWithinTheBudget(Check):
 
     def answered(self, of: Watched, ticket: Ticket, signals: Signals, now_ns: int) -> None:
         self._answered.add((of.gate, ticket.order))
-        if signals.reason is Reason.RATE_LIMITED:  # it was not let in, and headers give back what it was thought to pay
-            self.withdrawn(of, ticket, {}, now_ns)
 
     def withdrawn(self, of: Watched, ticket: Ticket, moved: Levels, now_ns: int) -> None:
         for debt in self._debts.get(of.keys[ticket.key].name, ()):
