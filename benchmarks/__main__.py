@@ -3,8 +3,8 @@
 
 Results go to benchmarks/results/latest.json, with the machine, the versions and the
 commit they are of; docs/benchmarks.md is written from that file. With names
-(``python -m benchmarks models race cpu sdk micro startup proxy crowds processes stored newcomer``) only those parts
-run, and the others keep their figures and the commit these were measured at.
+(``python -m benchmarks models race cpu sdk micro startup metrics proxy crowds processes stored newcomer``) only
+those parts run, and the others keep their figures and the commit these were measured at.
 
 ``python -m benchmarks ray`` puts a job on a Ray cluster beside Ray's own HTTP processor, and
 ``python -m benchmarks race-peers`` runs the race against the peers, which takes hours and goes on
@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import cpu, growth, micro, openai_sdk, page, processes, proxy, race, ray_http, startup, stored
+from . import cpu, growth, metrics, micro, openai_sdk, page, processes, proxy, race, ray_http, startup, stored
 from .models import contention, crowds, newcomer, ramp, reconciliation, second_look, storms
 
 HERE = Path(__file__).parent
@@ -54,6 +54,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "micro": micro.micro,
     "growth": growth.growth,
     "startup": startup.startup,
+    "metrics": metrics.metrics,
     "proxy": proxy.proxy,
     "crowds": crowds.table,
     "processes": processes.processes,

@@ -31,7 +31,7 @@ PAIRS = 5
 _ASKED: Final = {"orjson": 1.25, "json": 1.35}
 
 
-def _cpu_s(command: list[str], folder: Path, path: list[str]) -> float:
+def cpu_s(command: list[str], folder: Path, path: list[str]) -> float:
     """Run to the end; seconds of CPU it took."""
     places = os.pathsep.join(filter(None, [*path, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "OPENAI_API_KEY": "the-key-of-a-benchmark", "CI": "1", "PYTHONPATH": places}
@@ -54,9 +54,9 @@ def _pairs(folder: Path, url: str, library: str, pairs: int) -> dict[str, float]
     for number in range(pairs):
         run = ["run", "job.jsonl", "-o", f"out-{library}-{number}.jsonl", "--base-url", url]
         options = ["--progress", "none", "--max-in-flight", str(IN_FLIGHT)]
-        ours.append(_cpu_s([sys.executable, "-m", "ratelimit_client", *run, *options], folder, path))
+        ours.append(cpu_s([sys.executable, "-m", "ratelimit_client", *run, *options], folder, path))
         loop = ["-m", "benchmarks.bare", "job.jsonl", f"bare-{library}-{number}.jsonl", url, str(IN_FLIGHT)]
-        bare.append(_cpu_s([sys.executable, *loop, "--json", library], folder, path))
+        bare.append(cpu_s([sys.executable, *loop, "--json", library], folder, path))
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
     return {
         "bulk_cpu_s": round(statistics.median(ours), 3),

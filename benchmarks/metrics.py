@@ -1,5 +1,5 @@
 """
-What metrics cost: an event that is counted, a scrape, and a row of a bulk job that is watched.
+What metrics cost: an event that is counted, a scrape, and a bulk job that is watched.
 
     python -m benchmarks.metrics
 
@@ -10,10 +10,18 @@ them. What is compared is compared in instructions, as the gate counts them; tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import socket
+import statistics
+import sys
+import threading
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,10 +33,13 @@ from ratelimit_client.core.counts import Counts
 from ratelimit_client.core.scheduler import Scheduler
 from ratelimit_client.core.signals import Signals
 from ratelimit_client.dialects.openai import OPENAI
+from ratelimit_client.testing.serve import serve_in_process
 
+from .cpu import IN_FLIGHT, cpu_s
 from .gate import rows
 from .gate.counting import instructions
 from .gate.workloads import Workload
+from .race.rows import plain
 
 ROUNDS: Final = 400
 CALLS: Final = 200
@@ -108,6 +119,62 @@ def scrape() -> dict[str, float]:
     return {"scrape_ms": round(took / 1e6, 2), "series": len(series), "bytes": len(text)}
 
 
+# ---- a whole run --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _scraper(address: str) -> Iterator[None]:
+    """Asks for the page once a second, fifteen times as often as Prometheus does by itself."""
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(1.0):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as page:
+                page.read()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _free() -> str:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{made.getsockname()[1]}"
+
+
+def runs(count: int = 20_000, pairs: int = 5) -> dict[str, Any]:
+    """Whole runs with ``--metrics`` and without, in turn: CPU and time of the one as a multiple of the other's."""
+    times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    plenty = per_minute(requests=10**9, tokens=10**12)
+    with TemporaryDirectory() as name, serve_in_process(plenty, latency=0.005) as url:
+        folder = Path(name)
+        (folder / "job.jsonl").write_text("".join(json.dumps(row) + "\n" for row in plain(count)(0)), encoding="utf-8")
+        for number in range(pairs):
+            for watched in (True, False) if number % 2 else (False, True):
+                address = _free()
+                run = ["run", "job.jsonl", "-o", f"out-{watched}-{number}.jsonl", "--base-url", str(url)]
+                options = ["--progress", "none", "--max-in-flight", str(IN_FLIGHT)]
+                page = ["--metrics", address] if watched else []
+                began = time.perf_counter()
+                with _scraper(address) if watched else contextlib.nullcontext():
+                    spent = cpu_s([sys.executable, "-m", "ratelimit_client", *run, *options, *page], folder, [])
+                    took = time.perf_counter() - began
+                times[watched].append((spent, took))
+    both = list(zip(times[True], times[False], strict=True))
+    return {
+        "rows": count,
+        "watched_cpu": [round(one[0] / other[0], 4) for one, other in both],
+        "watched_time": [round(one[1] / other[1], 4) for one, other in both],
+        "watched_cpu_median": round(statistics.median(one[0] / other[0] for one, other in both), 4),
+        "watched_time_median": round(statistics.median(one[1] / other[1] for one, other in both), 4),
+    }
+
+
 # ---- in instructions ----------------------------------------------------------------------------
 
 
@@ -150,10 +217,10 @@ def counted() -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """All of it, as JSON."""
-    print(json.dumps({**event_us(), **scrape(), **counted()}, indent=1))
+def metrics() -> dict[str, Any]:
+    """All of it, as ``make bench`` wants it."""
+    return {**event_us(), **scrape(), **counted(), **runs()}
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(metrics(), indent=1))

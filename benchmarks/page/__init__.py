@@ -33,9 +33,9 @@ _TAIL: Final = """## How to run it yourself
     make bench-full      # and the race against the peers, and Ray, each installed in an environment of its own
     make gate            # has anything grown more costly? Counts instructions, in a minute or two
 
-    .venv/bin/python -m benchmarks race cpu micro          # only these parts; the others keep their figures
-    .venv/bin/python -m benchmarks race-peers --scenario B --peer openai-sdk
-    .venv/bin/python -m benchmarks.page                    # this page anew, measuring nothing
+    .venv-bench/bin/python -m benchmarks race cpu micro    # only these parts; the others keep their figures
+    .venv-bench/bin/python -m benchmarks race-peers --scenario B --peer openai-sdk
+    .venv-bench/bin/python -m benchmarks.page              # this page anew, measuring nothing
 
 The race against the peers goes on where it was stopped. `make gate` compares instructions, counted by valgrind, and
 bytes held, each as a multiple of what the same takes without this library, with `benchmarks/gate/baseline.json`:
@@ -51,6 +51,7 @@ SECTIONS: Final[tuple[tuple[str, str, Write, tuple[str, ...]], ...]] = (
     ("micro", "Small costs", costs.micro, ()),
     ("growth", "Growth", costs.growth, ("growth", "memory")),
     ("startup", "Start-up", costs.startup, ()),
+    ("metrics", "Being watched", costs.metrics, ()),
     ("proxy", "The proxy", costs.proxy, ()),
     ("processes", "Several processes on one key", shared.processes, ()),
     ("crowds", "The same without a store, in virtual time", shared.crowds, ()),

@@ -168,6 +168,23 @@ CPU = {
     for name, ratio, asked in (("with orjson", 1.2, 1.25), ("without", 1.4, 1.35))
 }
 
+METRICS = {
+    "event_us": 0.21,
+    "call_us": 6.1,
+    "scrape_ms": 26.0,
+    "series": 1800,
+    "bytes": 200_000,
+    "row_instructions": 1_000_000,
+    "watched_over_row": 1.0084,
+    "event_instructions": 900,
+    "call_instructions": 30_000,
+    "rows": 20_000,
+    "watched_cpu": [1.01, 1.0, 1.02],
+    "watched_time": [1.0, 1.01, 1.05],
+    "watched_cpu_median": 1.01,
+    "watched_time_median": 1.01,
+}
+
 RAY = {
     "rows": 900,
     "limit": "600 requests/min",
@@ -198,6 +215,7 @@ FOUND: dict[str, Any] = {
     "micro": MICRO,
     "growth": GROWTH,
     "startup": STARTUP,
+    "metrics": METRICS,
     "ray": RAY,
     "newcomer": [["the text", "told nothing", 299.4, 435.5, 0, 99.7], ["the text", "told", 0.2, 0.2, 0, 100.2]],
 }
