@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from ..core.named import made
+from ..runtime.named import made
 
 CHUNK: Final = 1 << 18
 

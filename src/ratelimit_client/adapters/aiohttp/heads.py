@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple, cast
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ...core.named import made
+from ...runtime.named import made
 
 MOST_SHAPES: Final = 8
 # What aiohttp allows for one line; so no line of such a head is too long, and there are few enough of them.
