@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -195,6 +196,8 @@ def test_a_program_that_was_stopped_goes_on_where_it_was() -> None:
             await it.until(lambda terminal: not terminal.second)
             assert it.terminal.cursor
             assert it.terminal.settings == before
+            # It writes that it leaves and then stops: what comes in between would go on before it has stopped.
+            await asyncio.to_thread(os.waitid, os.P_PID, it.process.pid, os.WSTOPPED | os.WNOWAIT)
             it.process.send_signal(signal.SIGCONT)
             await it.shows("it has waited")
             it.press("q")
