@@ -14,10 +14,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import generated
+
 from ratelimit_client.adapters.logging.table import EVENTS, OTHERS, Told
 
 PAGE = Path(__file__).parent.parent / "docs" / "logging.md"
-BEGIN, END = "<!-- from the code: python scripts/log_events.py --write -->\n", "<!-- /from the code -->\n"
+NAME = "log_events.py"
 
 
 def tables() -> str:
@@ -34,22 +36,5 @@ def _table(records: Mapping[str, Told]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_tables(page: str) -> str:
-    """*page* with the tables as they are now."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
-
-
-def main() -> int:
-    """0 when the page is, or now is, as the code says."""
-    page = PAGE.read_text(encoding="utf-8")
-    fresh = with_tables(page)
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(fresh, encoding="utf-8")
-        return 0
-    return int(page != fresh)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, NAME, tables()))

@@ -12,10 +12,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import generated
+
 from ratelimit_client.adapters.prometheus.families import FAMILIES, LABELS, Family
 
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
-BEGIN, END = "<!-- from the code: python scripts/metrics.py --write -->\n", "<!-- /from the code -->\n"
+NAME = "metrics.py"
 
 
 def tables() -> str:
@@ -54,20 +56,8 @@ def _buckets() -> str:
 
 def with_tables(page: str) -> str:
     """*page* with the tables as they are now."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
-
-
-def main() -> int:
-    """0 when the page is, or now is, as the code says."""
-    page = PAGE.read_text(encoding="utf-8")
-    fresh = with_tables(page)
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(fresh, encoding="utf-8")
-        return 0
-    return int(page != fresh)
+    return generated.replaced(page, NAME, tables())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(PAGE, NAME, tables()))

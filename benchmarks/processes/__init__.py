@@ -138,7 +138,7 @@ def _kill(redis: store.Running, url: RemoteURL, calls: int, over: Callable[[], b
         if url.stats()["calls"] >= calls:
             redis.kill()
             return
-        time.sleep(0.1)
+        time.sleep(0.1)  # nothing tells how many calls a server has had
 
 
 KINDS = tuple(ROWS)

@@ -46,8 +46,17 @@ def started(
         for ask in asks:
             words = [base_url, store_url or "-", str(ask.per_s), str(seconds), str(ask.calls)]
             command = [sys.executable, "-m", "benchmarks.processes.worker", *words]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            workers.append(subprocess.Popen(command, text=True, cwd=ROOT, env=environment, **pipes))  # type: ignore[call-overload]
+            workers.append(
+                subprocess.Popen(
+                    command,
+                    text=True,
+                    cwd=ROOT,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            )
         for worker in workers:
             said = line(worker, _START_S)
             if said.strip() != "READY":

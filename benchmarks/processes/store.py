@@ -77,7 +77,7 @@ def _started(program: str, folder: str) -> Running:
                 asking.sendall(b"INFO server\r\n")
                 if f"process_id:{process.pid}".encode() in asking.recv(4096):
                     return Running(f"redis://127.0.0.1:{port}/0", process)
-            time.sleep(0.02)
+            time.sleep(0.02)  # nothing tells when it listens
         process.kill()
         process.wait()
     raise NoServer("not measured: redis-server does not start")

@@ -278,7 +278,7 @@ def test_a_span_that_raises_loses_no_reply() -> None:
 
     async def ask(client: Client) -> None:
         assert client.tally.watcher is not None
-        client.tally.watcher._tracer = Tracer()  # type: ignore[attr-defined]
+        client.tally.watcher._tracer = Tracer()  # type: ignore[attr-defined]  # a watcher of any kind
         await post(client)
         await stream(client)
 

@@ -78,7 +78,7 @@ class Calls:
         """
         try:
             return self._began(call)
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - a call is not lost because nobody could be told of it
             self.failed(error)
             return None
 
@@ -201,7 +201,7 @@ class Operation:
     def _quietly(self, step: Callable[[], object]) -> None:
         try:
             step()
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - a call is not lost because nobody could be told of it
             self._calls.failed(error)
 
 
