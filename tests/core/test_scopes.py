@@ -211,3 +211,13 @@ def test_nothing_shows_whose_a_scope_is() -> None:
     for shown in (story.scopes, caller, caller.scope, caller.key("m")):
         assert "secret" not in repr(shown)
         assert "fingerprint" not in repr(shown)
+
+
+def test_a_scope_that_turned_out_to_be_another_calls_keys_what_that_one_does() -> None:
+    """Also for a caller that asked for nothing else in between."""
+    story = Story()
+    one, other = story.enter("a"), story.enter("b")
+    assert other.key("gpt-4o") == "gpt-4o @2"
+    story.hear(one, "org-1")
+    story.hear(other, "org-1")
+    assert other.key("gpt-4o") == "gpt-4o"

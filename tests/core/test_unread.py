@@ -134,3 +134,18 @@ def test_keys_of_one_budget_are_looked_at_together() -> None:
     assert not drive.machine.agenda._all
     drive.machine.observe_unread(one, 200, now_ns=drive.now_ns)
     assert drive.machine.agenda._all
+
+
+def test_a_rate_taught_beside_readings_is_outlived_though_successes_go_unread() -> None:
+    """A server that refused below the limit it shows is believed again after a while without refusals."""
+    drive = Drive(scheduler(slots=1000), hold=True)
+    drive.end(drive.ask(), Signals(429, Reason.RATE_LIMITED, True, readings=shown(300).readings), Ending.IGNORED)
+    state = drive.machine.keys["m"]
+    assert state.budget.learner.bucket is not None
+    one, other = drive.ask(), drive.ask()
+    drive.to(1)
+    drive.machine.observe_unread(one, 200, now_ns=drive.now_ns)
+    assert state.budget.learner.bucket is not None
+
+    drive.machine.observe_unread(other, 200, now_ns=3600 * S)
+    assert state.budget.learner.bucket is None

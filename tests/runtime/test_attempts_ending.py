@@ -11,6 +11,7 @@ from ratelimit_client import (
     Closed,
     DeadlineExceeded,
     DeadlineExpiredInQueue,
+    Limiter,
     Overloaded,
     RetryPolicy,
     Throttled,
@@ -279,5 +280,42 @@ def test_closed_to_by_the_refusal_of_another_it_tells_how_often_it_was_sent() ->
             await waits
         assert (other.value.attempts, caught.value.attempts) == (1, 1)
         at_rest(limiter)
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("how", ["refused", "raised"])
+def test_what_is_held_and_did_not_go_well_is_not_kept(how: str) -> None:
+    """A body that said ``hold()`` too early: the attempt is judged as if it had not."""
+
+    async def main() -> None:
+        limiter = limiter_of(retry=RetryPolicy(max_attempts=1, max_refusals=0))
+        kept = []
+        with pytest.raises(Throttled if how == "refused" else ZeroDivisionError):
+            async for attempt in limiter.attempts():
+                kept.append(attempt)
+                async with attempt:
+                    attempt.observe(429 if how == "refused" else 200, {})
+                    attempt.hold()
+                    if how == "raised":
+                        raise ZeroDivisionError
+        assert limiter.in_flight == 0
+        assert len(kept) == 1
+
+    virtual(main)
+
+
+def test_a_success_may_go_unread_once_it_is_sure_who_answers() -> None:
+    """Until then each is looked at, and from there on one in a few milliseconds."""
+    headers = {"x-ratelimit-limit-requests": "100", "x-ratelimit-remaining-requests": "90"}
+
+    async def main() -> None:
+        for dialect, unread in (("auto", False), ("openai", True)):
+            limiter = Limiter(dialect=dialect)
+            async with limiter.permit() as permit:
+                permit.observe(200, headers)
+            async with limiter.permit() as permit:
+                assert permit.unread(200) is unread
+                assert (permit.signals is not None) is unread
 
     virtual(main)
